@@ -1,0 +1,55 @@
+//! Nodes that have joined, and claims that are bought and have not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Labels, PodShape, Resources, Str, Taint};
+
+/// A machine that has joined the cluster, ours or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    pub name: Str,
+    /// Normalised keys, `kubernetes.io/hostname` always there.
+    pub labels: Labels,
+    /// Those that will stay: ephemeral and startup taints of a node still starting are left out.
+    pub taints: Vec<Taint>,
+    pub capacity: Resources,
+    pub allocatable: Resources,
+    /// The pool it belongs to, by label.
+    pub pool: Option<Str>,
+    /// The `NodeClaim` behind it.
+    pub claim: Option<Str>,
+    pub initialized: bool,
+    /// On its way out: takes no pods, counts against no limit.
+    pub deleting: bool,
+    /// Pods bound to it that will stay there, collapsed by shape.
+    pub pods: Vec<BoundPods>,
+    /// Volumes each CSI driver can attach here, where the driver says.
+    pub attach_limits: BTreeMap<Str, u32>,
+}
+
+/// Equal pods on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundPods {
+    pub shape: Arc<PodShape>,
+    /// `namespace/name`, sorted.
+    pub pods: Vec<Str>,
+    /// Being deleted: they hold their room but do not count for spread.
+    pub terminating: bool,
+}
+
+/// A `NodeClaim` whose node has not joined yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    pub name: Str,
+    /// Its labels and the single-valued requirements, with `kubernetes.io/hostname` set to its name.
+    pub labels: Labels,
+    pub taints: Vec<Taint>,
+    pub capacity: Resources,
+    /// What it will offer; for one not launched yet, what it was asked to hold.
+    pub allocatable: Resources,
+    pub pool: Option<Str>,
+    pub deleting: bool,
+}

@@ -1,0 +1,55 @@
+//! Label selectors over pods.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Labels, Str};
+
+/// The four operators of a pod selector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SelectorOperator {
+    In,
+    NotIn,
+    Exists,
+    DoesNotExist,
+}
+
+/// One condition on a pod label.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Expression {
+    pub key: Str,
+    pub operator: SelectorOperator,
+    pub values: BTreeSet<Str>,
+}
+
+/// A `LabelSelector`: all conditions must hold. `matchLabels` entries are `In` with one value; duplicates collapse.
+/// An empty one selects every pod; where the API says null (selects none) the field that holds it is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LabelSelector(pub BTreeSet<Expression>);
+
+impl LabelSelector {
+    /// Every pod with `key` = `value`.
+    pub fn equal(pairs: impl IntoIterator<Item = (Str, Str)>) -> Self {
+        let one = |(key, value)| Expression { key, operator: SelectorOperator::In, values: BTreeSet::from([value]) };
+        Self(pairs.into_iter().map(one).collect())
+    }
+
+    /// Does it select a pod with these labels?
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.0.iter().all(|e| {
+            let value = labels.get(&e.key);
+            match e.operator {
+                SelectorOperator::In => value.is_some_and(|v| e.values.contains(v)),
+                SelectorOperator::NotIn => value.is_none_or(|v| !e.values.contains(v)),
+                SelectorOperator::Exists => value.is_some(),
+                SelectorOperator::DoesNotExist => value.is_none(),
+            }
+        })
+    }
+
+    /// The label keys it looks at.
+    pub fn keys(&self) -> impl Iterator<Item = &Str> {
+        self.0.iter().map(|e| &e.key)
+    }
+}
