@@ -1,0 +1,112 @@
+//! The one test command: format, lints, then every test of the workspace, and a count at the end.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use crate::args::Depth;
+use crate::libtest::Counter;
+use crate::tally::Tally;
+use crate::toolchain::{self, CLIPPY, Component, RUSTFMT};
+
+/// Cases that each property test tries in a quick run; proptest's own default is 256.
+const QUICK_CASES: &str = "32";
+
+/// A finished part of the run.
+struct Done {
+    name: &'static str,
+    tally: Tally,
+    took: Duration,
+}
+
+/// Runs everything, whatever fails on the way, and prints `N passed, N failed` as the last line.
+pub(crate) fn run(depth: Depth) -> anyhow::Result<ExitCode> {
+    say("this runs, in order: cargo fmt --check, cargo clippy (warnings are errors), cargo test of every package");
+    say("the tests are unit, property, scenario and architecture tests; none needs a network or a cluster");
+    if depth == Depth::Quick {
+        say(&format!("--quick: property tests without a number of their own try {QUICK_CASES} cases, not 256"));
+    }
+    let parts = [
+        timed("format", || check(RUSTFMT, &["fmt", "--all", "--", "--check"]))?,
+        timed("lints", || check(CLIPPY, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?,
+        timed("tests", || tests(depth))?,
+    ];
+    Ok(summary(&parts))
+}
+
+/// Prints a line per part, then the count alone on the last line.
+fn summary(parts: &[Done]) -> ExitCode {
+    let mut total = Tally::default();
+    println!();
+    for part in parts {
+        total += part.tally;
+        let ignored = if part.tally.ignored == 0 { String::new() } else { format!(", {} ignored", part.tally.ignored) };
+        println!("{:<8} {}{ignored}  ({:.1} s)", part.name, part.tally, part.took.as_secs_f64());
+    }
+    println!("{total}");
+    if total.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A check that passes or fails as a whole.
+fn check(component: Component, args: &[&str]) -> anyhow::Result<Tally> {
+    if !component.is_installed() {
+        say(&component.remedy());
+        return Ok(Tally::one(false));
+    }
+    let mut command = cargo(args);
+    let status = command.status().with_context(|| format!("start cargo {}", component.subcommand))?;
+    Ok(Tally::one(status.success()))
+}
+
+/// Runs every test, echoing what they print, and counts them. No test at all is a failure.
+fn tests(depth: Depth) -> anyhow::Result<Tally> {
+    let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    if depth == Depth::Quick {
+        command.env("PROPTEST_CASES", QUICK_CASES);
+    }
+    let mut child = command.stdout(Stdio::piped()).spawn().context("start cargo test")?;
+    let output = child.stdout.take().context("read the output of cargo test")?;
+    let mut counter = Counter::default();
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line.context("read the output of cargo test")?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        counter.line(&line);
+    }
+    let status = child.wait().context("wait for cargo test")?;
+    let counted = counter.finish(status.success());
+    if counted.n_died > 0 {
+        say(&format!("{} test program(s) ended before their tests did; each counts as one failure", counted.n_died));
+    }
+    if counted.uncounted_failure {
+        say("cargo test failed though no test did (see the error above); it counts as one failure");
+    }
+    let mut tally = counted.tally;
+    if tally.passed + tally.failed == 0 {
+        say("no test was executed; that counts as one failure");
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let mut command = toolchain::cargo();
+    command.args(args).current_dir(toolchain::root());
+    say(&format!("cargo {}", args.join(" ")));
+    command
+}
+
+fn timed(name: &'static str, part: impl FnOnce() -> anyhow::Result<Tally>) -> anyhow::Result<Done> {
+    let start = Instant::now();
+    let tally = part()?;
+    Ok(Done { name, tally, took: start.elapsed() })
+}
+
+/// A line about what is being done, told apart from what the programs print. Flushed, so that it stays in order.
+fn say(line: &str) {
+    println!("xtask: {line}");
+    // A closed pipe is found out by the next `println!`.
+    let _ = std::io::stdout().flush();
+}
