@@ -59,7 +59,7 @@ pub fn lex(text: &str) -> Lexed {
 }
 
 /// Leaves out `#[cfg(test)] mod name { … }`; gives the number of lines that went with them.
-pub fn without_test_modules(tokens: Vec<Token>) -> (Vec<Token>, usize) {
+pub fn without_test_modules(tokens: &[Token]) -> (Vec<Token>, usize) {
     let mut kept = Vec::with_capacity(tokens.len());
     let mut n_lines = 0;
     let mut at = 0;
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn test_modules_are_left_out_and_their_lines_counted() {
         let text = "fn a() {}\n#[cfg(test)]\nmod tests {\n  fn b() { c() }\n}\nfn d() {}\n";
-        let (tokens, n_lines) = without_test_modules(lex(text).tokens);
+        let (tokens, n_lines) = without_test_modules(&lex(text).tokens);
         assert!(!tokens.iter().any(|token| token.is_word("b")));
         assert!(tokens.iter().any(|token| token.is_word("d")));
         assert_eq!(n_lines, 4);
@@ -301,6 +301,6 @@ mod tests {
     #[test]
     fn a_module_that_is_left_out_of_tests_stays() {
         let text = "#[cfg(not(test))]\nmod real { fn b() {} }";
-        assert!(without_test_modules(lex(text).tokens).0.iter().any(|token| token.is_word("b")));
+        assert!(without_test_modules(&lex(text).tokens).0.iter().any(|token| token.is_word("b")));
     }
 }

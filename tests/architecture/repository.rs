@@ -27,7 +27,7 @@ impl SourceFile {
     /// A file from its text, on disk or made up by a test.
     pub fn new(path: &str, text: &str) -> Self {
         let lexed = lexer::lex(text);
-        let (tokens, n_test_lines) = lexer::without_test_modules(lexed.tokens);
+        let (tokens, n_test_lines) = lexer::without_test_modules(&lexed.tokens);
         Self { path: path.to_owned(), text: text.to_owned(), tokens, comments: lexed.comments, n_test_lines }
     }
 
