@@ -1,1 +1,54 @@
-fn main() {}
+//! `cargo xtask bench NAME`: measures, prints a table, and keeps docs/benchmarks.md up to date.
+
+mod instances;
+mod measure;
+mod solver;
+mod table;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: cargo xtask bench NAME [OPTIONS]
+
+Names:
+  solver            every recorded workload on its offering set, at several efforts, beside first-fit-decreasing
+
+Options:
+  --json FILE       write the rows as JSON
+  --quick           fewer efforts and repetitions
+  --write           replace the section of this name in docs/benchmarks.md
+  --instances DIR   (solver) read w_*.json[.gz] and cat_*.json[.gz] from DIR (default: the repository's own copies)
+  --sets A,B        (solver) offering sets to use (default: the one that belongs to each workload)
+  --only TEXT       (solver) workloads whose name contains TEXT
+
+Times are CPU seconds of the measuring thread, the median of the repetitions.
+Exit codes: 0 done; 1 an error; 2 the command line was not understood.
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let name = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    if rest.iter().any(|a| a == "-h" || a == "--help") {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    let result = match name.as_str() {
+        "solver" => solver::run(&rest),
+        "" | "-h" | "--help" | "help" => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        other => {
+            eprintln!("bench: there is no bench named {other:?}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench {name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,53 @@
-//! placeholder
+//! Packs things into bins at least cost, near a proven bound, knowing nothing of Kubernetes.
+//!
+//! [`solve`] takes a [`Problem`] in plain integers and gives a [`Solution`]: which bins to open, what goes where, the
+//! kinds that would do as well, and a lower bound on the cost of any packing. It is a function: equal problems and efforts
+//! give equal answers, whatever the machine and the number of threads. [`greedy`] is the first-fit-decreasing reference,
+//! [`verify`] an independent judge.
+#![allow(
+    clippy::needless_range_loop,
+    clippy::many_single_char_names,
+    reason = "dimension loops over fixed-size arrays read best by index; x, y, r, k are the literature's names"
+)]
+
+mod bits;
+mod problem;
+mod solution;
+mod verify;
+
+mod effort;
+mod noise;
+mod num;
+mod parallel;
+
+mod finish;
+mod greedy;
+mod instance;
+mod shapes;
+mod split;
+mod value;
+
+mod bound;
+mod columns;
+mod duals;
+mod knapsack;
+mod master;
+mod search;
+
+mod dive;
+mod engine;
+mod guide;
+mod mix;
+mod nodes;
+mod polish;
+mod pour;
+
+mod solve;
+
+pub use bits::BitSet;
+pub use effort::{Cancel, Effort};
+pub use greedy::greedy;
+pub use problem::{BinKind, Cap, Conflict, Item, ItemIdx, KindIdx, Options, Problem, Spread, StartedBin, StartedIdx};
+pub use solution::{Bin, BinRef, LowerBound, Proof, Solution};
+pub use solve::{Progress, lower_bound, solve, solve_watched};
+pub use verify::{Fault, verify};

@@ -1,0 +1,128 @@
+//! Proven lower bounds. Any values per class give one: scaled down until no offer can be filled with more value than it
+//! costs, they price every packing from below (Farley 1990; the Lagrangian bound of the covering problem).
+
+use crate::effort::Meter;
+use crate::instance::{Instance, Make};
+use crate::knapsack::{Scratch, price, relax};
+use crate::parallel::in_parts;
+
+/// A certificate: values that no packing can beat.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Certificate {
+    /// Value per class, such that no contents of an offer are worth more than it costs.
+    pub values: Vec<f64>,
+    /// What one unit of each limit is worth.
+    pub limit_prices: Vec<f64>,
+    /// What the room of the started bins is worth, at most.
+    started: f64,
+    /// The bound for packing everything.
+    pub bound: f64,
+}
+
+/// Scales `values` to a certificate. With `nodes` > 0 the integer contents are searched, which proves more when few
+/// things fill a bin.
+pub(crate) fn certify<const R: usize>(
+    inst: &Instance<R>,
+    values: &[f64],
+    limit_prices: &[f64],
+    nodes: usize,
+    threads: usize,
+    meter: &mut Meter,
+) -> Certificate {
+    let mut values: Vec<f64> = values.iter().map(|v| v.max(0.0)).collect();
+    for make in &inst.makes {
+        let known = |p: &&(u32, u32)| inst.classes[p.0 as usize].count > 0;
+        let least = make.parts.iter().filter(known).map(|p| values[p.0 as usize]).fold(f64::INFINITY, f64::min);
+        for &(k, _) in make.parts.iter().filter(|p| !known(p)) {
+            values[k as usize] = if least.is_finite() { least } else { 0.0 };
+        }
+    }
+    let most: Vec<u32> = inst.classes.iter().map(|c| c.most).collect();
+    let full_price = |o: usize| {
+        inst.offers[o].price + inst.offers[o].uses.iter().map(|u| limit_prices[u.0 as usize] * u.1 as f64).sum::<f64>()
+    };
+    let relaxed = in_parts(threads, inst.n_new, 64, |range| {
+        let mut scratch = Scratch::default();
+        range
+            .map(|o| {
+                scratch.operations = 0;
+                let (_, bound) = relax(inst, &inst.offers[o], &values, &most, &mut scratch);
+                (bound / full_price(o), scratch.operations)
+            })
+            .collect()
+    });
+    meter.charge(relaxed.iter().map(|r| r.1).sum());
+    let mut order: Vec<usize> = (0..inst.n_new).collect();
+    order.sort_by(|&a, &b| relaxed[b].0.total_cmp(&relaxed[a].0).then(a.cmp(&b)));
+    let mut worst = order.first().map_or(0.0, |&o| relaxed[o].0);
+    if nodes > 0 {
+        worst = searched_worst(inst, &values, &most, &order, |o| (relaxed[o].0, full_price(o)), nodes, meter);
+    }
+    if worst <= 0.0 {
+        return Certificate { limit_prices: limit_prices.to_vec(), values, ..Certificate::default() };
+    }
+    for v in &mut values {
+        *v /= worst;
+    }
+    let mut certificate = Certificate { values, limit_prices: limit_prices.to_vec(), started: 0.0, bound: 0.0 };
+    let mut scratch = Scratch::default();
+    for offer in &inst.offers[inst.n_new..] {
+        certificate.started += relax(inst, offer, &certificate.values, &most, &mut scratch).1;
+    }
+    meter.charge(scratch.operations);
+    certificate.bound = certificate.total(inst, |m| m.count, true);
+    certificate
+}
+
+/// The largest share of its price that any offer's best contents are worth, proven by search where that is affordable.
+fn searched_worst<const R: usize>(
+    inst: &Instance<R>,
+    values: &[f64],
+    most: &[u32],
+    order: &[usize],
+    ratio_and_price: impl Fn(usize) -> (f64, f64),
+    nodes: usize,
+    meter: &mut Meter,
+) -> f64 {
+    let mut scratch = Scratch::default();
+    let mut out = Vec::new();
+    let mut worst = 0.0f64;
+    for &o in order.iter().take(8) {
+        let priced = price(inst, &inst.offers[o], values, most, 0.0, 0, &mut scratch, &mut out);
+        worst = worst.max(priced.value / ratio_and_price(o).1);
+    }
+    for &o in order {
+        let (ratio, full) = ratio_and_price(o);
+        if ratio <= worst {
+            break;
+        }
+        let priced = price(inst, &inst.offers[o], values, most, worst * full, nodes, &mut scratch, &mut out);
+        worst = worst.max(priced.bound / full);
+    }
+    meter.charge(scratch.operations);
+    worst
+}
+
+impl Certificate {
+    /// The bound for packing `count` of each item; with `all`, for packing everything, which may use that spreads force
+    /// some things into certain domains.
+    pub(crate) fn total<const R: usize>(&self, inst: &Instance<R>, count: impl Fn(&Make) -> u32, all: bool) -> f64 {
+        let mut sum = 0.0;
+        for make in &inst.makes {
+            let value = |k: u32| self.values[k as usize];
+            let least = make.parts.iter().map(|p| value(p.0)).fold(f64::INFINITY, f64::min);
+            let mut free = count(make);
+            if all {
+                for &(k, floor) in &make.parts {
+                    sum += value(k) * f64::from(floor.min(free));
+                    free -= floor.min(free);
+                }
+            }
+            if least.is_finite() {
+                sum += least * f64::from(free);
+            }
+        }
+        let used: f64 = self.limit_prices.iter().zip(&inst.limits).map(|(p, &l)| p * l as f64).sum();
+        (sum - used - self.started).max(0.0)
+    }
+}

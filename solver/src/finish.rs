@@ -1,0 +1,108 @@
+//! From packed contents to a [`Solution`]: kinds chosen, alternatives listed, costs added up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::bits::BitSet;
+use crate::num::u32_of;
+use crate::problem::{ItemIdx, KindIdx, Problem};
+use crate::shapes::Shapes;
+use crate::solution::{Bin, BinRef, Solution};
+
+/// A bin as packing leaves it: what it is, and what is in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Packed {
+    pub kind: BinRef,
+    pub contents: Vec<(ItemIdx, u32)>,
+}
+
+/// Completes packed bins to a solution without a bound. `values` is what each kind costs in the objective.
+pub(crate) fn finish(problem: &Problem, shapes: &Shapes, values: &[i64], packed: Vec<Packed>) -> Solution {
+    let mut left: Vec<u32> = problem.items.iter().map(|i| i.count).collect();
+    let mut lists: BTreeMap<Vec<(ItemIdx, u32)>, Arc<[KindIdx]>> = BTreeMap::new();
+    let mut bins: Vec<Bin> = Vec::with_capacity(packed.len());
+    let mut started = Vec::new();
+    for p in packed {
+        let mut contents = p.contents;
+        contents.retain(|c| c.1 > 0);
+        if contents.is_empty() {
+            continue;
+        }
+        contents.sort_unstable();
+        for &(item, n) in &contents {
+            left[item.at()] = left[item.at()].saturating_sub(n);
+        }
+        match p.kind {
+            BinRef::Started(_) => started.push(Bin { kind: p.kind, contents, alternatives: Arc::from([]) }),
+            BinRef::New(_) => {
+                let list = lists
+                    .entry(contents.clone())
+                    .or_insert_with(|| alternatives(problem, shapes, &contents).into())
+                    .clone();
+                bins.push(Bin { kind: p.kind, contents, alternatives: list });
+            }
+        }
+    }
+    bins.sort_by(|a, b| a.kind.cmp(&b.kind).then_with(|| a.contents.cmp(&b.contents)));
+    started.sort_by_key(|a| a.kind);
+    if let Some(percent) = problem.options.max_share_percent {
+        limit_shares(problem, &mut bins, percent);
+    }
+    let (mut cost, mut objective) = (0i64, 0i64);
+    for bin in &bins {
+        if let BinRef::New(k) = bin.kind {
+            cost = cost.saturating_add(problem.kinds[k.at()].cost);
+            objective = objective.saturating_add(values[k.at()]);
+        }
+    }
+    bins.append(&mut started);
+    let unpacked = left.iter().enumerate().filter(|l| *l.1 > 0).map(|(i, &n)| (ItemIdx(u32_of(i)), n)).collect();
+    Solution { bins, unpacked, cost, objective, ..Solution::default() }
+}
+
+/// Every usable kind that holds the contents, cheapest first.
+fn alternatives(problem: &Problem, shapes: &Shapes, contents: &[(ItemIdx, u32)]) -> Vec<KindIdx> {
+    let mut sum = vec![0i128; problem.dims];
+    let mut mask = BitSet::full(shapes.shapes.len());
+    for &(item, n) in contents {
+        mask.intersect_with(&shapes.labels[shapes.label_of[item.at()] as usize]);
+        for (s, need) in sum.iter_mut().zip(&problem.items[item.at()].needs) {
+            *s += i128::from(*need) * i128::from(n);
+        }
+    }
+    let fitting = BitSet::of(
+        mask.len(),
+        mask.iter().filter(|&s| shapes.shapes[s].holds.iter().zip(&sum).all(|(h, s)| *s <= i128::from(*h))),
+    );
+    shapes.by_cost.iter().filter(|(_, s)| fitting.contains(*s as usize)).map(|(k, _)| *k).collect()
+}
+
+/// Buys each bin as the cheapest of its alternatives that still has room in its share.
+fn limit_shares(problem: &Problem, bins: &mut [Bin], percent: u32) {
+    let most = (bins.len() as u64 * u64::from(percent)).div_ceil(100).max(1);
+    let mut bought = vec![0u64; problem.kinds.len()];
+    for bin in bins.iter() {
+        if let BinRef::New(k) = bin.kind {
+            bought[k.at()] += 1;
+        }
+    }
+    for bin in bins.iter_mut() {
+        let BinRef::New(now) = bin.kind else { continue };
+        if bought[now.at()] <= most {
+            continue;
+        }
+        let free = |k: &&KindIdx| {
+            let kind = &problem.kinds[k.at()];
+            bought[k.at()] < most.min(kind.available.map_or(u64::MAX, u64::from))
+                && problem.caps.iter().all(|c| {
+                    !c.kinds.contains(k.at()) || c.kinds.contains(now.at()) && c.weights[k.at()] <= c.weights[now.at()]
+                })
+                && problem.spreads.iter().all(|s| kind.domains.get(s.key) == problem.kinds[now.at()].domains.get(s.key))
+        };
+        if let Some(&other) = bin.alternatives.iter().find(free) {
+            bought[now.at()] -= 1;
+            bought[other.at()] += 1;
+            bin.kind = BinRef::New(other);
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! What the constructive steps steer by: values per class, the order of sizes, families of offers, and a sequential
+//! greedy that always buys the offer whose filling is worth most per price.
+
+use std::collections::BTreeMap;
+
+use crate::bits::BitSet;
+use crate::effort::Meter;
+use crate::instance::{Instance, Offer, Pattern};
+use crate::knapsack::{Scratch, fill, relax};
+use crate::nodes::{Budget, Node};
+use crate::noise::Noise;
+use crate::num::u32_of;
+
+/// See the module.
+pub(crate) struct Guide<'a, const R: usize> {
+    pub inst: &'a Instance<R>,
+    /// Value per class, never far below what it costs alone.
+    pub values: Vec<f64>,
+    /// New offers by price.
+    pub by_price: Vec<u32>,
+    /// New offers worth using in local search, by price.
+    pub good: Vec<u32>,
+    /// Relaxed value per price of each offer.
+    pub ratio: Vec<f64>,
+    /// Resource prices per offer, for slack.
+    pub prices: Vec<[f64; R]>,
+    /// Place of each class in the order big first.
+    pub rank: Vec<u32>,
+    /// Needs of each class as a unit vector weighted by what the dimensions are worth.
+    pub aim: Vec<[f32; R]>,
+    /// The weights: quantity to worth.
+    pub worth: [f64; R],
+    /// Offers of one family serve the same labels in the same proportions.
+    pub family: Vec<u32>,
+    pub n_families: usize,
+    /// Share of classes in common, by pair of families.
+    pub kinship: Vec<Vec<f32>>,
+    directions: Vec<[f64; R]>,
+    direction_of: Vec<u32>,
+}
+
+/// Reused memory of the greedy.
+#[derive(Default)]
+pub(crate) struct Work {
+    set: Vec<u32>,
+    keyed: Vec<(f64, u32)>,
+    orders: Vec<Vec<u32>>,
+    offers: Vec<u32>,
+    wanted: Vec<bool>,
+    a: Pattern,
+    b: Pattern,
+    values: Vec<f64>,
+}
+
+/// What the greedy may do.
+pub(crate) struct Leeway<'n> {
+    /// Jitter of the values, as a share, and its source.
+    pub noise: Option<(&'n mut Noise, f64)>,
+    /// Stop when this much is spent.
+    pub most_price: f64,
+    /// Share of the good offers to look at; 1 looks at all.
+    pub subset: f64,
+}
+
+impl Leeway<'_> {
+    pub(crate) fn all() -> Self {
+        Self { noise: None, most_price: f64::INFINITY, subset: 1.0 }
+    }
+}
+
+impl<'a, const R: usize> Guide<'a, R> {
+    pub(crate) fn new(inst: &'a Instance<R>, values: &[f64], meter: &mut Meter) -> Self {
+        let n_classes = inst.classes.len();
+        let mut alone = vec![f64::INFINITY; n_classes];
+        for offer in &inst.offers[..inst.n_new] {
+            for &(k, n) in &offer.fit {
+                alone[k as usize] = alone[k as usize].min(offer.price / f64::from(n));
+            }
+        }
+        // A class with value 0 still has to be placed.
+        let values: Vec<f64> = (0..n_classes)
+            .map(|k| if alone[k].is_finite() { values[k].max(0.03 * alone[k]) } else { values[k] })
+            .collect();
+        let mut by_price: Vec<u32> = (0..u32_of(inst.n_new)).collect();
+        by_price.sort_by_key(|&o| (inst.offers[o as usize].value, o));
+        let most = inst.demand();
+        let mut scratch = Scratch::default();
+        let (mut prices, mut ratio) = (Vec::new(), Vec::new());
+        for offer in &inst.offers[..inst.n_new] {
+            let (p, bound) = relax(inst, offer, &values, &most, &mut scratch);
+            ratio.push(bound / offer.price);
+            prices.push(p);
+        }
+        meter.charge(scratch.operations);
+        let (worth, weight) = worth(inst, &prices, &ratio);
+        let (directions, direction_of) = directions(&prices);
+        let good = good(inst, &by_price, &ratio);
+        let (family, n_families) = families(inst, &worth, &weight);
+        let kinship = kinship(inst, &family, n_families);
+        let size = |k: u32| -> f64 {
+            let class = &inst.classes[k as usize];
+            let limited = if class.per_bin == u32::MAX { 0.0 } else { 1e6 };
+            (0..R).map(|r| class.need[r] as f64 * worth[r]).fold(0.0, f64::max) + limited
+        };
+        let mut order: Vec<u32> = (0..u32_of(n_classes)).collect();
+        let biggest = order.iter().map(|&k| size(k) % 1e6).fold(0.0, f64::max).max(1e-30);
+        let scaled = |k: u32| size(k) / if size(k) >= 1e6 { 1.0 } else { biggest };
+        order.sort_by(|&a, &b| scaled(b).total_cmp(&scaled(a)).then(a.cmp(&b)));
+        let mut rank = vec![0; n_classes];
+        for (i, &k) in order.iter().enumerate() {
+            rank[k as usize] = u32_of(i);
+        }
+        let aim = inst.classes.iter().map(|c| unit_vector(&weigh(&c.need, &worth))).collect();
+        Self {
+            inst,
+            values,
+            by_price,
+            good,
+            ratio,
+            prices,
+            rank,
+            aim,
+            worth,
+            family,
+            n_families,
+            kinship,
+            directions,
+            direction_of,
+        }
+    }
+
+    /// The classes, big first.
+    pub(crate) fn big_first(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..u32_of(self.rank.len())).collect();
+        order.sort_unstable_by_key(|&k| self.rank[k as usize]);
+        order
+    }
+
+    /// The cheapest offer that can take the node's contents and costs less than it does.
+    pub(crate) fn right_size(&self, node: &mut Node<R>, budget: &mut Budget) {
+        let inst = self.inst;
+        if !node.is_new(inst) {
+            return;
+        }
+        let used = node.used(inst);
+        let now = inst.offers[node.offer as usize].value;
+        for &o in &self.by_price {
+            let offer = &inst.offers[o as usize];
+            if offer.value >= now {
+                return;
+            }
+            if (0..R).all(|r| used[r] <= offer.holds[r])
+                && node.pattern.iter().all(|p| offer.serves.contains(p.0 as usize))
+            {
+                if !offer.uses.is_empty() {
+                    budget.give(inst, node.offer);
+                    let fine = budget.allows(inst, o);
+                    budget.take(inst, if fine { o } else { node.offer });
+                    if !fine {
+                        continue;
+                    }
+                } else {
+                    budget.give(inst, node.offer);
+                }
+                node.turn_into(inst, o);
+                return;
+            }
+        }
+    }
+
+    /// Buys offers until nothing is left: each time the one whose filling is worth most per price. False when something
+    /// stays or the price limit is reached.
+    pub(crate) fn greedy(
+        &self,
+        left: &mut [u32],
+        budget: &mut Budget,
+        nodes: &mut Vec<Node<R>>,
+        mut leeway: Leeway<'_>,
+        work: &mut Work,
+        meter: &mut Meter,
+    ) -> bool {
+        let inst = self.inst;
+        work.set.clear();
+        work.set.extend((0..u32_of(left.len())).filter(|&k| left[k as usize] > 0));
+        meter.charge(left.len() / 8);
+        work.values.clear();
+        work.values.extend_from_slice(&self.values);
+        if let Some((noise, amount)) = &mut leeway.noise {
+            for &k in &work.set {
+                work.values[k as usize] *= 1.0 + *amount * (noise.unit() - 0.5);
+            }
+        }
+        work.orders.resize(self.directions.len(), Vec::new());
+        let mut spent = 0.0;
+        while !work.set.is_empty() {
+            let value: f64 = work.set.iter().map(|&k| work.values[k as usize] * f64::from(left[k as usize])).sum();
+            self.choose_offers(&mut leeway, budget, spent, value, work);
+            if work.offers.is_empty() {
+                return false;
+            }
+            self.sort_directions(work, meter);
+            let (mut best, mut chosen) = (0.0, u32::MAX);
+            for i in 0..work.offers.len() {
+                let o = work.offers[i];
+                let offer = &inst.offers[o as usize];
+                let order = &work.orders[self.direction_of[o as usize] as usize];
+                let v = fill(inst, offer, order, &work.values, left, meter, &mut work.a);
+                if v / offer.price > best {
+                    best = v / offer.price;
+                    chosen = o;
+                    std::mem::swap(&mut work.a, &mut work.b);
+                }
+            }
+            if chosen == u32::MAX {
+                return false;
+            }
+            let times = work.b.iter().map(|&(k, n)| left[k as usize] / n).min().unwrap_or(1);
+            work.b.sort_unstable();
+            for _ in 0..(times / 2).max(1) {
+                if !budget.allows(inst, chosen) {
+                    break;
+                }
+                budget.take(inst, chosen);
+                let mut node = Node::with(inst, chosen, work.b.clone());
+                self.right_size(&mut node, budget);
+                spent += node.price(inst);
+                for &(k, n) in &work.b {
+                    left[k as usize] -= n;
+                }
+                nodes.push(node);
+            }
+            if spent > leeway.most_price {
+                return false;
+            }
+            work.set.retain(|&k| left[k as usize] > 0);
+        }
+        true
+    }
+
+    fn choose_offers(&self, leeway: &mut Leeway<'_>, budget: &Budget, spent: f64, value: f64, work: &mut Work) {
+        let inst = self.inst;
+        work.offers.clear();
+        work.wanted.clear();
+        work.wanted.resize(self.directions.len(), false);
+        let some = leeway.subset < 1.0;
+        for &o in if some { &self.good } else { &self.by_price } {
+            let price = inst.offers[o as usize].price;
+            if spent + price > leeway.most_price {
+                break;
+            }
+            if !some && self.ratio[o as usize] < 0.6 && value > price * 3.0 {
+                continue;
+            }
+            if some
+                && let Some((noise, _)) = &mut leeway.noise
+                && noise.unit() > leeway.subset
+            {
+                continue;
+            }
+            if !budget.allows(inst, o) {
+                continue;
+            }
+            work.offers.push(o);
+            work.wanted[self.direction_of[o as usize] as usize] = true;
+        }
+        if work.offers.is_empty() && !some {
+            // What is left is worth little: then any offer that may still be bought.
+            for &o in &self.by_price {
+                if spent + inst.offers[o as usize].price <= leeway.most_price && budget.allows(inst, o) {
+                    work.offers.push(o);
+                    work.wanted[self.direction_of[o as usize] as usize] = true;
+                }
+            }
+        }
+    }
+
+    fn sort_directions(&self, work: &mut Work, meter: &mut Meter) {
+        for (d, direction) in self.directions.iter().enumerate() {
+            if !work.wanted[d] {
+                continue;
+            }
+            work.keyed.clear();
+            for &k in &work.set {
+                let share = &self.inst.classes[k as usize].share;
+                let mut w = 1e-12;
+                for r in 0..R {
+                    w += direction[r] * share[r];
+                }
+                work.keyed.push((-work.values[k as usize] / w, k));
+            }
+            work.keyed.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            work.orders[d].clear();
+            work.orders[d].extend(work.keyed.iter().map(|e| e.1));
+            meter.charge(work.set.len() * 12);
+        }
+    }
+}
+
+/// A vector of quantities weighted by worth.
+#[inline]
+pub(crate) fn weigh<const R: usize>(v: &[i64; R], worth: &[f64; R]) -> [f32; R] {
+    #[expect(clippy::cast_possible_truncation, reason = "a score needs no more than single precision")]
+    std::array::from_fn(|r| (v[r] as f64 * worth[r]) as f32)
+}
+
+fn unit_vector<const R: usize>(v: &[f32; R]) -> [f32; R] {
+    let norm = v.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-30);
+    std::array::from_fn(|r| v[r] / norm)
+}
+
+/// What a unit of each dimension is worth: the mean resource price over offers worth buying, with a floor so that a
+/// dimension that is nowhere scarce still breaks ties; and the share of the bill that each dimension makes.
+fn worth<const R: usize>(inst: &Instance<R>, prices: &[[f64; R]], ratio: &[f64]) -> ([f64; R], [f64; R]) {
+    let mut mean = [0.0f64; R];
+    for (p, &ratio) in prices.iter().zip(ratio) {
+        if ratio > 0.9 {
+            for r in 0..R {
+                mean[r] += p[r];
+            }
+        }
+    }
+    let total: f64 = mean.iter().sum::<f64>().max(1e-30);
+    let unit = |r: usize| {
+        let known = inst.classes.iter().find(|c| c.need[r] > 0);
+        known.map_or(0.0, |c| c.share[r] / c.need[r] as f64)
+    };
+    let weight: [f64; R] = std::array::from_fn(|r| mean[r] / total);
+    (std::array::from_fn(|r| weight[r].max(0.03) * unit(r)), weight)
+}
+
+/// The distinct directions of resource prices, rounded to half powers of two, and which one each offer has.
+fn directions<const R: usize>(prices: &[[f64; R]]) -> (Vec<[f64; R]>, Vec<u32>) {
+    let mut found: Vec<[f64; R]> = Vec::new();
+    let mut of = Vec::with_capacity(prices.len());
+    for p in prices {
+        let sum: f64 = p.iter().sum::<f64>().max(1e-30);
+        let d: [f64; R] =
+            std::array::from_fn(|r| if p[r] > 0.0 { (((p[r] / sum).log2() * 2.0).round() * 0.5).exp2() } else { 0.0 });
+        let at = found.iter().position(|x| *x == d).unwrap_or_else(|| {
+            found.push(d);
+            found.len() - 1
+        });
+        of.push(u32_of(at));
+    }
+    (found, of)
+}
+
+/// Offers nearly worth their price, and for each class the best four that take it.
+fn good<const R: usize>(inst: &Instance<R>, by_price: &[u32], ratio: &[f64]) -> Vec<u32> {
+    let mut is_good: Vec<bool> = ratio.iter().map(|&r| r >= 0.95).collect();
+    let mut best_of: Vec<Vec<u32>> = vec![Vec::new(); inst.classes.len()];
+    let mut covered = BitSet::new(inst.classes.len());
+    for (o, offer) in inst.offers[..inst.n_new].iter().enumerate() {
+        if is_good[o] {
+            covered.union_with(&offer.serves);
+        }
+        for &(k, _) in &offer.fit {
+            best_of[k as usize].push(u32_of(o));
+        }
+    }
+    for (k, offers) in best_of.iter_mut().enumerate() {
+        if !covered.contains(k) {
+            offers.sort_by(|&a, &b| ratio[b as usize].total_cmp(&ratio[a as usize]).then(a.cmp(&b)));
+            offers.iter().take(4).for_each(|&o| is_good[o as usize] = true);
+        }
+    }
+    by_price.iter().copied().filter(|&o| is_good[o as usize]).collect()
+}
+
+/// Family of each offer: the labels it serves, and its proportions.
+fn families<const R: usize>(inst: &Instance<R>, worth: &[f64; R], weight: &[f64; R]) -> (Vec<u32>, usize) {
+    let key = |offer: &Offer<R>| -> (BitSet, Vec<i32>) {
+        let labels = BitSet::of(inst.n_labels, offer.fit.iter().map(|f| inst.classes[f.0 as usize].label as usize));
+        let v: Vec<f64> =
+            (0..R).map(|r| if weight[r] < 0.05 { 0.0 } else { offer.holds[r] as f64 * worth[r] }).collect();
+        let most = v.iter().copied().fold(0.0, f64::max).max(1e-30);
+        #[expect(clippy::cast_possible_truncation, reason = "a few dozen buckets")]
+        let bucket = |x: f64| if x > most / 64.0 { ((x / most).log2() * 2.0).round() as i32 } else { -99 };
+        (labels, v.into_iter().map(bucket).collect())
+    };
+    let mut ids: BTreeMap<(BitSet, Vec<i32>), u32> = BTreeMap::new();
+    let family = inst
+        .offers
+        .iter()
+        .map(|o| {
+            let next = u32_of(ids.len());
+            *ids.entry(key(o)).or_insert(next)
+        })
+        .collect();
+    (family, ids.len())
+}
+
+fn kinship<const R: usize>(inst: &Instance<R>, family: &[u32], n: usize) -> Vec<Vec<f32>> {
+    let mut serves = vec![BitSet::new(inst.classes.len()); n];
+    for (o, offer) in inst.offers.iter().enumerate() {
+        serves[family[o] as usize].union_with(&offer.serves);
+    }
+    let sizes: Vec<usize> = serves.iter().map(BitSet::count).collect();
+    (0..n)
+        .map(|a| {
+            (0..n)
+                .map(|b| {
+                    let common: u32 =
+                        serves[a].words().iter().zip(serves[b].words()).map(|(x, y)| (x & y).count_ones()).sum();
+                    common as f32 / sizes[a].min(sizes[b]).max(1) as f32
+                })
+                .collect()
+        })
+        .collect()
+}

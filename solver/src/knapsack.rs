@@ -1,0 +1,341 @@
+//! Pricing: the most valuable contents of one offer at given values per class.
+//!
+//! The linear relaxation (a bounded-variable simplex over the few dimensions) gives an upper bound that holds for any
+//! non-negative resource prices, so rounding errors cannot break it; its floor, filled up by density, gives contents;
+//! a bounded depth-first search improves both where few things fill a bin.
+
+use crate::effort::Meter;
+use crate::instance::{Instance, Offer, Pattern, max_fit};
+use crate::num::floor_count;
+
+/// Reused memory of the pricing routines.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scratch<const R: usize> {
+    /// (class, most of it, value of one) of the classes that count.
+    pub(crate) list: Vec<(u32, f64, f64)>,
+    /// State of each listed variable: at 0, at its most, or basic.
+    state: Vec<At>,
+    /// The relaxation's answer: (class, amount > 0).
+    relaxed: Vec<(u32, f64)>,
+    order: Vec<(f64, u32)>,
+    /// Position in the pattern under construction, by class.
+    pub(crate) search: crate::search::Frame<R>,
+    /// Operations spent, for the meter.
+    pub(crate) operations: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Zero,
+    Most,
+    Basic,
+}
+
+/// What pricing one offer gives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Priced<const R: usize> {
+    /// Value of the contents found.
+    pub value: f64,
+    /// No contents are worth more.
+    pub bound: f64,
+}
+
+/// Value and upper bound of the best contents of `offer` at `values`, using at most `limit` of each class. Contents go
+/// to `out`. They are not looked for when the bound shows that they are worth at most `skip`. `nodes` bounds the search.
+pub(crate) fn price<const R: usize>(
+    inst: &Instance<R>,
+    offer: &Offer<R>,
+    values: &[f64],
+    limit: &[u32],
+    skip: f64,
+    nodes: usize,
+    scratch: &mut Scratch<R>,
+    out: &mut Pattern,
+) -> Priced<R> {
+    let (prices, bound) = relax(inst, offer, values, limit, scratch);
+    if bound <= skip {
+        return Priced { value: 0.0, bound };
+    }
+    let mut value = round_down(inst, offer, values, limit, &prices, bound, scratch, out);
+    let mut proven = bound;
+    if nodes > 0 && value < bound * 0.9999 {
+        let found = crate::search::search(inst, offer, values, &prices, bound, value.max(skip), nodes, scratch);
+        if found.value > value {
+            value = found.value;
+            out.clone_from(&scratch.search.best);
+            out.sort_unstable();
+        }
+        proven = proven.min(found.bound.max(value));
+    }
+    Priced { value, bound: proven }
+}
+
+/// Solves the relaxation; returns resource prices (per share) and the upper bound they prove.
+pub(crate) fn relax<const R: usize>(
+    inst: &Instance<R>,
+    offer: &Offer<R>,
+    values: &[f64],
+    limit: &[u32],
+    scratch: &mut Scratch<R>,
+) -> ([f64; R], f64) {
+    scratch.list.clear();
+    for &(k, most) in &offer.fit {
+        let v = values[k as usize];
+        let u = most.min(limit[k as usize]);
+        if v > 0.0 && u > 0 {
+            scratch.list.push((k, f64::from(u), v));
+        }
+    }
+    let n = scratch.list.len();
+    scratch.state.clear();
+    scratch.state.resize(n, At::Zero);
+    let mut inverse = [[0.0f64; R]; R];
+    for r in 0..R {
+        inverse[r][r] = 1.0;
+    }
+    // A basic variable: Some(listed) or None for the slack of its original row.
+    let mut basis: [Option<usize>; R] = [None; R];
+    let mut slack_basic = [true; R];
+    let mut slack_of: [usize; R] = std::array::from_fn(|r| r);
+    let mut x: [f64; R] = offer.share;
+    let mut prices = [0.0f64; R];
+    for _ in 0..40 + 8 * R {
+        scratch.operations += n * R;
+        prices = [0.0; R];
+        for i in 0..R {
+            if let Some(b) = basis[i] {
+                let v = scratch.list[b].2;
+                for r in 0..R {
+                    prices[r] += v * inverse[i][r];
+                }
+            }
+        }
+        let (mut gain, mut enter, mut up) = (1e-9 * offer.price.max(1.0), None, true);
+        for (i, &(k, u, v)) in scratch.list.iter().enumerate() {
+            if scratch.state[i] == At::Basic {
+                continue;
+            }
+            let share = &inst.classes[k as usize].share;
+            let mut d = v;
+            for r in 0..R {
+                d -= prices[r] * share[r];
+            }
+            let at_zero = scratch.state[i] == At::Zero;
+            let g = if at_zero { d * u } else { -d * u };
+            if g > gain {
+                (gain, enter, up) = (g, Some(Ok(i)), at_zero);
+            }
+        }
+        for r in 0..R {
+            if !slack_basic[r] && -prices[r] * offer.share[r].max(1e-12) > gain {
+                (gain, enter, up) = (-prices[r] * offer.share[r].max(1e-12), Some(Err(r)), true);
+            }
+        }
+        let Some(enter) = enter else { break };
+        let mut column = [0.0f64; R];
+        let mut room = f64::INFINITY;
+        match enter {
+            Ok(i) => {
+                column = inst.classes[scratch.list[i].0 as usize].share;
+                room = scratch.list[i].1;
+            }
+            Err(r) => column[r] = 1.0,
+        }
+        let direction = if up { 1.0 } else { -1.0 };
+        let mut y = [0.0f64; R];
+        for i in 0..R {
+            let mut s = 0.0;
+            for r in 0..R {
+                s += inverse[i][r] * column[r];
+            }
+            y[i] = s * direction;
+        }
+        let (mut step, mut leave, mut to_most) = (room, None, false);
+        for i in 0..R {
+            if y[i] > 1e-12 {
+                let t = x[i].max(0.0) / y[i];
+                if t < step {
+                    (step, leave, to_most) = (t, Some(i), false);
+                }
+            } else if y[i] < -1e-12
+                && let Some(b) = basis[i]
+            {
+                let t = (scratch.list[b].1 - x[i]).max(0.0) / -y[i];
+                if t < step {
+                    (step, leave, to_most) = (t, Some(i), true);
+                }
+            }
+        }
+        if step.is_infinite() {
+            break;
+        }
+        for i in 0..R {
+            x[i] -= step * y[i];
+        }
+        let Some(row) = leave else {
+            if let Ok(i) = enter {
+                scratch.state[i] = if up { At::Most } else { At::Zero };
+            }
+            continue;
+        };
+        match basis[row] {
+            Some(b) => scratch.state[b] = if to_most { At::Most } else { At::Zero },
+            None => slack_basic[slack_of[row]] = false,
+        }
+        let pivot = y[row] * direction;
+        for r in 0..R {
+            inverse[row][r] /= pivot;
+        }
+        for i in 0..R {
+            if i != row {
+                let f = y[i] * direction;
+                for r in 0..R {
+                    inverse[i][r] -= f * inverse[row][r];
+                }
+            }
+        }
+        match enter {
+            Ok(i) => {
+                x[row] = if up { step } else { scratch.list[i].1 - step };
+                basis[row] = Some(i);
+                scratch.state[i] = At::Basic;
+            }
+            Err(r) => {
+                x[row] = step;
+                basis[row] = None;
+                slack_of[row] = r;
+                slack_basic[r] = true;
+            }
+        }
+    }
+    scratch.relaxed.clear();
+    for (i, &(k, u, _)) in scratch.list.iter().enumerate() {
+        if scratch.state[i] == At::Most {
+            scratch.relaxed.push((k, u));
+        }
+    }
+    for i in 0..R {
+        if let Some(b) = basis[i] {
+            scratch.relaxed.push((scratch.list[b].0, x[i].max(0.0)));
+        }
+    }
+    (prices_of(&mut prices), bound_at(inst, offer, &prices, &scratch.list))
+}
+
+fn prices_of<const R: usize>(prices: &mut [f64; R]) -> [f64; R] {
+    prices.iter_mut().for_each(|p| *p = p.max(0.0));
+    *prices
+}
+
+/// The upper bound that resource prices ≥ 0 prove: what the room is worth, plus what each class earns beyond it.
+fn bound_at<const R: usize>(inst: &Instance<R>, offer: &Offer<R>, prices: &[f64; R], list: &[(u32, f64, f64)]) -> f64 {
+    let mut bound = 0.0;
+    for r in 0..R {
+        bound += prices[r] * offer.share[r];
+    }
+    for &(k, u, v) in list {
+        let share = &inst.classes[k as usize].share;
+        let mut d = v;
+        for r in 0..R {
+            d -= prices[r] * share[r];
+        }
+        if d > 0.0 {
+            bound += u * d;
+        }
+    }
+    bound
+}
+
+/// The relaxation's floor, filled up by value per resource price; returns the value of `out`.
+fn round_down<const R: usize>(
+    inst: &Instance<R>,
+    offer: &Offer<R>,
+    values: &[f64],
+    limit: &[u32],
+    prices: &[f64; R],
+    bound: f64,
+    scratch: &mut Scratch<R>,
+    out: &mut Pattern,
+) -> f64 {
+    out.clear();
+    let mut free = offer.holds;
+    let mut value = 0.0;
+    for i in 0..scratch.relaxed.len() {
+        let (k, x) = scratch.relaxed[i];
+        let n = floor_count(x + 1e-7);
+        if n > 0 {
+            value += put(inst, k, n, values, limit, &mut free, out);
+        }
+    }
+    scratch.order.clear();
+    for &(k, _, v) in &scratch.list {
+        let share = &inst.classes[k as usize].share;
+        let mut w = 1e-12 * bound;
+        for r in 0..R {
+            w += prices[r] * share[r];
+        }
+        scratch.order.push((-v / w, k));
+    }
+    scratch.order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    scratch.operations += scratch.order.len() * 8;
+    for i in 0..scratch.order.len() {
+        let k = scratch.order[i].1;
+        value += put(inst, k, u32::MAX, values, limit, &mut free, out);
+    }
+    out.sort_unstable();
+    value
+}
+
+/// Adds up to `n` of class `k`; returns their value.
+#[inline]
+fn put<const R: usize>(
+    inst: &Instance<R>,
+    k: u32,
+    n: u32,
+    values: &[f64],
+    limit: &[u32],
+    free: &mut [i64; R],
+    out: &mut Pattern,
+) -> f64 {
+    let class = &inst.classes[k as usize];
+    let fit = max_fit(&class.need, free).min(n);
+    if fit == 0 || inst.has_foes && class.foes.iter().any(|f| out.iter().any(|o| o.0 == *f)) {
+        return 0.0;
+    }
+    let at = out.iter().position(|o| o.0 == k);
+    let have = at.map_or(0, |a| out[a].1);
+    let n = fit.min(limit[k as usize].min(class.per_bin).saturating_sub(have));
+    if n == 0 {
+        return 0.0;
+    }
+    for r in 0..R {
+        free[r] -= class.need[r] * i64::from(n);
+    }
+    match at {
+        Some(a) => out[a].1 += n,
+        None => out.push((k, n)),
+    }
+    values[k as usize] * f64::from(n)
+}
+
+/// Fills `free` with classes in the given order, as many as fit of each; returns the value.
+pub(crate) fn fill<const R: usize>(
+    inst: &Instance<R>,
+    offer: &Offer<R>,
+    order: &[u32],
+    values: &[f64],
+    limit: &[u32],
+    meter: &mut Meter,
+    out: &mut Pattern,
+) -> f64 {
+    out.clear();
+    let mut free = offer.holds;
+    let mut value = 0.0;
+    for &k in order {
+        if offer.serves.contains(k as usize) {
+            value += put(inst, k, u32::MAX, values, limit, &mut free, out);
+        }
+    }
+    meter.charge(order.len() * 2);
+    value
+}

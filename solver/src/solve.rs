@@ -1,0 +1,133 @@
+//! The entry points: the reference packing, the pipeline, and the better of the two.
+
+use crate::effort::{Cancel, Effort, Meter};
+use crate::engine::Engine;
+use crate::finish::finish;
+use crate::greedy::greedy_on;
+use crate::instance::{Instance, active_dims};
+use crate::num::whole_bound;
+use crate::problem::Problem;
+use crate::shapes::Shapes;
+use crate::solution::{LowerBound, Proof, Solution};
+use crate::value::values;
+
+/// What is known while the solver works.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Things that the best packing leaves out.
+    pub unpacked: u64,
+    /// Objective of the best packing, micro-dollars per hour.
+    pub objective: i64,
+    /// Proven lower bound on it.
+    pub bound: i64,
+}
+
+/// Packs the problem at least cost within an effort. Never dearer than [`greedy`](crate::greedy), and never with fewer
+/// things packed.
+pub fn solve(problem: &Problem, effort: Effort, cancel: &Cancel) -> Solution {
+    solve_watched(problem, effort, cancel, &mut |_| {})
+}
+
+/// As [`solve`]; tells `watch` of every better packing as it is found.
+pub fn solve_watched(problem: &Problem, effort: Effort, cancel: &Cancel, watch: &mut dyn FnMut(Progress)) -> Solution {
+    let values = values(problem);
+    let shapes = Shapes::new(problem, &values);
+    let mut meter = Meter::new(effort, cancel);
+    let reference = greedy_on(problem, &shapes, &values);
+    watch(Progress { unpacked: reference.n_unpacked(), objective: reference.objective, bound: 0 });
+    let dims = active_dims(problem);
+    match dims.len() {
+        0..=4 => better::<4>(problem, &shapes, &values, &dims, reference, watch, &mut meter),
+        5..=8 => better::<8>(problem, &shapes, &values, &dims, reference, watch, &mut meter),
+        9..=16 => better::<16>(problem, &shapes, &values, &dims, reference, watch, &mut meter),
+        _ => better::<64>(problem, &shapes, &values, &dims[..dims.len().min(64)], reference, watch, &mut meter),
+    }
+}
+
+/// A lower bound on the cost of packing everything. Joint limits, availability, conflicts and spreads only ever raise the
+/// true cost; they are used where that is proven and left out elsewhere.
+pub fn lower_bound(problem: &Problem, effort: Effort) -> LowerBound {
+    let costs: Vec<i64> = problem.kinds.iter().map(|k| k.cost).collect();
+    let shapes = Shapes::new(problem, &costs);
+    let mut meter = Meter::new(effort, &Cancel::new());
+    let dims = active_dims(problem);
+    match dims.len() {
+        0..=4 => bound_only::<4>(problem, &shapes, &dims, &mut meter),
+        5..=8 => bound_only::<8>(problem, &shapes, &dims, &mut meter),
+        9..=16 => bound_only::<16>(problem, &shapes, &dims, &mut meter),
+        // Leaving dimensions out relaxes the problem: the bound stays valid.
+        _ => bound_only::<64>(problem, &shapes, &dims[..dims.len().min(64)], &mut meter),
+    }
+}
+
+fn bound_only<const R: usize>(problem: &Problem, shapes: &Shapes, dims: &[usize], meter: &mut Meter) -> LowerBound {
+    let inst = Instance::<R>::new(problem, shapes, dims);
+    let mut silent = |_, _, _| {};
+    let mut engine = Engine::new(&inst, problem.options.threads, &mut silent);
+    engine.bound_only(meter);
+    let mut per_item = vec![0.0; problem.items.len()];
+    for make in &inst.makes {
+        per_item[make.item.at()] =
+            make.parts.iter().map(|p| engine.certificate.values[p.0 as usize]).fold(f64::INFINITY, f64::min);
+    }
+    LowerBound { cost: whole_bound(engine.certificate.bound), values: per_item, effort_spent: meter.steps() }
+}
+
+#[expect(clippy::too_many_arguments, reason = "what the entry point has gathered")]
+fn better<const R: usize>(
+    problem: &Problem,
+    shapes: &Shapes,
+    values: &[i64],
+    dims: &[usize],
+    reference: Solution,
+    watch: &mut dyn FnMut(Progress),
+    meter: &mut Meter,
+) -> Solution {
+    let inst = Instance::<R>::new(problem, shapes, dims);
+    let mut report = |unpacked: u64, objective: f64, bound: f64| {
+        watch(Progress { unpacked, objective: crate::num::whole(objective), bound: whole_bound(bound) });
+    };
+    let mut engine = Engine::new(&inst, problem.options.threads, &mut report);
+    engine.run(meter);
+    let packed = engine.packed();
+    let certificate = engine.certificate;
+    // With more dimensions than the arrays hold a packing may overfill one that was left out.
+    let ours = (dims.len() == active_dims(problem).len()).then(|| finish(problem, shapes, values, packed));
+    let key = |s: &Solution| (s.n_unpacked(), s.objective);
+    let mut best = match ours {
+        Some(ours) if key(&ours) < key(&reference) => ours,
+        _ => reference,
+    };
+    let plain = problem.kinds.iter().zip(values).all(|(k, v)| k.cost == *v);
+    best.cost_lower_bound =
+        if plain { bound_for(&inst, &certificate, &best) } else { lower_bound_for_costs(problem, &best, meter) }
+            .min(best.cost);
+    best.proof = match best.cost_lower_bound {
+        b if b == best.cost && plain => Proof::Optimal,
+        0 => Proof::Unproven,
+        _ => Proof::Bounded,
+    };
+    best.effort_spent = meter.steps();
+    best
+}
+
+/// The certificate's bound for what the solution packs.
+fn bound_for<const R: usize>(inst: &Instance<R>, certificate: &crate::bound::Certificate, solution: &Solution) -> i64 {
+    if solution.unpacked.is_empty() {
+        return whole_bound(certificate.total(inst, |m| m.count, true));
+    }
+    let missing = |m: &crate::instance::Make| solution.unpacked.iter().find(|u| u.0 == m.item).map_or(0, |u| u.1);
+    // `count` of a make leaves the homeless out already, so what is missing counts against the item's own count.
+    let homeless = |m: &crate::instance::Make| inst.homeless.iter().filter(|h| h.0 == m.item).map(|h| h.1).sum::<u32>();
+    whole_bound(certificate.total(inst, |m| m.count - (missing(m).saturating_sub(homeless(m))).min(m.count), false))
+}
+
+/// With prices that are not costs, the bound on the cost is one of its own.
+fn lower_bound_for_costs(problem: &Problem, solution: &Solution, meter: &mut Meter) -> i64 {
+    if !solution.unpacked.is_empty() {
+        return 0;
+    }
+    let bound = lower_bound(problem, Effort(20_000));
+    meter.charge(usize::try_from(bound.effort_spent.saturating_mul(1000)).unwrap_or(0));
+    bound.cost
+}
