@@ -2,11 +2,9 @@
 
 use std::fs;
 
-/// CPU seconds that the calling thread has used, from the scheduler's own count.
+/// CPU seconds that the calling thread has used.
 pub fn cpu_seconds() -> f64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds: u64 = text.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    nanoseconds as f64 / 1e9
+    cpu_time::ThreadTime::now().as_duration().as_secs_f64()
 }
 
 /// Forgets the peak so far, so that the next [`peak_rss_mb`] speaks of what came after.

@@ -3,8 +3,9 @@
 
 use crate::effort::Meter;
 use crate::instance::{Instance, Make};
-use crate::knapsack::{Scratch, price, relax};
+use crate::knapsack::{Scratch, relax};
 use crate::parallel::in_parts;
+use crate::repair::repair;
 
 /// A certificate: values that no packing can beat.
 #[derive(Clone, Debug, Default)]
@@ -20,11 +21,12 @@ pub(crate) struct Certificate {
 }
 
 /// Scales `values` to a certificate. With `nodes` > 0 the integer contents are searched, which proves more when few
-/// things fill a bin.
+/// things fill a bin, and values are lowered towards the `legal` ones (those of a certificate, or empty) where they must be.
 pub(crate) fn certify<const R: usize>(
     inst: &Instance<R>,
     values: &[f64],
     limit_prices: &[f64],
+    legal: &[f64],
     nodes: usize,
     threads: usize,
     meter: &mut Meter,
@@ -34,7 +36,9 @@ pub(crate) fn certify<const R: usize>(
         let known = |p: &&(u32, u32)| inst.classes[p.0 as usize].count > 0;
         let least = make.parts.iter().filter(known).map(|p| values[p.0 as usize]).fold(f64::INFINITY, f64::min);
         for &(k, _) in make.parts.iter().filter(|p| !known(p)) {
-            values[k as usize] = if least.is_finite() { least } else { 0.0 };
+            if values[k as usize] <= 0.0 {
+                values[k as usize] = if least.is_finite() { least } else { 0.0 };
+            }
         }
     }
     let most: Vec<u32> = inst.classes.iter().map(|c| c.most).collect();
@@ -56,7 +60,10 @@ pub(crate) fn certify<const R: usize>(
     order.sort_by(|&a, &b| relaxed[b].0.total_cmp(&relaxed[a].0).then(a.cmp(&b)));
     let mut worst = order.first().map_or(0.0, |&o| relaxed[o].0);
     if nodes > 0 {
-        worst = searched_worst(inst, &values, &most, &order, |o| (relaxed[o].0, full_price(o)), nodes, meter);
+        let order: Vec<u32> = order.iter().filter(|&&o| relaxed[o].0 > 1.0).map(|&o| crate::num::u32_of(o)).collect();
+        let repaired = repair(inst, &values, legal, &most, &order, full_price, nodes, meter);
+        values = repaired.values;
+        worst = repaired.proven.max(worst.min(1.0));
     }
     if worst <= 0.0 {
         return Certificate { limit_prices: limit_prices.to_vec(), values, ..Certificate::default() };
@@ -72,35 +79,6 @@ pub(crate) fn certify<const R: usize>(
     meter.charge(scratch.operations);
     certificate.bound = certificate.total(inst, |m| m.count, true);
     certificate
-}
-
-/// The largest share of its price that any offer's best contents are worth, proven by search where that is affordable.
-fn searched_worst<const R: usize>(
-    inst: &Instance<R>,
-    values: &[f64],
-    most: &[u32],
-    order: &[usize],
-    ratio_and_price: impl Fn(usize) -> (f64, f64),
-    nodes: usize,
-    meter: &mut Meter,
-) -> f64 {
-    let mut scratch = Scratch::default();
-    let mut out = Vec::new();
-    let mut worst = 0.0f64;
-    for &o in order.iter().take(8) {
-        let priced = price(inst, &inst.offers[o], values, most, 0.0, 0, &mut scratch, &mut out);
-        worst = worst.max(priced.value / ratio_and_price(o).1);
-    }
-    for &o in order {
-        let (ratio, full) = ratio_and_price(o);
-        if ratio <= worst {
-            break;
-        }
-        let priced = price(inst, &inst.offers[o], values, most, worst * full, nodes, &mut scratch, &mut out);
-        worst = worst.max(priced.bound / full);
-    }
-    meter.charge(scratch.operations);
-    worst
 }
 
 impl Certificate {

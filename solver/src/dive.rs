@@ -1,11 +1,13 @@
 //! From a fractional plan to whole bins: take the whole copies, pour the classes with many to a bin, plan the rest anew.
 
-use crate::columns::{Generated, Rows, Tuning, generate};
+use crate::columns::{Generated, Task, Tuning, generate};
 use crate::effort::Meter;
-use crate::guide::{Guide, Leeway, Work};
+use crate::buy::Work;
+use crate::guide::Guide;
 use crate::instance::{Instance, Pattern};
 use crate::nodes::{Budget, Node};
 use crate::pour::{Quota, pour};
+use crate::rows::Rows;
 
 /// A packing under construction.
 #[derive(Clone, Debug)]
@@ -22,8 +24,10 @@ impl<const R: usize> Draft<R> {
         let mut draft = Self { nodes: Vec::new(), left: inst.demand(), budget: Budget(inst.limits.clone()) };
         let mut scratch = crate::knapsack::Scratch::default();
         let mut pattern = Pattern::new();
+        // Room that is there already is used also for what would cost nothing.
+        let values: Vec<f64> = values.iter().map(|v| v + 1.0).collect();
         for (o, offer) in inst.offers.iter().enumerate().skip(inst.n_new) {
-            crate::knapsack::price(inst, offer, values, &draft.left, 0.0, 200, &mut scratch, &mut pattern);
+            crate::knapsack::price(inst, offer, &values, &draft.left, 0.0, 200, &mut scratch, &mut pattern);
             for &(k, n) in &pattern {
                 draft.left[k as usize] -= n;
             }
@@ -82,20 +86,12 @@ impl<const R: usize> Dive<'_, '_, R> {
             }
             if last || placed == 0 {
                 let Draft { nodes, left, budget } = draft;
-                guide.greedy(left, budget, nodes, Leeway::all(), &mut work, meter);
+                guide.greedy_all(left, budget, nodes, &mut work, meter);
                 return;
             }
-            plan = generate(
-                inst,
-                self.own,
-                &draft.left,
-                &draft.budget.0,
-                &plan.pool,
-                &guide.values,
-                self.again,
-                self.threads,
-                meter,
-            );
+            let rows = Rows::new(inst, self.own, &draft.left, &draft.budget.0);
+            let task = Task { inst, rows: &rows, most: &draft.left, threads: self.threads };
+            plan = generate(task, &plan.pool, &guide.values, self.again, meter);
         }
     }
 

@@ -2,17 +2,20 @@
 //! with diving when there is effort for it. Keeps the best packing and the best certificate at every step.
 
 use crate::bound::{Certificate, certify};
-use crate::columns::{Generated, Tuning, generate};
+use crate::columns::{Generated, Task, Tuning, generate};
 use crate::dive::{Dive, Draft};
 use crate::duals::resource_values;
 use crate::effort::Meter;
 use crate::finish::Packed;
-use crate::guide::{Guide, Leeway, Work};
+use crate::buy::{Leeway, Work};
+use crate::guide::Guide;
 use crate::instance::{Instance, Pattern};
 use crate::mix::plan_and_pour;
 use crate::noise::Noise;
 use crate::polish::polish;
 use crate::problem::ItemIdx;
+use crate::rows::Rows;
+use crate::small::search_all;
 
 /// The best so far.
 pub(crate) struct Engine<'a, const R: usize> {
@@ -21,6 +24,8 @@ pub(crate) struct Engine<'a, const R: usize> {
     best: Option<Draft<R>>,
     pub certificate: Certificate,
     values: Vec<f64>,
+    /// The least objective of any packing of everything, where a complete search has proven it.
+    pub optimum: Option<f64>,
     /// Called with (things missing, objective, bound) at each improvement.
     watch: &'a mut dyn FnMut(u64, f64, f64),
 }
@@ -36,6 +41,7 @@ impl<'a, const R: usize> Engine<'a, R> {
             best: None,
             certificate: Certificate::default(),
             values: vec![0.0; inst.classes.len()],
+            optimum: None,
             watch,
         }
     }
@@ -44,7 +50,7 @@ impl<'a, const R: usize> Engine<'a, R> {
     pub(crate) fn run(&mut self, meter: &mut Meter) {
         self.bound_at_once(meter);
         self.first_plans(meter);
-        if self.is_optimal() {
+        if self.is_optimal() || self.small(meter) {
             return;
         }
         let total = meter.spent() + meter.left();
@@ -68,8 +74,8 @@ impl<'a, const R: usize> Engine<'a, R> {
         }
         let (own, mostly_few) = self.few_to_a_bin();
         let nodes = if mostly_few { 200 } else { 0 };
-        let tuning = Tuning { nodes, rounds: 80, tolerance: 0.002, columns: 60, smoothing: 0.5 };
-        let plan = self.generate(&start, &own, &[], &self.values.clone(), tuning, meter);
+        let tuning = Tuning { nodes, most_nodes: nodes * 8, rounds: 80, tolerance: 0.002, columns: 60, smoothing: 0.5 };
+        let plan = self.generate(&start, &own, &[], tuning, meter);
         self.prove(&plan.values, &plan.limit_prices, nodes * 20, meter);
     }
 
@@ -113,6 +119,7 @@ impl<'a, const R: usize> Engine<'a, R> {
     }
 
     fn offer(&mut self, draft: Draft<R>) {
+        if crate::columns::DEBUG { eprintln!("  offered {:.4} missing {} nodes {} bound {:.4}", draft.price(self.inst)/1e6, draft.missing(), draft.nodes.len(), self.certificate.bound/1e6); }
         let key = |d: &Draft<R>| (d.missing(), d.price(self.inst));
         let (missing, price) = key(&draft);
         let better = self.best.as_ref().is_none_or(|b| {
@@ -126,7 +133,8 @@ impl<'a, const R: usize> Engine<'a, R> {
     }
 
     fn prove(&mut self, values: &[f64], limit_prices: &[f64], nodes: usize, meter: &mut Meter) {
-        let c = certify(self.inst, values, limit_prices, nodes, self.threads, meter);
+        let c = certify(self.inst, values, limit_prices, &self.certificate.values, nodes, self.threads, meter);
+        if crate::columns::DEBUG { eprintln!("  proved {:.4} spent {}k", c.bound/1e6, meter.spent()/1000); }
         if c.bound > self.certificate.bound || self.certificate.values.is_empty() {
             self.certificate = c;
         }
@@ -163,14 +171,16 @@ impl<'a, const R: usize> Engine<'a, R> {
             self.offer(start);
             return;
         }
+        self.first_greedy(&start, meter);
         let (_, mostly_few) = self.few_to_a_bin();
         let size = inst.classes.len() * inst.n_new;
         let by_class = mostly_few || size < 8000;
-        let again = Tuning { nodes: 50, rounds: 6, tolerance: 0.01, columns: 40, smoothing: 0.3 };
-        if !by_class || size >= 3000 {
+        let again = Tuning { nodes: 50, most_nodes: 50, rounds: 6, tolerance: 0.01, columns: 40, smoothing: 0.3 };
+        if !mostly_few && (!by_class || size >= 3000) {
             let limited: Vec<bool> = inst.classes.iter().map(|c| c.per_bin != u32::MAX || !c.foes.is_empty()).collect();
-            let tuning = Tuning { nodes: 0, rounds: 40, tolerance: 0.004, columns: 60, smoothing: 0.5 };
-            let plan = self.generate(&start, &limited, &[], &self.values.clone(), tuning, meter);
+            let tuning = Tuning { nodes: 0, most_nodes: 0, rounds: 40, tolerance: 0.004, columns: 60, smoothing: 0.5 };
+            let pool = self.patterns();
+            let plan = self.generate(&start, &limited, &pool, tuning, meter);
             self.prove(&plan.values, &plan.limit_prices, 0, meter);
             self.values.clone_from(&plan.values);
             let guide = Guide::new(inst, &plan.values, meter);
@@ -189,10 +199,12 @@ impl<'a, const R: usize> Engine<'a, R> {
         }
         if by_class {
             let all = vec![true; inst.classes.len()];
-            let tuning = Tuning { nodes: 100, rounds: 80, tolerance: 0.003, columns: 60, smoothing: 0.5 };
+            let tuning = Tuning { nodes: 100, most_nodes: self.nodes_for(20, meter), rounds: 80, tolerance: 0.003, columns: 60, smoothing: 0.5 };
             let pool = self.patterns();
-            let plan = self.generate(&start, &all, &pool, &self.values.clone(), tuning, meter);
-            self.prove(&plan.values, &plan.limit_prices, 2000, meter);
+            let plan = self.generate(&start, &all, &pool, tuning, meter);
+            let nodes = self.nodes_for(5, meter);
+            self.prove(&plan.values, &plan.limit_prices, nodes, meter);
+            self.prove_with_choices(&plan.pool, nodes / 4, meter);
             self.values.clone_from(&plan.values);
             let guide = Guide::new(inst, &plan.values, meter);
             let mut draft = start;
@@ -201,18 +213,56 @@ impl<'a, const R: usize> Engine<'a, R> {
         }
     }
 
+    /// A packing by value per price alone; its contents start the master with balanced duals.
+    fn first_greedy(&mut self, start: &Draft<R>, meter: &mut Meter) {
+        let guide = Guide::new(self.inst, &self.values, meter);
+        let mut draft = start.clone();
+        let Draft { nodes, left, budget } = &mut draft;
+        guide.greedy_all(left, budget, nodes, &mut Work::default(), meter);
+        self.offer(draft);
+    }
+
+    /// Searches a small problem to its end; whether that proved the best packing optimal.
+    fn small(&mut self, meter: &mut Meter) -> bool {
+        let inst = self.inst;
+        let classes = inst.classes.iter().filter(|c| c.count > 0).count();
+        let Some(best) = self.best.as_ref().filter(|b| b.missing() == 0 && b.nodes.len() <= 64) else { return false };
+        if classes > 24 || !inst.homeless.is_empty() {
+            return false;
+        }
+        // Values without prices of limits: those of a certificate that has them do not bound a remainder.
+        let plain = self.certificate.limit_prices.iter().all(|&p| p == 0.0);
+        let none = vec![0.0; inst.classes.len()];
+        let values = if plain { self.certificate.values.clone() } else { none };
+        let incumbent = crate::num::whole(best.price(inst));
+        let mut part = meter.part(meter.left() / 3);
+        let (found, complete) = search_all(inst, &values, incumbent, &mut part);
+        meter.absorb(&part);
+        if let Some(draft) = found {
+            self.offer(draft);
+        }
+        let forced = inst.makes.iter().all(|m| m.parts.len() == 1 || m.parts.iter().map(|p| p.1).sum::<u32>() >= m.count);
+        if complete && forced && let Some(best) = &self.best {
+            self.optimum = Some(best.price(inst));
+            return true;
+        }
+        complete
+    }
+
     /// Columns with a row per class, started from the best packing, and a dive from them.
     fn class_level(&mut self, meter: &mut Meter) {
         let inst = self.inst;
         let start = Draft::start(inst, &self.values, meter);
         let all = vec![true; inst.classes.len()];
-        let tuning = Tuning { nodes: 200, rounds: 400, tolerance: 0.001, columns: 60, smoothing: 0.6 };
-        let again = Tuning { nodes: 50, rounds: 8, tolerance: 0.005, columns: 40, smoothing: 0.3 };
+        let tuning = Tuning { nodes: 200, most_nodes: self.nodes_for(20, meter), rounds: 400, tolerance: 0.001, columns: 60, smoothing: 0.6 };
+        let again = Tuning { nodes: 50, most_nodes: 50, rounds: 8, tolerance: 0.005, columns: 40, smoothing: 0.3 };
         let pool = self.patterns();
         let mut part = meter.part(meter.left() / 2);
-        let plan = self.generate(&start, &all, &pool, &self.values.clone(), tuning, &mut part);
+        let plan = self.generate(&start, &all, &pool, tuning, &mut part);
         meter.absorb(&part);
-        self.prove(&plan.values, &plan.limit_prices, 20_000, meter);
+        let nodes = self.nodes_for(5, meter);
+        self.prove(&plan.values, &plan.limit_prices, nodes, meter);
+        self.prove_with_choices(&plan.pool, nodes / 4, meter);
         self.values.clone_from(&plan.values);
         let guide = Guide::new(inst, &plan.values, meter);
         let mut draft = start;
@@ -220,16 +270,39 @@ impl<'a, const R: usize> Engine<'a, R> {
         self.offer(draft);
     }
 
+    /// Nodes per offer such that searching every offer to the limit takes one part in `parts` of what is left.
+    fn nodes_for(&self, parts: u64, meter: &Meter) -> usize {
+        let one = meter.left() / (parts * 24 * self.inst.n_new.max(1) as u64);
+        usize::try_from(one).unwrap_or(usize::MAX).clamp(100, 200_000)
+    }
+
     fn generate(
         &self,
         start: &Draft<R>,
         own: &[bool],
         pool: &[(u32, Pattern)],
-        seed: &[f64],
         tuning: Tuning,
         meter: &mut Meter,
     ) -> Generated {
-        generate(self.inst, own, &start.left, &start.budget.0, pool, seed, tuning, self.threads, meter)
+        let rows = Rows::new(self.inst, own, &start.left, &start.budget.0);
+        let task = Task { inst: self.inst, rows: &rows, most: &start.left, threads: self.threads };
+        generate(task, pool, &self.values, tuning, meter)
+    }
+
+    /// Proves a better bound where spreads leave much choice: columns for the problem without the choices made.
+    fn prove_with_choices(&mut self, pool: &[(u32, Pattern)], nodes: usize, meter: &mut Meter) {
+        let inst = self.inst;
+        let free: u32 = inst.makes.iter().map(|m| m.count - m.parts.iter().map(|p| p.1).sum::<u32>().min(m.count)).sum();
+        let all: u32 = inst.makes.iter().map(|m| m.count).sum();
+        if f64::from(free) < 0.003 * f64::from(all) {
+            return;
+        }
+        let rows = Rows::with_choices(inst);
+        let most: Vec<u32> = inst.classes.iter().map(|c| c.most).collect();
+        let task = Task { inst, rows: &rows, most: &most, threads: self.threads };
+        let tuning = Tuning { nodes: 100, most_nodes: nodes, rounds: 60, tolerance: 0.001, columns: 60, smoothing: 0.5 };
+        let plan = generate(task, pool, &self.values, tuning, meter);
+        self.prove(&plan.values, &plan.limit_prices, nodes, meter);
     }
 
     /// The patterns of the best packing, as columns.

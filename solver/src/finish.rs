@@ -17,7 +17,8 @@ pub(crate) struct Packed {
 }
 
 /// Completes packed bins to a solution without a bound. `values` is what each kind costs in the objective.
-pub(crate) fn finish(problem: &Problem, shapes: &Shapes, values: &[i64], packed: Vec<Packed>) -> Solution {
+pub(crate) fn finish(problem: &Problem, shapes: &Shapes, values: &[i64], mut packed: Vec<Packed>) -> Solution {
+    while level(problem, &mut packed) {}
     let mut left: Vec<u32> = problem.items.iter().map(|i| i.count).collect();
     let mut lists: BTreeMap<Vec<(ItemIdx, u32)>, Arc<[KindIdx]>> = BTreeMap::new();
     let mut bins: Vec<Bin> = Vec::with_capacity(packed.len());
@@ -105,4 +106,41 @@ fn limit_shares(problem: &Problem, bins: &mut [Bin], percent: u32) {
             bin.kind = BinRef::New(other);
         }
     }
+}
+
+/// Where things of a spread found no place in one domain, others have too many of them: takes those out again. Whether
+/// anything was taken.
+fn level(problem: &Problem, packed: &mut [Packed]) -> bool {
+    for spread in &problem.spreads {
+        let domain_of = |p: &Packed| match p.kind {
+            BinRef::New(k) => problem.kinds[k.at()].domains.get(spread.key).copied(),
+            BinRef::Started(s) => problem.started[s.at()].domains.get(spread.key).copied(),
+        };
+        let inside = |p: &Packed| p.contents.iter().filter(|c| spread.items.contains(&c.0)).map(|c| c.1).sum::<u32>();
+        let mut counts = spread.counts.clone();
+        for p in packed.iter() {
+            if let Some(c) = domain_of(p).and_then(|d| counts.get_mut(&d)) {
+                *c += inside(p);
+            }
+        }
+        let few = counts.len() < spread.min_domains as usize;
+        let least = if few { 0 } else { counts.values().copied().min().unwrap_or(0) };
+        let most = least.saturating_add(spread.max_skew.max(1));
+        let mut taken = false;
+        for (&domain, count) in &mut counts {
+            for p in packed.iter_mut().filter(|p| domain_of(p) == Some(domain)) {
+                for c in p.contents.iter_mut().filter(|c| spread.items.contains(&c.0)) {
+                    let n = c.1.min(count.saturating_sub(most));
+                    c.1 -= n;
+                    *count -= n;
+                    taken |= n > 0;
+                }
+                p.contents.retain(|c| c.1 > 0);
+            }
+        }
+        if taken {
+            return true;
+        }
+    }
+    false
 }

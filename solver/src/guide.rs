@@ -1,5 +1,4 @@
-//! What the constructive steps steer by: values per class, the order of sizes, families of offers, and a sequential
-//! greedy that always buys the offer whose filling is worth most per price.
+//! What the constructive steps steer by: values per class, the order of sizes, and families of offers.
 
 use std::collections::BTreeMap;
 
@@ -35,37 +34,8 @@ pub(crate) struct Guide<'a, const R: usize> {
     pub n_families: usize,
     /// Share of classes in common, by pair of families.
     pub kinship: Vec<Vec<f32>>,
-    directions: Vec<[f64; R]>,
-    direction_of: Vec<u32>,
-}
-
-/// Reused memory of the greedy.
-#[derive(Default)]
-pub(crate) struct Work {
-    set: Vec<u32>,
-    keyed: Vec<(f64, u32)>,
-    orders: Vec<Vec<u32>>,
-    offers: Vec<u32>,
-    wanted: Vec<bool>,
-    a: Pattern,
-    b: Pattern,
-    values: Vec<f64>,
-}
-
-/// What the greedy may do.
-pub(crate) struct Leeway<'n> {
-    /// Jitter of the values, as a share, and its source.
-    pub noise: Option<(&'n mut Noise, f64)>,
-    /// Stop when this much is spent.
-    pub most_price: f64,
-    /// Share of the good offers to look at; 1 looks at all.
-    pub subset: f64,
-}
-
-impl Leeway<'_> {
-    pub(crate) fn all() -> Self {
-        Self { noise: None, most_price: f64::INFINITY, subset: 1.0 }
-    }
+    pub directions: Vec<[f64; R]>,
+    pub direction_of: Vec<u32>,
 }
 
 impl<'a, const R: usize> Guide<'a, R> {
@@ -165,133 +135,6 @@ impl<'a, const R: usize> Guide<'a, R> {
                 node.turn_into(inst, o);
                 return;
             }
-        }
-    }
-
-    /// Buys offers until nothing is left: each time the one whose filling is worth most per price. False when something
-    /// stays or the price limit is reached.
-    pub(crate) fn greedy(
-        &self,
-        left: &mut [u32],
-        budget: &mut Budget,
-        nodes: &mut Vec<Node<R>>,
-        mut leeway: Leeway<'_>,
-        work: &mut Work,
-        meter: &mut Meter,
-    ) -> bool {
-        let inst = self.inst;
-        work.set.clear();
-        work.set.extend((0..u32_of(left.len())).filter(|&k| left[k as usize] > 0));
-        meter.charge(left.len() / 8);
-        work.values.clear();
-        work.values.extend_from_slice(&self.values);
-        if let Some((noise, amount)) = &mut leeway.noise {
-            for &k in &work.set {
-                work.values[k as usize] *= 1.0 + *amount * (noise.unit() - 0.5);
-            }
-        }
-        work.orders.resize(self.directions.len(), Vec::new());
-        let mut spent = 0.0;
-        while !work.set.is_empty() {
-            let value: f64 = work.set.iter().map(|&k| work.values[k as usize] * f64::from(left[k as usize])).sum();
-            self.choose_offers(&mut leeway, budget, spent, value, work);
-            if work.offers.is_empty() {
-                return false;
-            }
-            self.sort_directions(work, meter);
-            let (mut best, mut chosen) = (0.0, u32::MAX);
-            for i in 0..work.offers.len() {
-                let o = work.offers[i];
-                let offer = &inst.offers[o as usize];
-                let order = &work.orders[self.direction_of[o as usize] as usize];
-                let v = fill(inst, offer, order, &work.values, left, meter, &mut work.a);
-                if v / offer.price > best {
-                    best = v / offer.price;
-                    chosen = o;
-                    std::mem::swap(&mut work.a, &mut work.b);
-                }
-            }
-            if chosen == u32::MAX {
-                return false;
-            }
-            let times = work.b.iter().map(|&(k, n)| left[k as usize] / n).min().unwrap_or(1);
-            work.b.sort_unstable();
-            for _ in 0..(times / 2).max(1) {
-                if !budget.allows(inst, chosen) {
-                    break;
-                }
-                budget.take(inst, chosen);
-                let mut node = Node::with(inst, chosen, work.b.clone());
-                self.right_size(&mut node, budget);
-                spent += node.price(inst);
-                for &(k, n) in &work.b {
-                    left[k as usize] -= n;
-                }
-                nodes.push(node);
-            }
-            if spent > leeway.most_price {
-                return false;
-            }
-            work.set.retain(|&k| left[k as usize] > 0);
-        }
-        true
-    }
-
-    fn choose_offers(&self, leeway: &mut Leeway<'_>, budget: &Budget, spent: f64, value: f64, work: &mut Work) {
-        let inst = self.inst;
-        work.offers.clear();
-        work.wanted.clear();
-        work.wanted.resize(self.directions.len(), false);
-        let some = leeway.subset < 1.0;
-        for &o in if some { &self.good } else { &self.by_price } {
-            let price = inst.offers[o as usize].price;
-            if spent + price > leeway.most_price {
-                break;
-            }
-            if !some && self.ratio[o as usize] < 0.6 && value > price * 3.0 {
-                continue;
-            }
-            if some
-                && let Some((noise, _)) = &mut leeway.noise
-                && noise.unit() > leeway.subset
-            {
-                continue;
-            }
-            if !budget.allows(inst, o) {
-                continue;
-            }
-            work.offers.push(o);
-            work.wanted[self.direction_of[o as usize] as usize] = true;
-        }
-        if work.offers.is_empty() && !some {
-            // What is left is worth little: then any offer that may still be bought.
-            for &o in &self.by_price {
-                if spent + inst.offers[o as usize].price <= leeway.most_price && budget.allows(inst, o) {
-                    work.offers.push(o);
-                    work.wanted[self.direction_of[o as usize] as usize] = true;
-                }
-            }
-        }
-    }
-
-    fn sort_directions(&self, work: &mut Work, meter: &mut Meter) {
-        for (d, direction) in self.directions.iter().enumerate() {
-            if !work.wanted[d] {
-                continue;
-            }
-            work.keyed.clear();
-            for &k in &work.set {
-                let share = &self.inst.classes[k as usize].share;
-                let mut w = 1e-12;
-                for r in 0..R {
-                    w += direction[r] * share[r];
-                }
-                work.keyed.push((-work.values[k as usize] / w, k));
-            }
-            work.keyed.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            work.orders[d].clear();
-            work.orders[d].extend(work.keyed.iter().map(|e| e.1));
-            meter.charge(work.set.len() * 12);
         }
     }
 }

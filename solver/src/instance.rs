@@ -237,7 +237,7 @@ struct Builder<const R: usize> {
 impl<const R: usize> Builder<R> {
     fn add(&mut self, problem: &Problem, p: &Piece, label: u32, need: [i64; R], share: [f64; R], peaceful: bool) {
         let per_bin = problem.items[p.item.at()].per_bin_max.unwrap_or(u32::MAX);
-        let mergeable = per_bin == u32::MAX && peaceful;
+        let mergeable = per_bin == u32::MAX && peaceful && p.floor == p.most;
         let twin = if mergeable {
             self.classes
                 .iter()

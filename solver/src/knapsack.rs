@@ -53,13 +53,14 @@ pub(crate) fn price<const R: usize>(
     out: &mut Pattern,
 ) -> Priced<R> {
     let (prices, bound) = relax(inst, offer, values, limit, scratch);
+    out.clear();
     if bound <= skip {
         return Priced { value: 0.0, bound };
     }
     let mut value = round_down(inst, offer, values, limit, &prices, bound, scratch, out);
     let mut proven = bound;
     if nodes > 0 && value < bound * 0.9999 {
-        let found = crate::search::search(inst, offer, values, &prices, bound, value.max(skip), nodes, scratch);
+        let found = crate::search::search(inst, offer, &prices, bound, value.max(skip), nodes, scratch);
         if found.value > value {
             value = found.value;
             out.clone_from(&scratch.search.best);

@@ -32,8 +32,11 @@ mod columns;
 mod duals;
 mod knapsack;
 mod master;
+mod repair;
+mod rows;
 mod search;
 
+mod buy;
 mod dive;
 mod engine;
 mod guide;
@@ -41,6 +44,7 @@ mod mix;
 mod nodes;
 mod polish;
 mod pour;
+mod small;
 
 mod solve;
 

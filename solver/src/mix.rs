@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::columns::{Generated, Rows};
+use crate::columns::Generated;
 use crate::dive::Draft;
 use crate::effort::Meter;
-use crate::guide::{Guide, Leeway, Work};
+use crate::buy::Work;
+use crate::guide::Guide;
 use crate::nodes::Node;
 use crate::num::floor_count;
 use crate::pour::{Quota, pour};
+use crate::rows::Rows;
 
 /// Completes `draft` by the mix of offers in `plan`, bought `scale` times.
 pub(crate) fn plan_and_pour<const R: usize>(
@@ -91,5 +93,5 @@ pub(crate) fn plan_and_pour<const R: usize>(
     }
     draft.nodes.append(&mut bins);
     let Draft { nodes, left, budget } = draft;
-    guide.greedy(left, budget, nodes, Leeway::all(), &mut Work::default(), meter);
+    guide.greedy_all(left, budget, nodes, &mut Work::default(), meter);
 }

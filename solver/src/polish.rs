@@ -2,7 +2,8 @@
 //! Large packings are cut into regions at random, round after round, which several threads may polish at once.
 
 use crate::effort::Meter;
-use crate::guide::{Guide, Leeway, Work};
+use crate::buy::{Leeway, Work};
+use crate::guide::Guide;
 use crate::nodes::{Budget, Node, price_of};
 use crate::noise::Noise;
 use crate::parallel::in_parts;

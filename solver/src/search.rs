@@ -1,22 +1,26 @@
-//! Depth-first search for the most valuable contents of one offer, with the relaxation's resource prices as its bound.
+//! Depth-first search for the most valuable contents of one offer, with resource prices as its bound.
+//!
+//! Each node keeps only the classes that still fit, so that near a full bin nothing is left to try; what a class can earn
+//! beyond the resource prices is counted only as often as it still fits.
 
-use crate::instance::{Instance, Offer, Pattern, max_fit};
+use crate::instance::{Instance, Offer, Pattern};
 use crate::knapsack::Scratch;
+use crate::num::count_of;
 
 /// Reused memory of the search.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame<const R: usize> {
     /// The best contents found, in no order.
     pub best: Pattern,
-    items: Vec<Entry<R>>,
-    /// At place i: what the classes from i on can earn beyond the resource prices.
-    beyond: Vec<f64>,
-    chosen: Vec<u32>,
+    entries: Vec<Entry<R>>,
+    /// What still fits, one list per depth behind the other.
+    stack: Vec<Open>,
+    chosen: Pattern,
 }
 
 impl<const R: usize> Default for Frame<R> {
     fn default() -> Self {
-        Self { best: Vec::new(), items: Vec::new(), beyond: Vec::new(), chosen: Vec::new() }
+        Self { best: Vec::new(), entries: Vec::new(), stack: Vec::new(), chosen: Vec::new() }
     }
 }
 
@@ -26,8 +30,18 @@ struct Entry<const R: usize> {
     class: u32,
     most: u32,
     value: f64,
+    /// Value less what its needs cost at the resource prices.
+    beyond: f64,
     /// Value per unit of resource price, the order of the search.
     density: f64,
+}
+
+/// A class that fits at a node: its entry, how often, and what it and those behind it can earn beyond the prices.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    entry: u32,
+    fit: u32,
+    beyond: f64,
 }
 
 /// What a search found and proved.
@@ -45,15 +59,18 @@ struct Walk<'a, const R: usize> {
     unit: [f64; R],
     best_value: f64,
     found: bool,
-    nodes: usize,
-    most_nodes: usize,
+    work: usize,
+    most_work: usize,
 }
 
+/// Operations that one node stands for.
+const NODE: usize = 24;
+
 /// Searches for contents worth more than `threshold` among the classes listed by the relaxation just solved.
+#[expect(clippy::too_many_arguments, reason = "continues the relaxation's call")]
 pub(crate) fn search<const R: usize>(
     inst: &Instance<R>,
     offer: &Offer<R>,
-    values: &[f64],
     prices: &[f64; R],
     relaxed: f64,
     threshold: f64,
@@ -67,101 +84,109 @@ pub(crate) fn search<const R: usize>(
         unit[r] = known.map_or(0.0, |c| prices[r] * c.share[r] / c.need[r] as f64);
     }
     let frame = &mut scratch.search;
-    frame.items.clear();
+    frame.entries.clear();
     for &(k, u, v) in &scratch.list {
         let class = &inst.classes[k as usize];
-        let mut w = 1e-12 * relaxed;
+        let mut w = 0.0;
         for r in 0..R {
-            w += prices[r] * class.share[r];
+            w += unit[r] * class.need[r] as f64;
         }
+        let density = v / (w + 1e-12 * relaxed);
         let most = crate::num::floor_count(u);
-        frame.items.push(Entry { need: class.need, class: k, most, value: values[k as usize], density: v / w });
+        frame.entries.push(Entry { need: class.need, class: k, most, value: v, beyond: (v - w).max(0.0), density });
     }
-    frame.items.sort_unstable_by(|a, b| b.density.total_cmp(&a.density).then(a.class.cmp(&b.class)));
-    let n = frame.items.len();
-    frame.beyond.clear();
-    frame.beyond.resize(n + 1, 0.0);
-    for i in (0..n).rev() {
-        let e = &frame.items[i];
-        let mut d = e.value;
-        for r in 0..R {
-            d -= unit[r] * e.need[r] as f64;
-        }
-        frame.beyond[i] = frame.beyond[i + 1] + f64::from(e.most) * d.max(0.0);
-    }
-    frame.chosen.clear();
-    frame.chosen.resize(n, 0);
+    frame.entries.sort_unstable_by(|a, b| b.density.total_cmp(&a.density).then(a.class.cmp(&b.class)));
     frame.best.clear();
-    let mut walk = Walk { inst, unit, best_value: threshold, found: false, nodes: 0, most_nodes };
-    let complete = walk.visit(frame, 0, &offer.holds, 0.0);
-    scratch.operations += walk.nodes * 24;
+    frame.chosen.clear();
+    frame.stack.clear();
+    frame.stack.extend((0..crate::num::u32_of(frame.entries.len())).map(|entry| Open { entry, fit: 0, beyond: 0.0 }));
+    let all = frame.stack.len();
+    let most_work = most_nodes * NODE;
+    let mut walk = Walk { inst, unit, best_value: threshold, found: false, work: 0, most_work };
+    let complete = walk.visit(frame, 0, all, &offer.holds, 0.0);
+    scratch.operations += walk.work;
     let value = if walk.found { walk.best_value } else { 0.0 };
     let bound = if complete { walk.best_value } else { relaxed };
     Found { value, bound: bound.min(relaxed).max(value) }
 }
 
 impl<const R: usize> Walk<'_, R> {
-    /// Upper bound on what `free` can still earn from place `i` on.
-    #[inline]
-    fn rest(&self, frame: &Frame<R>, i: usize, free: &[i64; R]) -> f64 {
-        let mut worth = 0.0;
-        for r in 0..R {
-            worth += self.unit[r] * free[r] as f64;
-        }
-        let by_density = frame.items.get(i).map_or(0.0, |e| worth * e.density);
-        (worth + frame.beyond[i]).min(by_density)
-    }
-
-    /// Whether the subtree was searched to its end.
-    fn visit(&mut self, frame: &mut Frame<R>, from: usize, free: &[i64; R], value: f64) -> bool {
-        self.nodes += 1;
-        if self.nodes > self.most_nodes {
+    /// Searches what can join `chosen` out of `stack[from..to]`; whether the subtree was searched to its end.
+    fn visit(&mut self, frame: &mut Frame<R>, from: usize, to: usize, free: &[i64; R], value: f64) -> bool {
+        self.work += NODE / 2 + (to - from) * 4;
+        if self.work > self.most_work {
             return false;
         }
         if value > self.best_value * (1.0 + 1e-12) {
             self.best_value = value;
             self.found = true;
-            frame.best.clear();
-            for i in 0..from {
-                if frame.chosen[i] > 0 {
-                    frame.best.push((frame.items[i].class, frame.chosen[i]));
-                }
+            frame.best.clone_from(&frame.chosen);
+        }
+        let mut worth = 0.0;
+        for r in 0..R {
+            worth += self.unit[r] * free[r] as f64;
+        }
+        let first = frame.stack.len();
+        for i in from..to {
+            let entry = frame.stack[i].entry;
+            let e = &frame.entries[entry as usize];
+            let fit = times(&e.need, free).min(e.most);
+            if fit > 0 && !(self.inst.has_foes && self.is_foe(frame, e.class)) {
+                frame.stack.push(Open { entry, fit, beyond: 0.0 });
             }
         }
-        for i in from..frame.items.len() {
-            if value + self.rest(frame, i, free) <= self.best_value * (1.0 + 1e-12) {
+        let end = frame.stack.len();
+        let mut beyond = 0.0;
+        for i in (first..end).rev() {
+            let open = frame.stack[i];
+            beyond += f64::from(open.fit) * frame.entries[open.entry as usize].beyond;
+            frame.stack[i].beyond = beyond;
+        }
+        let complete = self.branch(frame, first, end, free, value, worth);
+        frame.stack.truncate(first);
+        complete
+    }
+
+    fn branch(
+        &mut self,
+        frame: &mut Frame<R>,
+        first: usize,
+        end: usize,
+        free: &[i64; R],
+        value: f64,
+        worth: f64,
+    ) -> bool {
+        for i in first..end {
+            let open = frame.stack[i];
+            let e = frame.entries[open.entry as usize];
+            let rest = (worth + open.beyond).min(worth * e.density);
+            if value + rest <= self.best_value * (1.0 + 1e-12) {
                 return true;
             }
-            let e = frame.items[i];
-            if self.inst.has_foes && self.is_foe(frame, i, e.class) {
-                continue;
-            }
-            let most = max_fit(&e.need, free).min(e.most);
-            let mut n = most;
             let mut after = *free;
             for r in 0..R {
-                after[r] -= e.need[r] * i64::from(n);
+                after[r] -= e.need[r] * i64::from(open.fit);
             }
-            while n > 0 {
+            // What the needs of one cost at the resource prices.
+            let cost = e.value / e.density;
+            let next = frame.stack.get(i + 1).filter(|_| i + 1 < end).copied();
+            for n in (1..=open.fit).rev() {
                 let v = value + e.value * f64::from(n);
-                if v + self.rest(frame, i + 1, &after) <= self.best_value * (1.0 + 1e-12) {
-                    if e.density >= 1.0 {
-                        // With fewer of this class its value falls at least as fast as the bound on the rest grows.
-                        break;
+                let left = worth - cost * f64::from(n);
+                let rest = next.map_or(0.0, |o| {
+                    (left + o.beyond).min(left * frame.entries[o.entry as usize].density).max(0.0)
+                });
+                if v > self.best_value * (1.0 + 1e-12) || v + rest > self.best_value * (1.0 + 1e-12) {
+                    frame.chosen.push((e.class, n));
+                    let complete = self.visit(frame, i + 1, end, &after, v);
+                    frame.chosen.pop();
+                    if !complete {
+                        return false;
                     }
-                    n -= 1;
-                    for r in 0..R {
-                        after[r] += e.need[r];
-                    }
-                    continue;
+                } else if e.density >= 1.0 {
+                    // With fewer of this class its value falls at least as fast as the bound on the rest grows.
+                    break;
                 }
-                frame.chosen[i] = n;
-                let complete = self.visit(frame, i + 1, &after, v);
-                frame.chosen[i] = 0;
-                if !complete {
-                    return false;
-                }
-                n -= 1;
                 for r in 0..R {
                     after[r] += e.need[r];
                 }
@@ -171,8 +196,30 @@ impl<const R: usize> Walk<'_, R> {
         true
     }
 
-    fn is_foe(&self, frame: &Frame<R>, upto: usize, class: u32) -> bool {
+    fn is_foe(&self, frame: &Frame<R>, class: u32) -> bool {
         let foes = &self.inst.classes[class as usize].foes;
-        (0..upto).any(|j| frame.chosen[j] > 0 && foes.contains(&frame.items[j].class))
+        frame.chosen.iter().any(|c| foes.contains(&c.0))
     }
+}
+
+/// How many things of these needs fit into what is free; most often none or one, so that is found without dividing.
+#[inline]
+fn times<const R: usize>(need: &[i64; R], free: &[i64; R]) -> u32 {
+    let mut two = true;
+    for r in 0..R {
+        if need[r] > free[r] {
+            return 0;
+        }
+        two &= need[r] <= free[r] - need[r];
+    }
+    if !two {
+        return 1;
+    }
+    let mut n = i64::MAX;
+    for r in 0..R {
+        if need[r] > 0 {
+            n = n.min(free[r] / need[r]);
+        }
+    }
+    count_of(n)
 }

@@ -90,6 +90,7 @@ fn better<const R: usize>(
     let mut engine = Engine::new(&inst, problem.options.threads, &mut report);
     engine.run(meter);
     let packed = engine.packed();
+    let optimum = engine.optimum;
     let certificate = engine.certificate;
     // With more dimensions than the arrays hold a packing may overfill one that was left out.
     let ours = (dims.len() == active_dims(problem).len()).then(|| finish(problem, shapes, values, packed));
@@ -102,6 +103,12 @@ fn better<const R: usize>(
     best.cost_lower_bound =
         if plain { bound_for(&inst, &certificate, &best) } else { lower_bound_for_costs(problem, &best, meter) }
             .min(best.cost);
+    if plain
+        && best.unpacked.is_empty()
+        && let Some(optimum) = optimum
+    {
+        best.cost_lower_bound = crate::num::whole(optimum).min(best.cost);
+    }
     best.proof = match best.cost_lower_bound {
         b if b == best.cost && plain => Proof::Optimal,
         0 => Proof::Unproven,

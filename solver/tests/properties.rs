@@ -1,0 +1,84 @@
+//! What holds for every problem: packings are legal, never dearer than first-fit-decreasing, bounds are valid.
+
+mod support;
+
+use proptest::prelude::*;
+use solver::{Cancel, Effort, greedy, lower_bound, solve, verify};
+use support::{Shape, best_by_trying_everything, problem};
+
+const PLAIN: Shape = Shape { most_things: 7, extras: false };
+const EXTRAS: Shape = Shape { most_things: 6, extras: true };
+const LARGE: Shape = Shape { most_things: 200, extras: true };
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_optimum_lies_between_bound_and_plan(problem in problem(PLAIN)) {
+        let (unpacked, optimum) = best_by_trying_everything(&problem);
+        let solution = solve(&problem, Effort(2_000), &Cancel::new());
+        prop_assert_eq!(verify(&problem, &solution), vec![]);
+        prop_assert_eq!(solution.n_unpacked(), unpacked);
+        prop_assert!(solution.cost >= optimum, "cost {} optimum {}", solution.cost, optimum);
+        prop_assert!(solution.cost_lower_bound <= optimum, "bound {} optimum {}", solution.cost_lower_bound, optimum);
+    }
+
+    #[test]
+    fn the_bound_alone_is_valid(problem in problem(PLAIN)) {
+        let (unpacked, optimum) = best_by_trying_everything(&problem);
+        prop_assume!(unpacked == 0);
+        for effort in [Effort::FIRST, Effort(3_000)] {
+            let bound = lower_bound(&problem, effort);
+            prop_assert!(bound.cost <= optimum, "bound {} optimum {}", bound.cost, optimum);
+        }
+    }
+
+    #[test]
+    fn bounds_hold_with_every_rule(problem in problem(EXTRAS)) {
+        let (unpacked, optimum) = best_by_trying_everything(&problem);
+        let solution = solve(&problem, Effort(2_000), &Cancel::new());
+        prop_assert_eq!(verify(&problem, &solution), vec![]);
+        prop_assert!(solution.n_unpacked() >= unpacked);
+        if solution.n_unpacked() == unpacked && unpacked == 0 {
+            prop_assert!(solution.cost >= optimum);
+            prop_assert!(solution.cost_lower_bound <= optimum, "bound {} optimum {}", solution.cost_lower_bound, optimum);
+        }
+    }
+
+    #[test]
+    fn never_dearer_than_first_fit_decreasing(problem in problem(LARGE), effort in 0u64..3_000) {
+        let reference = greedy(&problem);
+        prop_assert_eq!(verify(&problem, &reference), vec![]);
+        let solution = solve(&problem, Effort(effort), &Cancel::new());
+        prop_assert_eq!(verify(&problem, &solution), vec![]);
+        prop_assert!((solution.n_unpacked(), solution.cost) <= (reference.n_unpacked(), reference.cost));
+    }
+
+    #[test]
+    fn equal_problems_and_efforts_give_equal_answers_on_any_number_of_threads(problem in problem(LARGE)) {
+        let one = solve(&problem, Effort(1_500), &Cancel::new());
+        let mut threaded = problem.clone();
+        threaded.options.threads = 3;
+        prop_assert_eq!(solve(&threaded, Effort(1_500), &Cancel::new()), one);
+    }
+}
+
+#[test]
+fn five_pods_of_800m_cost_what_they_must() {
+    use solver::{BinKind, BitSet, Item, Problem, Proof};
+    let kind = |cpu: i64| BinKind { holds: vec![cpu * 1000, 100], cost: cpu * 40_000 - 1000, ..BinKind::default() };
+    let problem = Problem {
+        dims: 2,
+        kinds: vec![kind(1), kind(2), kind(4), kind(8)],
+        items: vec![Item {
+            needs: vec![800, 1],
+            count: 5,
+            allowed: BitSet::full(4),
+            allowed_started: BitSet::new(0),
+            per_bin_max: None,
+        }],
+        ..Problem::default()
+    };
+    let solution = solve(&problem, Effort::DEFAULT, &Cancel::new());
+    assert_eq!((solution.cost, solution.proof), (159_000, Proof::Optimal));
+}
