@@ -1,19 +1,19 @@
 //! The words the planner thinks in: pods, nodes, pools, instance types, and the algebra over their labels.
 
-pub mod quantity;
-pub mod resources;
-pub mod price;
-pub mod labels;
-pub mod requirement;
-pub mod selector;
-pub mod taint;
 pub mod catalog;
-pub mod pod;
-pub mod node;
-pub mod pool;
 pub mod group;
-pub mod snapshot;
+pub mod labels;
+pub mod node;
+pub mod pod;
+pub mod pool;
+pub mod price;
+pub mod quantity;
 pub mod reason;
+pub mod requirement;
+pub mod resources;
+pub mod selector;
+pub mod snapshot;
+pub mod taint;
 
 /// Shared immutable text: names, label keys and values.
 pub type Str = std::sync::Arc<str>;

@@ -39,7 +39,9 @@ pub enum QuantityError {
     #[error("\"{0}\" is not a quantity: write a number such as 2, 0.5, 500m, 512Mi or 1e3")]
     Malformed(String),
     /// The suffix is none of Kubernetes'.
-    #[error("\"{0}\" is not a quantity: unknown suffix \"{1}\", use one of n u m k M G T P E Ki Mi Gi Ti Pi Ei or an exponent")]
+    #[error(
+        "\"{0}\" is not a quantity: unknown suffix \"{1}\", use one of n u m k M G T P E Ki Mi Gi Ti Pi Ei or an exponent"
+    )]
     Suffix(String, String),
 }
 

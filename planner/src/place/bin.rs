@@ -1,0 +1,336 @@
+//! Machines being opened: who can join one, what that leaves of its choices, and which one would be bought.
+
+use std::collections::BTreeMap;
+
+use fixedbitset::FixedBitSet as Bits;
+
+use super::dims::{add, fits, times};
+use super::shelf::first_of_both;
+use super::state::{Placed, State, Undo, clash};
+use super::topology::Demand;
+use crate::model::{Requirement, Requirements, Str};
+
+/// A machine to buy, still open for more.
+#[derive(Clone)]
+pub(crate) struct Bin {
+    pub(crate) shelf: usize,
+    /// Choices that hold the contents (limits aside).
+    pub(crate) mask: Bits,
+    /// The one that would be bought now.
+    pub(crate) chosen: usize,
+    pub(crate) used: Vec<i64>,
+    pub(crate) n_pods: u32,
+    pub(crate) contents: Vec<Placed>,
+    /// Open keys as narrowed so far.
+    pub(crate) open: Requirements,
+    /// Topology keys whose domain is settled.
+    pub(crate) pinned: BTreeMap<usize, u32>,
+    /// Indices of rooms that still hold the contents.
+    alive: Vec<usize>,
+    /// Largest of these rooms, per dimension.
+    top: Vec<i64>,
+}
+
+/// How some pods can join a machine.
+pub(crate) struct Joining {
+    pub(crate) count: u32,
+    mask: Bits,
+    open: Requirements,
+    pins: Vec<(usize, u32)>,
+}
+
+impl State<'_, '_> {
+    /// An empty machine of a shelf, not yet opened.
+    pub(crate) fn blank(&self, shelf: usize) -> Bin {
+        let goods = &self.world.shelves[shelf];
+        Bin {
+            shelf,
+            mask: goods.sellable.clone(),
+            chosen: usize::MAX,
+            used: vec![0; self.world.dims.len()],
+            n_pods: 0,
+            contents: Vec::new(),
+            open: goods.open.clone(),
+            pinned: BTreeMap::new(),
+            alive: (0..goods.rooms.len()).collect(),
+            top: vec![i64::MAX; self.world.dims.len()],
+        }
+    }
+
+    /// Choices whose machine would not take the pool over its limits, in place of what the bin counts for now.
+    pub(crate) fn affordable(&self, bin: &Bin) -> Option<Bits> {
+        let goods = &self.world.shelves[bin.shelf];
+        if goods.pool.limits.0.is_empty() {
+            return None;
+        }
+        let mut free: Vec<i64> = goods.pool.limits.iter().map(|(_, most)| most).collect();
+        add(&mut free, &self.used[bin.shelf], -1);
+        if bin.chosen != usize::MAX {
+            add(&mut free, &goods.sizes[goods.choices[bin.chosen].size].amounts, 1);
+        }
+        let mut out = Bits::with_capacity(goods.choices.len());
+        for size in goods.sizes.iter().filter(|size| fits(&size.amounts, &free)) {
+            out.union_with(&size.choices);
+        }
+        Some(out)
+    }
+
+    /// How many pods of a group, at most `want`, can join a machine, and how. `host`: the number its hostname counts under.
+    pub(crate) fn joining(&self, bin: &Bin, host: u32, group: usize, level: usize, want: u32) -> Option<Joining> {
+        let g = &self.world.groups[group];
+        let asked = &g.levels[level];
+        let compat = &asked.compat[bin.shelf];
+        let free = |need: &[i64], top: &[i64]| need.iter().zip(top).zip(&bin.used).all(|((n, t), u)| *n <= t - u);
+        if compat.ways.is_empty() || !free(&g.need, &bin.top) || !free(&g.need, &compat.top) {
+            return None;
+        }
+        let mut most = want;
+        if !g.shape.host_ports.is_empty() {
+            if clash(&g.shape.host_ports, bin.contents.iter().flat_map(|p| self.ports_of(*p))) {
+                return None;
+            }
+            most = 1;
+        }
+        let mut keys: Vec<usize> = Vec::new();
+        for constraint in &asked.constraints {
+            if self.world.topology.is_host(constraint.key) {
+                most = most.min(self.allowance(constraint, Some(host)));
+            } else if !keys.contains(&constraint.key) {
+                keys.push(constraint.key);
+            }
+        }
+        if most == 0 {
+            return None;
+        }
+        for way in &compat.ways {
+            let mut mask = bin.mask.clone();
+            mask.intersect_with(&way.mask);
+            let mut open = bin.open.clone();
+            open.add_all(&way.open);
+            if mask.is_clear() || open.iter().any(Requirement::is_contradiction) {
+                continue;
+            }
+            let joining = Joining { count: most, mask, open, pins: Vec::new() };
+            if let Some(found) = self.settle(bin, group, level, &keys, joining) {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// Settles the domain of each key in turn, then the room.
+    fn settle(&self, bin: &Bin, group: usize, level: usize, keys: &[usize], joining: Joining) -> Option<Joining> {
+        let Some((key, rest)) = keys.split_first() else { return self.room(bin, group, joining) };
+        let goods = &self.world.shelves[bin.shelf];
+        let name = self.world.topology.key_name(*key);
+        let constraints = || self.world.groups[group].levels[level].constraints.iter().filter(|c| c.key == *key);
+        let forced = self.forced.filter(|(k, _)| k == key).map(|(_, domain)| domain);
+        let mut candidates: Vec<u32> = match (bin.pinned.get(key), joining.open.get(name)) {
+            (Some(domain), _) => vec![*domain],
+            (None, Some(open)) => {
+                let values = open.concrete().into_iter().flatten();
+                values.filter_map(|v| self.world.topology.known_domain(*key, v)).collect()
+            }
+            (None, None) => {
+                let values = goods.values(&joining.mask, name);
+                values.iter().filter_map(|v| self.world.topology.known_domain(*key, v)).collect()
+            }
+        };
+        if let Some(domain) = forced {
+            candidates.retain(|d| *d == domain);
+            if candidates.is_empty() {
+                return None;
+            }
+        }
+        if candidates.is_empty() {
+            // Without the label only constraints that a node without it satisfies can hold.
+            let least = constraints().map(|c| self.allowance(c, None)).min().unwrap_or(u32::MAX);
+            let count = joining.count.min(least);
+            return if count == 0 { None } else { self.settle(bin, group, level, rest, Joining { count, ..joining }) };
+        }
+        let mut ranked: Vec<(u32, usize, u32, u32)> = Vec::new();
+        for (order, domain) in candidates.into_iter().enumerate() {
+            let binding = constraints().filter(|c| forced.is_none() || !matches!(c.demand, Demand::Spread { .. }));
+            let allowed = binding.map(|c| self.allowance(c, Some(domain))).min().unwrap_or(u32::MAX);
+            let spread = constraints().find(|c| matches!(c.demand, Demand::Spread { .. }));
+            let crowd = spread.map_or(0, |c| self.counted(c.counter, domain));
+            if allowed > 0 {
+                ranked.push((crowd, order, domain, allowed));
+            }
+        }
+        ranked.sort_unstable();
+        for (_, _, domain, allowed) in ranked {
+            let mut next = Joining {
+                count: joining.count.min(allowed),
+                mask: joining.mask.clone(),
+                open: joining.open.clone(),
+                pins: joining.pins.clone(),
+            };
+            next.pins.push((*key, domain));
+            let value = self.world.topology.domain_name(*key, domain);
+            if goods.open.get(name).is_some() {
+                next.open.add(Requirement::equal(name, value.clone()));
+            } else if let Some(bits) = goods.with_value(name, value) {
+                next.mask.intersect_with(bits);
+            }
+            if let Some(found) = self.settle(bin, group, level, rest, next) {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// As many as the rooms, the limits and `minValues` allow.
+    fn room(&self, bin: &Bin, group: usize, mut joining: Joining) -> Option<Joining> {
+        let goods = &self.world.shelves[bin.shelf];
+        let need = &self.world.groups[group].need;
+        let affordable = self.affordable(bin);
+        let usable = match &affordable {
+            Some(bits) => {
+                let mut usable = joining.mask.clone();
+                usable.intersect_with(bits);
+                usable
+            }
+            None => joining.mask.clone(),
+        };
+        let mut best = 0;
+        for room in bin.alive.iter().map(|at| &goods.rooms[*at]) {
+            let left = room.net.iter().zip(&bin.used).map(|(net, used)| net - used);
+            let count = times(need, left, joining.count);
+            if count > best && !room.choices.is_disjoint(&usable) {
+                best = count;
+                if best == joining.count {
+                    break;
+                }
+            }
+        }
+        while best > 0 {
+            let mut narrowed = usable.clone();
+            for room in self.outgrown(bin, need, best) {
+                narrowed.difference_with(&goods.rooms[room].choices);
+            }
+            if narrowed.is_clear() {
+                best -= 1;
+            } else if self.min_values_met(bin.shelf, &narrowed) {
+                break;
+            } else {
+                best /= 2;
+            }
+        }
+        joining.count = best;
+        (best > 0).then_some(joining)
+    }
+
+    fn min_values_met(&self, shelf: usize, mask: &Bits) -> bool {
+        let goods = &self.world.shelves[shelf];
+        self.world.snapshot.policies.relax_min_values
+            || goods.min_values.iter().all(|(key, least)| goods.distinct(mask, key) >= *least)
+    }
+
+    /// Rooms that hold the bin's contents now and would not with so many more pods.
+    fn outgrown<'s>(&'s self, bin: &'s Bin, need: &'s [i64], count: u32) -> impl Iterator<Item = usize> + 's {
+        let rooms = &self.world.shelves[bin.shelf].rooms;
+        bin.alive.iter().copied().filter(move |at| {
+            let after = bin.used.iter().zip(need).map(|(used, need)| used + need * i64::from(count));
+            after.zip(&rooms[*at].net).any(|(after, net)| after > *net)
+        })
+    }
+
+    /// Opens a machine with its first pods.
+    pub(crate) fn open(&mut self, mut blank: Bin, joining: Joining, group: usize, level: usize) {
+        blank.top = self.world.shelves[blank.shelf].top(&blank.mask, self.world.dims.len());
+        self.bins.push(blank);
+        self.note(|_| Undo::Opened);
+        self.join(self.bins.len() - 1, joining, group, level);
+    }
+
+    /// Adds pods to an open machine.
+    pub(crate) fn join(&mut self, at: usize, joining: Joining, group: usize, level: usize) {
+        let world = self.world;
+        self.note(|state| Undo::Bin { at, before: Box::new(state.bins[at].clone()) });
+        let shelf = self.bins[at].shelf;
+        let (goods, g) = (&world.shelves[shelf], &world.groups[group]);
+        let dead: Vec<usize> = self.outgrown(&self.bins[at], &g.need, joining.count).collect();
+        let affordable = self.affordable(&self.bins[at]);
+        let bin = &mut self.bins[at];
+        bin.mask = joining.mask;
+        bin.open = joining.open;
+        bin.pinned.extend(joining.pins);
+        for room in &dead {
+            bin.mask.difference_with(&goods.rooms[*room].choices);
+        }
+        if !dead.is_empty() {
+            bin.alive
+                .retain(|room| dead.binary_search(room).is_err() && !goods.rooms[*room].choices.is_disjoint(&bin.mask));
+            bin.top.fill(i64::MIN);
+            for room in &bin.alive {
+                super::dims::raise(&mut bin.top, &goods.rooms[*room].net);
+            }
+        }
+        add(&mut bin.used, &g.need, i64::from(joining.count));
+        bin.n_pods += joining.count;
+        match bin.contents.iter_mut().find(|p| p.group == group && p.level == level) {
+            Some(placed) => placed.count += joining.count,
+            None => bin.contents.push(Placed { group, level, count: joining.count }),
+        }
+        let before = bin.chosen;
+        bin.chosen = cheapest(goods, &bin.mask, affordable.as_ref()).unwrap_or(before);
+        self.account(shelf, before, self.bins[at].chosen);
+        for counter in &g.counted {
+            let key = world.topology.counters[*counter].key;
+            let Some(domain) = self.bin_domain(at, key) else { continue };
+            let passing = world.topology.counters[*counter].passing.as_ref();
+            if passing.is_none_or(|p| p[shelf].contains(self.bins[at].chosen)) {
+                self.count(*counter, domain, joining.count);
+            }
+        }
+    }
+
+    fn account(&mut self, shelf: usize, before: usize, now: usize) {
+        let goods = &self.world.shelves[shelf];
+        if before == now || goods.pool.limits.0.is_empty() {
+            return;
+        }
+        self.note(|state| Undo::Used { shelf, before: state.used[shelf].clone() });
+        let size = |choice: usize| &goods.sizes[goods.choices[choice].size].amounts;
+        if before != usize::MAX {
+            add(&mut self.used[shelf], size(before), -1);
+        }
+        add(&mut self.used[shelf], size(now), 1);
+    }
+
+    /// The domain of a bin, settled now if it was open: whoever is counted there must be able to rely on it.
+    fn bin_domain(&mut self, at: usize, key: usize) -> Option<u32> {
+        if self.world.topology.is_host(key) {
+            return Some(self.bin_host(at));
+        }
+        if let Some(domain) = self.bins[at].pinned.get(&key) {
+            return Some(*domain);
+        }
+        let bin = &self.bins[at];
+        let goods = &self.world.shelves[bin.shelf];
+        let name = self.world.topology.key_name(key);
+        let value: Str = match bin.open.get(name) {
+            Some(open) => open.concrete()?.first()?.clone(),
+            None => goods.label(bin.chosen, name)?.into(),
+        };
+        let domain = self.world.topology.known_domain(key, &value)?;
+        let bin = &mut self.bins[at];
+        bin.pinned.insert(key, domain);
+        if bin.open.get(name).is_some() {
+            bin.open.add(Requirement::equal(name, value));
+        } else if let Some(bits) = goods.with_value(name, &value) {
+            bin.mask.intersect_with(bits);
+        }
+        Some(domain)
+    }
+}
+
+/// The choice to buy: the first generic one that the limits leave, else the first at all.
+pub(crate) fn cheapest(goods: &super::shelf::Shelf, mask: &Bits, affordable: Option<&Bits>) -> Option<usize> {
+    let mut usable = mask.clone();
+    if let Some(bits) = affordable {
+        usable.intersect_with(bits);
+    }
+    first_of_both(&usable, &goods.generic).or_else(|| usable.minimum())
+}

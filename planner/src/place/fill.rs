@@ -1,0 +1,211 @@
+//! First-fit-decreasing: each group onto hosts, into open machines (fewest pods first), then into new ones, wishes given up one by one.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::state::{Placed, State};
+use super::topology::Demand;
+
+/// Places every pod of every group that has a place. Returns how many of each group are left over.
+pub(crate) fn fill(state: &mut State) -> Vec<u32> {
+    let mut left: Vec<u32> = state.world.groups.iter().map(|g| g.count).collect();
+    for (group, left) in left.iter_mut().enumerate() {
+        if state.world.groups[group].shape.refused.is_none() {
+            place(state, group, left);
+        }
+    }
+    settle_late_comers(state, &mut left);
+    left
+}
+
+/// Pods that wait for others (affinity to a pod that had no place yet) get their turn until nobody moves.
+pub(crate) fn settle_late_comers(state: &mut State, left: &mut [u32]) {
+    loop {
+        let before: u32 = left.iter().sum();
+        for (group, left) in left.iter_mut().enumerate() {
+            let g = &state.world.groups[group];
+            let waits = g.levels.last().is_some_and(|l| !l.constraints.is_empty());
+            if *left > 0 && waits && g.shape.refused.is_none() {
+                place(state, group, left);
+            }
+        }
+        if left.iter().sum::<u32>() == before {
+            return;
+        }
+    }
+}
+
+/// Places pods of one group, all wishes respected first.
+pub(crate) fn place(state: &mut State, group: usize, left: &mut u32) {
+    for level in 0..state.world.groups[group].levels.len() {
+        if *left == 0 {
+            return;
+        }
+        place_at(state, group, level, left);
+    }
+}
+
+fn place_at(state: &mut State, group: usize, level: usize, left: &mut u32) {
+    let mut hosts: Vec<usize> = (0..state.world.hosts.len()).collect();
+    let world = state.world;
+    let beyond_host = |c: &super::topology::Constraint| !world.topology.is_host(c.key);
+    let coupled = world.groups[group].levels[level].constraints.iter().any(beyond_host);
+    if coupled && spread_evenly(state, group, level, left) {
+        return;
+    }
+    loop {
+        let before = *left;
+        use_hosts(state, &mut hosts, group, level, left);
+        if *left == 0 {
+            return;
+        }
+        if !coupled {
+            *left = buy(state, group, level, *left);
+            return;
+        }
+        // What one lot changes in the counts decides where the next may go.
+        let shared = *left - share_out(state, group, level, *left);
+        *left -= shared;
+        if shared == 0 {
+            *left -= open_one(state, group, level, *left).unwrap_or(0);
+        }
+        if *left == 0 || *left == before {
+            return;
+        }
+    }
+}
+
+/// First fit over hosts; those that can never take the group are dropped from the list.
+fn use_hosts(state: &mut State, hosts: &mut Vec<usize>, group: usize, level: usize, left: &mut u32) {
+    let mut moved = true;
+    while moved && *left > 0 {
+        moved = false;
+        hosts.retain(|host| {
+            if *left == 0 {
+                return true;
+            }
+            let (count, possible) = state.host_takes(*host, group, level, *left);
+            if count > 0 {
+                state.put_on_host(*host, Placed { group, level, count });
+                *left -= count;
+                moved = true;
+            }
+            possible
+        });
+    }
+}
+
+/// Open machines first, fewest pods first, then new ones. Returns how many are left.
+pub(crate) fn buy(state: &mut State, group: usize, level: usize, mut left: u32) -> u32 {
+    left = share_out(state, group, level, left);
+    while left > 0 {
+        let Some(count) = open_one(state, group, level, left) else { break };
+        left -= count;
+    }
+    left
+}
+
+/// Pours pods into machines that accept them, one at a time into the one with the fewest.
+fn share_out(state: &mut State, group: usize, level: usize, left: u32) -> u32 {
+    let mut queue = BinaryHeap::new();
+    let mut takes = vec![0u32; state.bins.len()];
+    for (at, takes) in takes.iter_mut().enumerate() {
+        if let Some(joining) = state.joining(&state.bins[at], state.bin_host(at), group, level, left) {
+            *takes = joining.count;
+            queue.push(Reverse((state.bins[at].n_pods, at)));
+        }
+    }
+    let mut given = vec![0u32; state.bins.len()];
+    let mut left = left;
+    while left > 0 {
+        let Some(Reverse((pods, at))) = queue.pop() else { break };
+        // Alone, or up to the next fullest.
+        let step =
+            queue.peek().map_or(left, |Reverse((next, _))| (next - pods).max(1)).min(takes[at] - given[at]).min(left);
+        given[at] += step;
+        left -= step;
+        if given[at] < takes[at] {
+            queue.push(Reverse((pods + step, at)));
+        }
+    }
+    for (at, count) in given.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+        match state.joining(&state.bins[at], state.bin_host(at), group, level, count) {
+            Some(joining) => {
+                left += count - joining.count;
+                state.join(at, joining, group, level);
+            }
+            None => left += count,
+        }
+    }
+    left
+}
+
+/// Opens a machine from the first pool that can, with as many pods as it holds.
+pub(crate) fn open_one(state: &mut State, group: usize, level: usize, left: u32) -> Option<u32> {
+    for shelf in 0..state.world.shelves.len() {
+        if open_from(state, shelf, group, level, left).is_some() {
+            return state.bins.last().map(|bin| bin.n_pods);
+        }
+    }
+    None
+}
+
+fn open_from(state: &mut State, shelf: usize, group: usize, level: usize, left: u32) -> Option<()> {
+    let g = &state.world.groups[group];
+    let compat = &g.levels[level].compat[shelf];
+    if compat.ways.is_empty() || !super::dims::fits(&g.need, &compat.top) {
+        return None;
+    }
+    let blank = state.blank(shelf);
+    let joining = state.joining(&blank, state.bin_host(state.bins.len()), group, level, left)?;
+    state.open(blank, joining, group, level);
+    Some(())
+}
+
+/// A group that, beyond its hosts, only has to spread over one key: fills the emptiest domains in lots. False (and nothing
+/// done) where that does not come out even, so that the slow way must be gone.
+fn spread_evenly(state: &mut State, group: usize, level: usize, left: &mut u32) -> bool {
+    let world = state.world;
+    let mut beyond = world.groups[group].levels[level].constraints.iter().filter(|c| !world.topology.is_host(c.key));
+    let (Some(spread), None) = (beyond.next(), beyond.next()) else { return false };
+    let simple = matches!(spread.demand, Demand::Spread { .. }) && spread.counts_itself;
+    let hosts_take = |state: &State| (0..world.hosts.len()).any(|host| state.host_takes(host, group, level, 1).1);
+    if !simple || *left <= 2 * spread.universe.len() as u32 || hosts_take(state) {
+        return false;
+    }
+    state.fork();
+    let quotas = level_up(spread.universe.iter().map(|d| (state.counted(spread.counter, *d), *d)).collect(), *left);
+    for (domain, quota) in quotas {
+        state.forced = Some((spread.key, domain));
+        let rest = buy(state, group, level, quota);
+        state.forced = None;
+        if rest > 0 {
+            state.revert();
+            return false;
+        }
+    }
+    state.keep();
+    *left = 0;
+    true
+}
+
+/// Shares `n` out so that the emptiest domains fill first: (domain, how many more).
+fn level_up(mut domains: Vec<(u32, u32)>, n: u32) -> Vec<(u32, u32)> {
+    domains.sort_unstable();
+    let mut given: Vec<(u32, u32)> = domains.iter().map(|(_, domain)| (*domain, 0)).collect();
+    let mut rest = n;
+    while rest > 0 && !domains.is_empty() {
+        let floor = domains.iter().map(|(count, _)| *count).min().unwrap_or(0);
+        let next = domains.iter().map(|(count, _)| *count).filter(|count| *count > floor).min();
+        let lowest = domains.iter().filter(|(count, _)| *count == floor).count() as u32;
+        let step = next.map_or(u32::MAX, |next| next - floor).min((rest / lowest).max(1));
+        for ((count, _), (_, given)) in domains.iter_mut().zip(&mut given).filter(|((count, _), _)| *count == floor) {
+            let step = step.min(rest);
+            *count += step;
+            *given += step;
+            rest -= step;
+        }
+    }
+    given.retain(|(_, n)| *n > 0);
+    given
+}

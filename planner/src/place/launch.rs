@@ -1,0 +1,279 @@
+//! Opened machines as launches: every offering that holds the same contents, labels settled, pods named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fixedbitset::FixedBitSet as Bits;
+
+use super::bin::cheapest;
+use super::dims::fits;
+use super::shelf::Shelf;
+use super::state::{Placed, State};
+use super::topology::{Constraint, Demand};
+use crate::model::taint::untolerated;
+use crate::model::{Labels, MicroUsdPerHour, Operator, Requirement, Requirements, Resources, Snapshot, Str, labels};
+use crate::plan::{Launch, Nomination, RankedOffering};
+
+/// Hands the pods of each group out to where the state put them: nominations, launches, and who is left over.
+pub(crate) fn launches(state: &State, left: &[u32]) -> (Vec<Launch>, Vec<Nomination>, Vec<Vec<Str>>) {
+    let groups = &state.world.snapshot.groups;
+    let mut next: Vec<usize> = vec![0; groups.len()];
+    let mut take = |placed: Placed| -> Vec<Str> {
+        let from = next[placed.group];
+        next[placed.group] += placed.count as usize;
+        groups[placed.group].pods[from..next[placed.group]].iter().map(|pod| pod.key.clone()).collect()
+    };
+    let mut nominations = Vec::new();
+    for (host, contents) in &state.on_hosts {
+        let node = state.world.hosts[*host].name;
+        for placed in contents {
+            nominations.extend(take(*placed).into_iter().map(|pod| Nomination { pod, node: node.clone() }));
+        }
+    }
+    nominations.sort();
+    let mut names = Names::of(state);
+    let mut out = Vec::new();
+    for at in 0..state.bins.len() {
+        let mut pods: Vec<Str> = state.bins[at].contents.iter().flat_map(|placed| take(*placed)).collect();
+        pods.sort();
+        let goods = &state.world.shelves[state.bins[at].shelf];
+        out.push(launch(state, at, names.next(&goods.pool.name), pods));
+    }
+    let over = |(group, left): (usize, &u32)| -> Vec<Str> {
+        let all = &groups[group].pods;
+        all[all.len() - *left as usize..].iter().map(|pod| pod.key.clone()).collect()
+    };
+    let over = left.iter().enumerate().map(over).collect();
+    (out, nominations, over)
+}
+
+fn launch(state: &State, at: usize, name: Str, pods: Vec<Str>) -> Launch {
+    let bin = &state.bins[at];
+    let goods = &state.world.shelves[bin.shelf];
+    let (mask, chosen) = alternatives(state, at);
+    let mut requests = Resources::default();
+    for placed in &bin.contents {
+        let shape = state.world.groups[placed.group].shape;
+        requests.add_times(&shape.requests, i64::from(placed.count));
+    }
+    compose(state.world.snapshot, goods, &bin.open, (&mask, chosen), requests, name, pods)
+}
+
+/// A machine of a pool that no pod asked for; nothing where the pool sells nothing.
+pub(crate) fn empty_launch(snapshot: &Snapshot, goods: &Shelf, name: Str) -> Option<Launch> {
+    let mut mask = goods.sellable.clone();
+    let chosen = cheapest(goods, &mask, None)?;
+    if goods.generic.contains(chosen) {
+        mask.intersect_with(&goods.generic);
+    }
+    Some(compose(snapshot, goods, &goods.open, (&mask, chosen), Resources::default(), name, Vec::new()))
+}
+
+fn compose(
+    snapshot: &Snapshot,
+    goods: &Shelf,
+    open: &Requirements,
+    (mask, chosen): (&Bits, usize),
+    mut requests: Resources,
+    name: Str,
+    pods: Vec<Str>,
+) -> Launch {
+    let instance_type = goods.instance_type(chosen);
+    let labels = labels_of(goods, open, chosen);
+    let mut ranked: Vec<usize> = mask.ones().collect();
+    // Of those that cost the same the planned one comes first.
+    ranked.sort_by_key(|choice| (goods.choices[*choice].price, *choice != chosen, *choice));
+    let mut with_marks = labels.clone();
+    with_marks.insert(labels::REGISTERED.into(), "true".into());
+    with_marks.insert(labels::INITIALIZED.into(), "true".into());
+    for daemon in &snapshot.daemons {
+        let tolerates = untolerated(&goods.pool.taints, &daemon.shape.tolerations, false).is_none();
+        if tolerates && daemon.shape.wants(&with_marks) {
+            requests.add(&daemon.shape.requests);
+        }
+    }
+    let relaxed = goods.min_values.iter().map(|(key, least)| (key, *least, goods.distinct(mask, key)));
+    Launch {
+        name,
+        pool: goods.pool.name.clone(),
+        requests: requests.nonzero(),
+        allocatable: instance_type.allocatable.nonzero(),
+        capacity: instance_type.capacity.nonzero(),
+        requirements: requirements_of(goods, open, mask),
+        relaxed_min_values: relaxed
+            .filter(|(_, least, have)| have < least)
+            .map(|(key, _, have)| (key.clone(), have))
+            .collect(),
+        labels,
+        taints: goods.pool.taints.clone(),
+        startup_taints: goods.pool.startup_taints.clone(),
+        offerings: ranked.into_iter().map(|choice| ranked_offering(goods, choice)).collect(),
+        pods,
+    }
+}
+
+/// All choices that hold the contents, those in other domains too where the contents' own constraints allow the move; and the chosen one.
+fn alternatives(state: &State, at: usize) -> (Bits, usize) {
+    let bin = &state.bins[at];
+    let goods = &state.world.shelves[bin.shelf];
+    let mut mask = goods.sellable.clone();
+    for placed in &bin.contents {
+        let level = &state.world.groups[placed.group].levels[placed.level];
+        let mut any = Bits::with_capacity(goods.choices.len());
+        for way in &level.compat[bin.shelf].ways {
+            let fits_open = way.open.iter().all(|r| bin.open.get(&r.key).is_none_or(|have| have.intersects(r)));
+            if fits_open {
+                any.union_with(&way.mask);
+            }
+        }
+        mask.intersect_with(&any);
+    }
+    for room in goods.rooms.iter().filter(|room| !fits(&bin.used, &room.net)) {
+        mask.difference_with(&room.choices);
+    }
+    if let Some(affordable) = state.affordable(bin) {
+        mask.intersect_with(&affordable);
+    }
+    for (key, home) in &bin.pinned {
+        let name = state.world.topology.key_name(*key);
+        if goods.open.get(name).is_some() {
+            continue;
+        }
+        for value in goods.values(&mask, name) {
+            let domain = state.world.topology.known_domain(*key, &value);
+            let stays = domain == Some(*home);
+            if let (false, Some(bits)) =
+                (stays || may_move(state, at, *key, *home, domain), goods.with_value(name, &value))
+            {
+                mask.difference_with(bits);
+            }
+        }
+    }
+    let mut chosen = bin.chosen;
+    if !mask.contains(chosen) {
+        mask.insert(chosen);
+    }
+    if goods.generic.contains(chosen) {
+        mask.intersect_with(&goods.generic);
+    }
+    // A dearer choice than the cheapest is kept only where others rely on its domain.
+    let cheaper = cheapest(goods, &mask, None).unwrap_or(chosen);
+    if goods.choices[cheaper].price < goods.choices[chosen].price {
+        let relied = bin.pinned.iter().any(|(key, home)| {
+            let name = state.world.topology.key_name(*key);
+            let value = goods.label(cheaper, name).and_then(|v| state.world.topology.known_domain(*key, v));
+            goods.open.get(name).is_none() && value != Some(*home)
+        });
+        if relied {
+            let price = goods.choices[chosen].price;
+            let below: Vec<usize> = mask.ones().take_while(|c| goods.choices[*c].price < price).collect();
+            below.into_iter().for_each(|choice| mask.set(choice, false));
+        } else {
+            chosen = cheaper;
+        }
+    }
+    (mask, chosen)
+}
+
+/// Would the constraints of the bin's own pods hold if it stood in another domain of a key?
+fn may_move(state: &State, at: usize, key: usize, home: u32, domain: Option<u32>) -> bool {
+    let bin = &state.bins[at];
+    let own = |counter: usize| -> u32 {
+        let counts = |p: &&Placed| state.world.groups[p.group].counted.contains(&counter);
+        bin.contents.iter().filter(counts).map(|p| p.count).sum()
+    };
+    let holds = |constraint: &Constraint| {
+        let Some(domain) = domain else { return false };
+        let here = own(constraint.counter);
+        let there = state.counted(constraint.counter, domain);
+        match constraint.demand {
+            Demand::Spread { max_skew, min_domains } => {
+                let moved = |d: u32| {
+                    let count = state.counted(constraint.counter, d);
+                    if d == domain {
+                        count + here
+                    } else if d == home {
+                        count.saturating_sub(here)
+                    } else {
+                        count
+                    }
+                };
+                let enough = constraint.universe.len() as u32 >= min_domains;
+                let least = if enough { constraint.universe.iter().map(|d| moved(*d)).min().unwrap_or(0) } else { 0 };
+                constraint.universe.contains(&domain) && moved(domain) <= max_skew + least
+            }
+            Demand::Affinity => there > 0 || state.total(constraint.counter) <= here,
+            Demand::AntiAffinity => there == 0,
+        }
+    };
+    bin.contents.iter().all(|placed| {
+        let constraints = &state.world.groups[placed.group].levels[placed.level].constraints;
+        constraints.iter().filter(|c| c.key == key).all(holds)
+    })
+}
+
+fn ranked_offering(goods: &Shelf, choice: usize) -> RankedOffering {
+    let sold = goods.offering(choice);
+    RankedOffering {
+        price: MicroUsdPerHour(goods.choices[choice].price),
+        capacity_type: sold.capacity_type,
+        instance_type: goods.instance_type(choice).name.clone(),
+        zone: sold.zone.clone(),
+        reservation: sold.reservation.as_ref().map(|r| r.id.clone()),
+    }
+}
+
+/// Every label the node will carry, open keys settled.
+fn labels_of(goods: &Shelf, open: &Requirements, chosen: usize) -> Labels {
+    let (instance_type, sold) = (goods.instance_type(chosen), goods.offering(chosen));
+    let mut out = instance_type.labels.clone();
+    out.extend(sold.labels.clone());
+    out.insert(labels::ZONE.into(), sold.zone.clone());
+    out.insert(labels::CAPACITY_TYPE.into(), sold.capacity_type.as_str().into());
+    out.extend(goods.pool.labels.clone());
+    for open in open.iter().filter(|r| r.wants_label()) {
+        let usual = instance_type.open_labels.iter().find(|(key, _)| *key == open.key);
+        let usual = usual.and_then(|(_, values)| values.iter().find(|v| open.has(v)).cloned());
+        if let Some(value) = usual.or_else(|| open.any("any")) {
+            out.insert(open.key.clone(), value);
+        }
+    }
+    out
+}
+
+/// What a claim for this launch has to ask for.
+fn requirements_of(goods: &Shelf, open: &Requirements, mask: &Bits) -> Requirements {
+    let mut out = goods.pool.requirements.clone();
+    out.add_all(&Requirements::of_labels(&goods.pool.labels));
+    out.add_all(open);
+    let mut add = |key: &str, values: BTreeSet<Str>| out.add(Requirement::new(key, Operator::In, values));
+    add(labels::INSTANCE_TYPE, mask.ones().map(|c| goods.instance_type(c).name.clone()).collect());
+    add(labels::ZONE, mask.ones().map(|c| goods.offering(c).zone.clone()).collect());
+    add(labels::CAPACITY_TYPE, mask.ones().map(|c| goods.offering(c).capacity_type.as_str().into()).collect());
+    out
+}
+
+/// `<pool>-<n>`, skipping names that nodes and claims have.
+struct Names {
+    taken: BTreeSet<Str>,
+    last: BTreeMap<Str, usize>,
+}
+
+impl Names {
+    fn of(state: &State) -> Self {
+        let snapshot = state.world.snapshot;
+        let nodes = snapshot.nodes.iter().map(|n| n.name.clone());
+        let taken = nodes.chain(snapshot.claims.iter().map(|c| c.name.clone())).collect();
+        Self { taken, last: BTreeMap::new() }
+    }
+
+    fn next(&mut self, pool: &Str) -> Str {
+        let last = self.last.entry(pool.clone()).or_insert(0);
+        loop {
+            *last += 1;
+            let name: Str = format!("{pool}-{last}").into();
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+        }
+    }
+}

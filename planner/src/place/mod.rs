@@ -1,0 +1,21 @@
+//! The one placement engine: where would these pods go? Exact predicates over a view of capacity whose forks cost what they change.
+
+mod bin;
+mod dims;
+mod fill;
+mod launch;
+mod pack;
+mod reasons;
+mod shelf;
+mod state;
+mod statics;
+mod topology;
+mod world;
+
+pub(crate) use fill::fill;
+pub(crate) use launch::launches;
+pub(crate) use pack::{Packing, pack};
+pub(crate) use reasons::reasons;
+pub(crate) use state::State;
+pub(crate) use statics::statics;
+pub(crate) use world::World;

@@ -1,0 +1,363 @@
+//! What one pool can sell, flattened to ranked choices (type × zone × capacity type) with an index from label values to choices.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fixedbitset::FixedBitSet as Bits;
+
+use super::dims::{Dims, raise};
+use crate::model::labels::{CAPACITY_TYPE, ZONE, well_known};
+use crate::model::snapshot::Daemon;
+use crate::model::taint::untolerated;
+use crate::model::{InstanceType, Offering, PodShape, Pool, Requirement, Requirements, Resources, Str};
+
+/// A pool's goods. Choices are ranked: a lower index is never dearer.
+pub(crate) struct Shelf<'a> {
+    pub(crate) pool: &'a Pool,
+    pub(crate) choices: Vec<Choice>,
+    /// Choices that can be had now.
+    pub(crate) sellable: Bits,
+    /// Choices that are no GPU, accelerator or bare metal machine.
+    pub(crate) generic: Bits,
+    /// Distinct amounts of room for pods, `DaemonSets` taken off.
+    pub(crate) rooms: Vec<Room>,
+    /// Distinct capacities in the pool's limited resources.
+    pub(crate) sizes: Vec<Size>,
+    /// Keys whose value the launch settles, with what the pool allows.
+    pub(crate) open: Requirements,
+    /// Keys with `minValues` and how many.
+    pub(crate) min_values: Vec<(Str, u32)>,
+    index: BTreeMap<Str, KeyIndex>,
+    daemon_masks: Vec<Bits>,
+}
+
+/// One offering of one instance type.
+pub(crate) struct Choice {
+    pub(crate) kind: usize,
+    pub(crate) offering: usize,
+    pub(crate) price: i64,
+    pub(crate) room: usize,
+    pub(crate) size: usize,
+}
+
+/// Room for pods that some choices share.
+pub(crate) struct Room {
+    pub(crate) net: Vec<i64>,
+    pub(crate) choices: Bits,
+}
+
+/// Capacity in limited resources that some choices share.
+pub(crate) struct Size {
+    pub(crate) amounts: Vec<i64>,
+    pub(crate) choices: Bits,
+}
+
+struct KeyIndex {
+    values: BTreeMap<Str, Bits>,
+    absent: Bits,
+}
+
+/// Choices that satisfy some requirements, with what these ask of the open keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Matching {
+    pub(crate) mask: Bits,
+    pub(crate) open: Requirements,
+}
+
+impl<'a> Shelf<'a> {
+    /// Flattens the pool's types. `keys`: the label keys anybody will ask about.
+    pub(crate) fn new(pool: &'a Pool, daemons: &[Daemon], dims: &Dims, keys: &BTreeSet<Str>) -> Self {
+        let mut carried: BTreeSet<&Str> = pool.types.iter().flat_map(|t| t.labels.keys()).collect();
+        carried.extend(pool.types.iter().flat_map(|t| &t.offerings).flat_map(|o| o.labels.keys()));
+        let mut open = Requirements::new();
+        let mut fixed = Requirements::new();
+        for requirement in pool.requirements.iter() {
+            let key = &requirement.key;
+            if pool.labels.contains_key(key) || carried.contains(key) || well_known(key) {
+                fixed.add(requirement.clone());
+            } else {
+                open.add(requirement.clone());
+            }
+        }
+        for (key, values) in pool.types.iter().flat_map(|t| &t.open_labels) {
+            if open.get(key).is_none() {
+                open.add(Requirement::new(key, crate::model::Operator::In, values.iter().cloned()));
+                if let Some(asked) = pool.requirements.get(key) {
+                    open.add(asked.clone());
+                }
+            }
+        }
+        fixed = fixed.iter().filter(|r| open.get(&r.key).is_none()).cloned().collect();
+        let mut ranked: Vec<(usize, usize)> = Vec::new();
+        for (kind, instance_type) in pool.types.iter().enumerate() {
+            for (offering, sold) in instance_type.offerings.iter().enumerate() {
+                if fixed.iter().all(|r| r.allows(label(pool, instance_type, sold, &r.key))) {
+                    ranked.push((kind, offering));
+                }
+            }
+        }
+        ranked.sort_by_key(|(kind, offering)| {
+            let (instance_type, sold) = (&pool.types[*kind], &pool.types[*kind].offerings[*offering]);
+            let reservation = sold.reservation.as_ref().map(|r| &r.id);
+            (sold.price, sold.capacity_type, &instance_type.name, &sold.zone, reservation)
+        });
+        let mut shelf = Self {
+            pool,
+            sellable: Bits::with_capacity(ranked.len()),
+            generic: Bits::with_capacity(ranked.len()),
+            rooms: Vec::new(),
+            sizes: Vec::new(),
+            open,
+            min_values: pool.requirements.iter().filter_map(|r| Some((r.key.clone(), r.min_values?))).collect(),
+            index: BTreeMap::new(),
+            daemon_masks: Vec::new(),
+            choices: Vec::with_capacity(ranked.len()),
+        };
+        for (at, (kind, offering)) in ranked.into_iter().enumerate() {
+            let (instance_type, sold) = (&pool.types[kind], &pool.types[kind].offerings[offering]);
+            shelf.sellable.set(at, sold.available && sold.reservation.as_ref().is_none_or(|r| r.count > 0));
+            shelf.generic.set(at, !instance_type.exotic);
+            shelf.choices.push(Choice { kind, offering, price: sold.price.0, room: 0, size: 0 });
+        }
+        let min_keys = shelf.min_values.iter().map(|(key, _)| key);
+        let asked: BTreeSet<Str> = keys.iter().chain(min_keys).cloned().collect();
+        for key in asked {
+            if !pool.labels.contains_key(&key) && shelf.open.get(&key).is_none() {
+                shelf.index_key(key);
+            }
+        }
+        shelf.find_rooms(daemons, dims);
+        shelf.find_sizes();
+        shelf
+    }
+
+    fn index_key(&mut self, key: Str) {
+        let n = self.choices.len();
+        let mut index = KeyIndex { values: BTreeMap::new(), absent: Bits::with_capacity(n) };
+        for at in 0..n {
+            match self.label(at, &key) {
+                None => index.absent.insert(at),
+                Some(value) => match index.values.get_mut(value) {
+                    Some(bits) => bits.insert(at),
+                    None => {
+                        let mut bits = Bits::with_capacity(n);
+                        bits.insert(at);
+                        index.values.insert(value.into(), bits);
+                    }
+                },
+            }
+        }
+        self.index.insert(key, index);
+    }
+
+    fn find_rooms(&mut self, daemons: &[Daemon], dims: &Dims) {
+        let runs = |d: &Daemon| {
+            untolerated(&self.pool.taints, &d.shape.tolerations, false).is_none().then(|| self.mask_of_shape(&d.shape))
+        };
+        let none = Bits::with_capacity(self.choices.len());
+        let masks: Vec<Bits> = daemons.iter().map(|d| runs(d).unwrap_or_else(|| none.clone())).collect();
+        let requests: Vec<Vec<i64>> = daemons.iter().map(|d| dims.dense(&d.shape.requests)).collect();
+        let bases: Vec<Vec<i64>> = self.pool.types.iter().map(|t| dims.dense(&t.allocatable)).collect();
+        let mut seen: BTreeMap<(Vec<usize>, usize), usize> = BTreeMap::new();
+        let mut by_net: BTreeMap<Vec<i64>, usize> = BTreeMap::new();
+        for at in 0..self.choices.len() {
+            let set: Vec<usize> = (0..masks.len()).filter(|d| masks[*d].contains(at)).collect();
+            let kind = self.choices[at].kind;
+            let room = *seen.entry((set, kind)).or_insert_with_key(|(set, kind)| {
+                let mut net = bases[*kind].clone();
+                for daemon in set {
+                    super::dims::add(&mut net, &requests[*daemon], -1);
+                }
+                let next = by_net.len();
+                *by_net.entry(net).or_insert(next)
+            });
+            self.choices[at].room = room;
+        }
+        let mut nets: Vec<(Vec<i64>, usize)> = by_net.into_iter().collect();
+        nets.sort_by_key(|(_, at)| *at);
+        self.rooms = nets.into_iter().map(|(net, _)| Room { net, choices: none.clone() }).collect();
+        for at in 0..self.choices.len() {
+            let room = self.choices[at].room;
+            self.rooms[room].choices.insert(at);
+        }
+        self.daemon_masks = masks;
+    }
+
+    fn find_sizes(&mut self) {
+        let names: Vec<&Str> = self.pool.limits.iter().map(|(name, _)| name).collect();
+        let mut by_amounts: BTreeMap<Vec<i64>, usize> = BTreeMap::new();
+        for at in 0..self.choices.len() {
+            let capacity = &self.pool.types[self.choices[at].kind].capacity;
+            let amounts: Vec<i64> = names.iter().map(|name| limited_amount(capacity, name)).collect();
+            let next = by_amounts.len();
+            let size = *by_amounts.entry(amounts.clone()).or_insert(next);
+            if size == self.sizes.len() {
+                self.sizes.push(Size { amounts, choices: Bits::with_capacity(self.choices.len()) });
+            }
+            self.sizes[size].choices.insert(at);
+            self.choices[at].size = size;
+        }
+    }
+
+    /// The type behind a choice.
+    pub(crate) fn instance_type(&self, choice: usize) -> &'a InstanceType {
+        &self.pool.types[self.choices[choice].kind]
+    }
+
+    /// The offering behind a choice.
+    pub(crate) fn offering(&self, choice: usize) -> &'a Offering {
+        &self.instance_type(choice).offerings[self.choices[choice].offering]
+    }
+
+    /// The value of a label on a node of this choice; open keys have none yet.
+    pub(crate) fn label(&self, choice: usize, key: &str) -> Option<&'a str> {
+        label(self.pool, self.instance_type(choice), self.offering(choice), key)
+    }
+
+    /// Does `DaemonSet` number `daemon` run on nodes of this choice?
+    pub(crate) fn runs_daemon(&self, choice: usize, daemon: usize) -> bool {
+        self.daemon_masks[daemon].contains(choice)
+    }
+
+    /// Choices on which some `DaemonSet` number `daemon` runs.
+    pub(crate) fn daemon_mask(&self, daemon: usize) -> &Bits {
+        &self.daemon_masks[daemon]
+    }
+
+    /// All choices.
+    pub(crate) fn all(&self) -> Bits {
+        let mut bits = Bits::with_capacity(self.choices.len());
+        bits.insert_range(..);
+        bits
+    }
+
+    /// Choices whose value of `key` is one that `requirement` allows. `None`: the key is open and can be settled so.
+    pub(crate) fn satisfying(&self, requirement: &Requirement) -> Option<Bits> {
+        let none = || Bits::with_capacity(self.choices.len());
+        let key = &requirement.key;
+        if let Some(open) = self.open.get(key) {
+            return if open.wants_label() && !requirement.intersects(open) || closed_out(requirement, open) {
+                Some(none())
+            } else {
+                None
+            };
+        }
+        if let Some(value) = self.pool.labels.get(key) {
+            return Some(if requirement.allows(Some(value)) { self.all() } else { none() });
+        }
+        let Some(index) = self.index.get(key) else {
+            return Some(if requirement.allows(None) { self.all() } else { none() });
+        };
+        let mut out = if requirement.wants_label() { none() } else { index.absent.clone() };
+        match requirement.concrete() {
+            Some(values) => {
+                values.iter().filter_map(|v| index.values.get(v)).for_each(|bits| out.union_with(bits));
+            }
+            None => index.values.iter().filter(|(v, _)| requirement.has(v)).for_each(|(_, bits)| out.union_with(bits)),
+        }
+        Some(out)
+    }
+
+    /// Choices that satisfy all of `requirements`; what they ask of open keys comes along.
+    pub(crate) fn matching(&self, requirements: &Requirements) -> Matching {
+        let mut out = Matching { mask: self.all(), open: Requirements::new() };
+        for requirement in requirements.iter() {
+            match self.satisfying(requirement) {
+                Some(bits) => out.mask.intersect_with(&bits),
+                None => out.open.add(requirement.clone()),
+            }
+        }
+        out
+    }
+
+    /// Choices a pod of this shape could select, open keys taken as settled in its favour.
+    fn mask_of_shape(&self, shape: &PodShape) -> Bits {
+        let strip = |requirements: &Requirements| -> Option<Requirements> {
+            let own = |r: &&Requirement| {
+                r.key.as_ref() == crate::model::labels::REGISTERED
+                    || r.key.as_ref() == crate::model::labels::INITIALIZED
+            };
+            let unmet = requirements.iter().filter(own).any(|r| !r.allows(Some("true")));
+            (!unmet).then(|| requirements.iter().filter(|r| !own(r)).cloned().collect())
+        };
+        let none = Bits::with_capacity(self.choices.len());
+        let Some(selector) = strip(&shape.node_selector) else { return none };
+        let mut mask = self.matching(&selector).mask;
+        if let Some(terms) = &shape.node_terms {
+            let mut any = none;
+            for term in terms.iter().filter_map(&strip) {
+                any.union_with(&self.matching(&term).mask);
+            }
+            mask.intersect_with(&any);
+        }
+        mask
+    }
+
+    /// Values of a label among the choices of `mask`, the one with the cheapest choice first.
+    pub(crate) fn values(&self, mask: &Bits, key: &str) -> Vec<Str> {
+        let Some(index) = self.index.get(key) else {
+            return self.pool.labels.get(key).cloned().into_iter().collect();
+        };
+        let mut found: Vec<(usize, &Str)> =
+            index.values.iter().filter_map(|(value, bits)| Some((first_of_both(bits, mask)?, value))).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, value)| value.clone()).collect()
+    }
+
+    /// Every value of a label that nodes of this pool may have.
+    pub(crate) fn known_values(&self, key: &str) -> Vec<Str> {
+        let open = self.open.get(key).and_then(Requirement::concrete).into_iter().flatten();
+        let fixed = self.pool.labels.get(key);
+        let indexed = self.index.get(key).into_iter().flat_map(|index| index.values.keys());
+        open.chain(fixed).chain(indexed).cloned().collect()
+    }
+
+    /// Choices whose `key` has this value.
+    pub(crate) fn with_value(&self, key: &str, value: &str) -> Option<&Bits> {
+        self.index.get(key)?.values.get(value)
+    }
+
+    /// How many distinct values of `key` the choices of `mask` have.
+    pub(crate) fn distinct(&self, mask: &Bits, key: &str) -> u32 {
+        match self.index.get(key) {
+            Some(index) => index.values.values().filter(|bits| !bits.is_disjoint(mask)).count() as u32,
+            None => u32::from(self.pool.labels.contains_key(key) || self.open.get(key).is_some()),
+        }
+    }
+
+    /// The largest room of each resource among the choices of `mask`.
+    pub(crate) fn top(&self, mask: &Bits, dims: usize) -> Vec<i64> {
+        let mut top = vec![i64::MIN; dims];
+        for room in self.rooms.iter().filter(|room| !room.choices.is_disjoint(mask)) {
+            raise(&mut top, &room.net);
+        }
+        top
+    }
+}
+
+/// The pod asks for the label to be missing, and the launch will set it.
+fn closed_out(requirement: &Requirement, open: &Requirement) -> bool {
+    !requirement.wants_label() && requirement.concrete().is_some_and(BTreeSet::is_empty) && open.wants_label()
+}
+
+/// The lowest index in both.
+pub(crate) fn first_of_both(a: &Bits, b: &Bits) -> Option<usize> {
+    a.intersection(b).next()
+}
+
+/// What a machine counts against a limit of this name.
+pub(crate) fn limited_amount(capacity: &Resources, name: &str) -> i64 {
+    if name == crate::model::resources::NODES { 1 } else { capacity.get(name) }
+}
+
+fn label<'a>(pool: &'a Pool, instance_type: &'a InstanceType, sold: &'a Offering, key: &str) -> Option<&'a str> {
+    match key {
+        ZONE => Some(&sold.zone),
+        CAPACITY_TYPE => Some(sold.capacity_type.as_str()),
+        _ => pool
+            .labels
+            .get(key)
+            .or_else(|| sold.labels.get(key))
+            .or_else(|| instance_type.labels.get(key))
+            .map(AsRef::as_ref),
+    }
+}

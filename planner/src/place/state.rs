@@ -1,0 +1,232 @@
+//! Capacity being filled: what each host still holds, the machines opened so far, and who is counted where. Forks cost what they change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::bin::Bin;
+use super::dims::{add, fits, times};
+use super::topology::{Constraint, Demand};
+use super::world::World;
+use crate::model::Str;
+use crate::model::pod::{Attachment, HostPort};
+use crate::model::taint::untolerated;
+
+/// So many pods of a group at one level of its wishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Placed {
+    pub(crate) group: usize,
+    pub(crate) level: usize,
+    pub(crate) count: u32,
+}
+
+/// The view of capacity that placing works on.
+pub(crate) struct State<'w, 'a> {
+    pub(crate) world: &'w World<'a>,
+    /// Left on each host.
+    rooms: Vec<Vec<i64>>,
+    pub(crate) on_hosts: BTreeMap<usize, Vec<Placed>>,
+    pub(crate) bins: Vec<Bin>,
+    counts: Vec<BTreeMap<u32, u32>>,
+    totals: Vec<u32>,
+    /// Per shelf, the limited resources in use, in the order of its pool's limits.
+    pub(crate) used: Vec<Vec<i64>>,
+    /// A domain that pods now being placed must go to, whatever its count: the caller sees to the balance.
+    pub(crate) forced: Option<(usize, u32)>,
+    journal: Option<Vec<Undo>>,
+}
+
+pub(super) enum Undo {
+    Count { counter: usize, domain: u32, n: u32 },
+    Host { host: usize, placed: Placed },
+    Bin { at: usize, before: Box<Bin> },
+    Opened,
+    Used { shelf: usize, before: Vec<i64> },
+}
+
+impl<'w, 'a> State<'w, 'a> {
+    /// Nothing placed yet.
+    pub(crate) fn new(world: &'w World<'a>) -> Self {
+        let use_of = |shelf: &super::shelf::Shelf| {
+            let name = &shelf.pool.name;
+            let nodes = world.snapshot.nodes.iter().filter(|n| !n.deleting && n.pool.as_ref() == Some(name));
+            let claims = world.snapshot.claims.iter().filter(|c| !c.deleting && c.pool.as_ref() == Some(name));
+            let capacities = || nodes.clone().map(|n| &n.capacity).chain(claims.clone().map(|c| &c.capacity));
+            let limit = |(key, _): (&Str, i64)| capacities().map(|c| super::shelf::limited_amount(c, key)).sum();
+            shelf.pool.limits.iter().map(limit).collect()
+        };
+        Self {
+            world,
+            rooms: world.hosts.iter().map(|host| host.room.clone()).collect(),
+            on_hosts: BTreeMap::new(),
+            bins: Vec::new(),
+            totals: world.initial.iter().map(|domains| domains.values().sum()).collect(),
+            counts: world.initial.clone(),
+            used: world.shelves.iter().map(use_of).collect(),
+            forced: None,
+            journal: None,
+        }
+    }
+
+    /// Starts remembering, so that [`Self::revert`] can go back here.
+    pub(crate) fn fork(&mut self) {
+        self.journal = Some(Vec::new());
+    }
+
+    /// Keeps what was done since [`Self::fork`].
+    pub(crate) fn keep(&mut self) {
+        self.journal = None;
+    }
+
+    /// Undoes everything since [`Self::fork`].
+    pub(crate) fn revert(&mut self) {
+        for undo in self.journal.take().unwrap_or_default().into_iter().rev() {
+            match undo {
+                Undo::Count { counter, domain, n } => {
+                    if let Some(count) = self.counts[counter].get_mut(&domain) {
+                        *count -= n;
+                    }
+                    self.totals[counter] -= n;
+                }
+                Undo::Host { host, placed } => {
+                    add(&mut self.rooms[host], &self.world.groups[placed.group].need, i64::from(placed.count));
+                    if let Some(list) = self.on_hosts.get_mut(&host) {
+                        list.pop();
+                    }
+                }
+                Undo::Bin { at, before } => self.bins[at] = *before,
+                Undo::Opened => drop(self.bins.pop()),
+                Undo::Used { shelf, before } => self.used[shelf] = before,
+            }
+        }
+    }
+
+    pub(super) fn note(&mut self, undo: impl FnOnce(&Self) -> Undo) {
+        if self.journal.is_some() {
+            let entry = undo(self);
+            if let Some(journal) = &mut self.journal {
+                journal.push(entry);
+            }
+        }
+    }
+
+    pub(super) fn count(&mut self, counter: usize, domain: u32, n: u32) {
+        *self.counts[counter].entry(domain).or_insert(0) += n;
+        self.totals[counter] += n;
+        self.note(|_| Undo::Count { counter, domain, n });
+    }
+
+    /// Pods counted in a domain.
+    pub(crate) fn counted(&self, counter: usize, domain: u32) -> u32 {
+        self.counts[counter].get(&domain).copied().unwrap_or(0)
+    }
+
+    /// All pods a counter counts.
+    pub(crate) fn total(&self, counter: usize) -> u32 {
+        self.totals[counter]
+    }
+
+    /// The number under which a bin's hostname is counted.
+    pub(crate) fn bin_host(&self, bin: usize) -> u32 {
+        (self.world.hosts.len() + bin) as u32
+    }
+
+    /// How many pods of the group a constraint lets into a domain (`None`: the node lacks the label).
+    pub(crate) fn allowance(&self, constraint: &Constraint, domain: Option<u32>) -> u32 {
+        let count = domain.map_or(0, |d| self.counted(constraint.counter, d));
+        match constraint.demand {
+            Demand::Spread { max_skew, min_domains } => {
+                let Some(domain) = domain else { return 0 };
+                let universe = &constraint.universe;
+                let least = if self.world.topology.is_host(constraint.key) || (universe.len() as u32) < min_domains {
+                    0
+                } else {
+                    let others = universe.iter().map(|d| self.counted(constraint.counter, *d)).min();
+                    if universe.contains(&domain) { others.unwrap_or(0) } else { others.unwrap_or(count).min(count) }
+                };
+                let room = (max_skew + least).saturating_sub(count);
+                if constraint.counts_itself || (room == 0 && count > max_skew + least) { room } else { u32::MAX }
+            }
+            Demand::Affinity if domain.is_none() => 0,
+            Demand::Affinity if count > 0 || (self.totals[constraint.counter] == 0 && constraint.counts_itself) => {
+                u32::MAX
+            }
+            Demand::Affinity => 0,
+            Demand::AntiAffinity if count > 0 => 0,
+            Demand::AntiAffinity if constraint.counts_itself && domain.is_some() => 1,
+            Demand::AntiAffinity => u32::MAX,
+        }
+    }
+
+    /// How many pods of a group, at most `want`, an existing host takes now. Also whether it could ever take one.
+    pub(crate) fn host_takes(&self, at: usize, group: usize, level: usize, want: u32) -> (u32, bool) {
+        let (host, g) = (&self.world.hosts[at], &self.world.groups[group]);
+        let asked = &g.levels[level];
+        if !fits(&g.need, &self.rooms[at]) {
+            return (0, false);
+        }
+        let shape = g.shape;
+        let suits = untolerated(host.taints, &shape.tolerations, asked.heeds_prefer).is_none()
+            && asked.selector.allow(host.labels)
+            && shape.node_terms.as_ref().is_none_or(|terms| terms.iter().any(|t| t.allow(host.labels)))
+            && shape.reaches_volumes(host.labels)
+            && self.attachable(at, group);
+        if !suits {
+            return (0, false);
+        }
+        let mut most = times(&g.need, self.rooms[at].iter().copied(), want);
+        if !shape.host_ports.is_empty() {
+            let here = self.on_hosts.get(&at).map_or(&[][..], Vec::as_slice);
+            let ports = host.ports.iter().copied().chain(here.iter().flat_map(|p| self.ports_of(*p)));
+            if clash(&shape.host_ports, ports) {
+                return (0, false);
+            }
+            most = most.min(1);
+        }
+        for constraint in &asked.constraints {
+            let is_host = self.world.topology.is_host(constraint.key);
+            let domain = if is_host { Some(at as u32) } else { host.domains[constraint.key] };
+            most = most.min(self.allowance(constraint, domain));
+        }
+        (most, true)
+    }
+
+    pub(super) fn ports_of(&self, placed: Placed) -> impl Iterator<Item = &'a HostPort> {
+        self.world.groups[placed.group].shape.host_ports.iter()
+    }
+
+    /// Is there an attachment slot for each volume of the group?
+    fn attachable(&self, at: usize, group: usize) -> bool {
+        let (host, wanted) = (&self.world.hosts[at], &self.world.groups[group].shape.attachments);
+        let (Some(limits), false) = (host.attach_limits, wanted.is_empty()) else { return true };
+        let here = self.on_hosts.get(&at).into_iter().flatten();
+        let mut all: BTreeSet<&Attachment> = host.attached.iter().copied().chain(wanted).collect();
+        all.extend(here.flat_map(|p| &self.world.groups[p.group].shape.attachments));
+        limits.iter().all(|(driver, most)| all.iter().filter(|a| a.driver == *driver).count() <= *most as usize)
+    }
+
+    /// Puts pods on a host.
+    pub(crate) fn put_on_host(&mut self, at: usize, placed: Placed) {
+        let world = self.world;
+        let group = &world.groups[placed.group];
+        add(&mut self.rooms[at], &group.need, -i64::from(placed.count));
+        self.on_hosts.entry(at).or_default().push(placed);
+        self.note(|_| Undo::Host { host: at, placed });
+        let host = &world.hosts[at];
+        for counter in &group.counted {
+            let key = world.topology.counters[*counter].key;
+            let domain = if world.topology.is_host(key) { Some(at as u32) } else { host.domains[key] };
+            if let (Some(domain), true) = (domain, world.topology.host_passes(*counter, host)) {
+                self.count(*counter, domain, placed.count);
+            }
+        }
+    }
+
+    /// Price of all machines opened.
+    pub(crate) fn cost(&self) -> i64 {
+        self.bins.iter().map(|bin| self.world.shelves[bin.shelf].choices[bin.chosen].price).sum()
+    }
+}
+
+/// Can no port of one be open beside one of the others?
+pub(super) fn clash<'p>(own: &BTreeSet<HostPort>, mut others: impl Iterator<Item = &'p HostPort>) -> bool {
+    others.any(|other| own.iter().any(|port| port.clashes(other)))
+}

@@ -1,0 +1,445 @@
+//! The snapshot compiled for placing: groups with their levels of wishes, hosts with their free room, shelves, counters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::dims::{self, Dims};
+use super::shelf::{Matching, Shelf};
+use super::topology::{Constraint, Demand, Topology};
+use crate::model::pod::{Attachment, HostPort, Owner, PodTerm, Spread};
+use crate::model::taint::untolerated;
+use crate::model::{Effect, Labels, PodShape, Requirements, Resources, Snapshot, Str, Taint, labels};
+
+/// Everything that does not change while pods are placed.
+pub(crate) struct World<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) dims: Dims,
+    /// Of the dynamic pools that are ready, in the order they are tried.
+    pub(crate) shelves: Vec<Shelf<'a>>,
+    pub(crate) groups: Vec<Group<'a>>,
+    /// Nodes and claims that may take pods: initialised ones first, then by name.
+    pub(crate) hosts: Vec<Host<'a>>,
+    pub(crate) topology: Topology,
+    /// Pods on nodes, per counter and domain.
+    pub(crate) initial: Vec<BTreeMap<u32, u32>>,
+}
+
+/// A node or claim with room.
+pub(crate) struct Host<'a> {
+    pub(crate) name: &'a Str,
+    pub(crate) labels: &'a Labels,
+    pub(crate) taints: &'a [Taint],
+    pub(crate) room: Vec<i64>,
+    pub(crate) ports: Vec<&'a HostPort>,
+    pub(crate) attached: BTreeSet<&'a Attachment>,
+    pub(crate) attach_limits: Option<&'a BTreeMap<Str, u32>>,
+    /// Value of each topology key.
+    pub(crate) domains: Vec<Option<u32>>,
+}
+
+/// Pods to place that are interchangeable.
+pub(crate) struct Group<'a> {
+    pub(crate) shape: &'a PodShape,
+    pub(crate) need: Vec<i64>,
+    pub(crate) count: u32,
+    /// From all wishes respected to none; never empty.
+    pub(crate) levels: Vec<Level>,
+    /// Counters its pods add to.
+    pub(crate) counted: Vec<usize>,
+}
+
+/// What a group asks for at one level of relaxation.
+pub(crate) struct Level {
+    /// Node selector and, while respected, the heaviest wish.
+    pub(crate) selector: Requirements,
+    pub(crate) constraints: Vec<Constraint>,
+    /// `PreferNoSchedule` taints keep it away.
+    pub(crate) heeds_prefer: bool,
+    /// Per shelf.
+    pub(crate) compat: Arc<Vec<Compat>>,
+}
+
+/// Where on a shelf a group could go, room aside.
+#[derive(Clone, Default)]
+pub(crate) struct Compat {
+    /// One per way of settling open keys; empty when nothing is left.
+    pub(crate) ways: Vec<Matching>,
+    /// Largest room among all of them, per dimension.
+    pub(crate) top: Vec<i64>,
+}
+
+impl<'a> World<'a> {
+    /// Compiles a snapshot.
+    pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
+        let dims = Dims::of(snapshot);
+        let keys = asked_keys(snapshot);
+        let pools = snapshot.pools.iter().filter(|pool| pool.dynamic() && pool.not_ready.is_none());
+        let shelves: Vec<Shelf> = pools.map(|pool| Shelf::new(pool, &snapshot.daemons, &dims, &keys)).collect();
+        let mut world = Self {
+            snapshot,
+            hosts: hosts(snapshot, &dims),
+            dims,
+            shelves,
+            groups: Vec::new(),
+            topology: Topology::default(),
+            initial: Vec::new(),
+        };
+        world.compile_groups();
+        world.count_bound_pods();
+        world
+    }
+
+    fn compile_groups(&mut self) {
+        let mut carried: BTreeSet<&PodTerm> = BTreeSet::new();
+        for shape in all_shapes(self.snapshot) {
+            carried.extend(&shape.anti_affinity);
+        }
+        let carriers: Vec<(&PodTerm, usize)> =
+            carried.into_iter().map(|term| (term, self.topology.carrier_counter(term, &self.shelves))).collect();
+        let prefers = self.shelves.iter().flat_map(|s| &s.pool.taints).any(|t| t.effect == Effect::PreferNoSchedule);
+        let mut compats: BTreeMap<NodeNeeds, Arc<Vec<Compat>>> = BTreeMap::new();
+        let mut universes: BTreeMap<(NodeNeeds, Vec<i64>, Str, bool, bool), Arc<Vec<u32>>> = BTreeMap::new();
+        for group in &self.snapshot.groups {
+            let shape: &PodShape = &group.shape;
+            let need = self.dims.dense(&shape.requests);
+            let mut levels = Vec::new();
+            for wishes in Wishes::levels(shape, self.snapshot.policies.ignore_preferences, prefers) {
+                let mut selector = shape.node_selector.clone();
+                if let Some((_, wish)) = shape.preferred_node_terms.get(wishes.node_terms) {
+                    selector.add_all(wish);
+                }
+                let needs = NodeNeeds::of(shape, selector.clone(), wishes.heeds_prefer);
+                let compat = compats.entry(needs).or_insert_with_key(|needs| Arc::new(self.compat(needs))).clone();
+                let constraints = self.constraints(shape, &need, &wishes, &carriers, &mut universes);
+                levels.push(Level { selector, constraints, heeds_prefer: wishes.heeds_prefer, compat });
+            }
+            let count = group.pods.len() as u32;
+            self.groups.push(Group { shape, need, count, levels, counted: Vec::new() });
+        }
+        for at in 0..self.groups.len() {
+            self.groups[at].counted = self.topology.counting(self.groups[at].shape, false);
+            let counted = self.groups[at].counted.clone();
+            for constraint in self.groups[at].levels.iter_mut().flat_map(|l| &mut l.constraints) {
+                constraint.counts_itself = counted.contains(&constraint.counter);
+            }
+        }
+        let n_keys = self.topology.n_keys();
+        for key in 0..n_keys {
+            let name = self.topology.key_name(key).clone();
+            for shelf in &self.shelves {
+                for value in shelf.known_values(&name) {
+                    self.topology.domain(key, &value);
+                }
+            }
+        }
+        for host in &mut self.hosts {
+            let key_domain = |key| {
+                let name = self.topology.key_name(key).clone();
+                host.labels.get(&name).map(|value| self.topology.domain(key, value))
+            };
+            host.domains = (0..n_keys).map(key_domain).collect();
+        }
+    }
+
+    fn constraints(
+        &mut self,
+        shape: &PodShape,
+        need: &[i64],
+        wishes: &Wishes,
+        carriers: &[(&PodTerm, usize)],
+        universes: &mut BTreeMap<(NodeNeeds, Vec<i64>, Str, bool, bool), Arc<Vec<u32>>>,
+    ) -> Vec<Constraint> {
+        let mut out = Vec::new();
+        let shelves = &self.shelves;
+        let mut push = |demand, counter, key, universe| {
+            out.push(Constraint { demand, counter, key, counts_itself: false, universe });
+        };
+        let nothing = Arc::new(Vec::new());
+        for spread in shape.spreads.iter().filter(|s| s.hard).chain(soft(shape).skip(wishes.soft_spreads)) {
+            let counter = self.topology.spread_counter(shape, spread, shelves);
+            let key = self.topology.key(&spread.key);
+            let mut universe = nothing.clone();
+            if !self.topology.is_host(key) {
+                let needs =
+                    NodeNeeds { volumes: Vec::new(), ..NodeNeeds::of(shape, shape.node_selector.clone(), false) };
+                let id = (needs, need.to_vec(), spread.key.clone(), spread.honor_affinity, spread.honor_taints);
+                universe = match universes.get(&id) {
+                    Some(known) => known.clone(),
+                    None => {
+                        let affine: Vec<_> = shelves.iter().map(|shelf| affine(shelf, &id.0)).collect();
+                        let found =
+                            Arc::new(self.topology.universe(shape, spread, need, &self.hosts, shelves, &affine));
+                        universes.insert(id, found.clone());
+                        found
+                    }
+                };
+            }
+            let demand = Demand::Spread { max_skew: spread.max_skew, min_domains: spread.min_domains.unwrap_or(0) };
+            push(demand, counter, key, universe);
+        }
+        let wished = |list: &'_ [(i32, PodTerm)], dropped: usize| -> Vec<PodTerm> {
+            list.iter().skip(dropped).map(|(_, term)| term.clone()).collect()
+        };
+        let near = wished(&shape.preferred_affinity, wishes.affinity);
+        for term in shape.affinity.iter().chain(&near) {
+            let counter = self.topology.term_counter(term, false, shelves);
+            push(Demand::Affinity, counter, self.topology.key(&term.key), nothing.clone());
+        }
+        let apart = wished(&shape.preferred_anti_affinity, wishes.anti_affinity);
+        for term in shape.anti_affinity.iter().chain(&apart) {
+            let counter = self.topology.term_counter(term, true, shelves);
+            push(Demand::AntiAffinity, counter, self.topology.key(&term.key), nothing.clone());
+        }
+        for (term, counter) in carriers.iter().filter(|(term, _)| term.picks(shape)) {
+            push(Demand::AntiAffinity, *counter, self.topology.key(&term.key), nothing.clone());
+        }
+        out
+    }
+
+    fn compat(&self, needs: &NodeNeeds) -> Vec<Compat> {
+        self.shelves.iter().map(|shelf| compat(shelf, needs, self.snapshot, self.dims.len())).collect()
+    }
+
+    fn count_bound_pods(&mut self) {
+        let mut initial = vec![BTreeMap::new(); self.topology.counters.len()];
+        let by_name: BTreeMap<&Str, usize> = self.hosts.iter().enumerate().map(|(at, host)| (host.name, at)).collect();
+        for node in &self.snapshot.nodes {
+            let going;
+            let (host, number) = match by_name.get(&node.name) {
+                Some(at) => (&self.hosts[*at], Some(*at as u32)),
+                None => {
+                    going = bare_host(node, &self.topology);
+                    (&going, None)
+                }
+            };
+            for bound in &node.pods {
+                for counter in self.topology.counting(&bound.shape, bound.terminating) {
+                    let key = self.topology.counters[counter].key;
+                    // A node on its way out is a host of its own that nothing can go to.
+                    let domain = if self.topology.is_host(key) { number } else { host.domains[key] };
+                    if let (Some(domain), true) = (domain, self.topology.host_passes(counter, host)) {
+                        *initial[counter].entry(domain).or_insert(0) += bound.pods.len() as u32;
+                    }
+                }
+            }
+        }
+        self.initial = initial;
+    }
+}
+
+/// Which wishes of a shape are still respected: how many of each kind were given up.
+struct Wishes {
+    affinity: usize,
+    anti_affinity: usize,
+    node_terms: usize,
+    soft_spreads: usize,
+    heeds_prefer: bool,
+}
+
+impl Wishes {
+    /// One wish fewer per level, in the reference's order: pod affinity, pod anti-affinity, node affinity, soft spread, and
+    /// last the `PreferNoSchedule` taints (if any pool has one).
+    fn levels(shape: &PodShape, ignore: bool, prefers: bool) -> Vec<Self> {
+        let most = [
+            shape.preferred_affinity.len(),
+            shape.preferred_anti_affinity.len(),
+            shape.preferred_node_terms.len(),
+            soft(shape).count(),
+        ];
+        let mut dropped = if ignore { most } else { [0; 4] };
+        let mut out = Vec::new();
+        loop {
+            let [affinity, anti_affinity, node_terms, soft_spreads] = dropped;
+            out.push(Self { affinity, anti_affinity, node_terms, soft_spreads, heeds_prefer: true });
+            match (0..4).find(|kind| dropped[*kind] < most[*kind]) {
+                Some(kind) => dropped[kind] += 1,
+                None => break,
+            }
+        }
+        if prefers {
+            let [affinity, anti_affinity, node_terms, soft_spreads] = most;
+            out.push(Self { affinity, anti_affinity, node_terms, soft_spreads, heeds_prefer: false });
+        }
+        out
+    }
+}
+
+fn soft(shape: &PodShape) -> impl Iterator<Item = &Spread> {
+    shape.spreads.iter().filter(|s| !s.hard)
+}
+
+/// What a pod asks of a node's labels, taints and ports: the key under which compatibility is worked out once.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NodeNeeds {
+    selector: Requirements,
+    terms: Option<Vec<Requirements>>,
+    volumes: Vec<Vec<Requirements>>,
+    tolerations: Vec<crate::model::Toleration>,
+    heeds_prefer: bool,
+    ports: BTreeSet<HostPort>,
+}
+
+impl NodeNeeds {
+    fn of(shape: &PodShape, selector: Requirements, heeds_prefer: bool) -> Self {
+        Self {
+            selector,
+            terms: shape.node_terms.clone(),
+            volumes: shape.volumes.clone(),
+            tolerations: shape.tolerations.clone(),
+            heeds_prefer,
+            ports: shape.host_ports.clone(),
+        }
+    }
+}
+
+/// Choices that node selector and affinity allow; `None` when a taint keeps the pod out.
+fn affine(shelf: &Shelf, needs: &NodeNeeds) -> Option<Vec<Matching>> {
+    if untolerated(&shelf.pool.taints, &needs.tolerations, needs.heeds_prefer).is_some() {
+        return None;
+    }
+    let base = shelf.matching(&needs.selector);
+    let Some(terms) = &needs.terms else { return Some(vec![base]) };
+    let mut ways: Vec<Matching> = Vec::new();
+    for term in terms {
+        let mut way = shelf.matching(term);
+        way.mask.intersect_with(&base.mask);
+        way.open.add_all(&base.open);
+        if way.mask.is_clear() || way.open.iter().any(|r| shelf.open.get(&r.key).is_some_and(|o| !o.intersects(r))) {
+            continue;
+        }
+        match ways.iter_mut().find(|known| known.open == way.open) {
+            Some(known) => known.mask.union_with(&way.mask),
+            None => ways.push(way),
+        }
+    }
+    Some(ways)
+}
+
+fn compat(shelf: &Shelf, needs: &NodeNeeds, snapshot: &Snapshot, n_dims: usize) -> Compat {
+    let mut ways = affine(shelf, needs).unwrap_or_default();
+    for way in &mut ways {
+        for terms in &needs.volumes {
+            let mut reachable = fixedbitset::FixedBitSet::with_capacity(shelf.choices.len());
+            for term in terms {
+                reachable.union_with(&shelf.matching(term).mask);
+            }
+            way.mask.intersect_with(&reachable);
+        }
+        for (at, daemon) in snapshot.daemons.iter().enumerate() {
+            if daemon.shape.host_ports.iter().any(|a| needs.ports.iter().any(|b| a.clashes(b))) {
+                way.mask.difference_with(shelf.daemon_mask(at));
+            }
+        }
+        way.mask.intersect_with(&shelf.sellable);
+    }
+    ways.retain(|way| !way.mask.is_clear());
+    let mut top = vec![i64::MIN; n_dims];
+    for way in &ways {
+        dims::raise(&mut top, &shelf.top(&way.mask, n_dims));
+    }
+    Compat { ways, top }
+}
+
+fn all_shapes(snapshot: &Snapshot) -> impl Iterator<Item = &PodShape> {
+    let bound = snapshot.nodes.iter().flat_map(|n| &n.pods).map(|b| b.shape.as_ref());
+    snapshot.groups.iter().map(|g| g.shape.as_ref()).chain(bound)
+}
+
+/// Every label key that some pod, volume or topology asks nodes about.
+fn asked_keys(snapshot: &Snapshot) -> BTreeSet<Str> {
+    let mut keys = BTreeSet::new();
+    let mut take = |requirements: &Requirements| keys.extend(requirements.iter().map(|r| r.key.clone()));
+    let daemons = snapshot.daemons.iter().map(|d| d.shape.as_ref());
+    for shape in snapshot.groups.iter().map(|g| g.shape.as_ref()).chain(daemons) {
+        take(&shape.node_selector);
+        shape.node_terms.iter().flatten().for_each(&mut take);
+        shape.preferred_node_terms.iter().for_each(|(_, term)| take(term));
+        shape.volumes.iter().flatten().for_each(&mut take);
+    }
+    for shape in all_shapes(snapshot) {
+        keys.extend(shape.spreads.iter().map(|s| s.key.clone()));
+        let wished = shape.preferred_affinity.iter().chain(&shape.preferred_anti_affinity).map(|(_, term)| term);
+        keys.extend(shape.affinity.iter().chain(&shape.anti_affinity).chain(wished).map(|t| t.key.clone()));
+    }
+    keys
+}
+
+fn hosts<'a>(snapshot: &'a Snapshot, dims: &Dims) -> Vec<Host<'a>> {
+    let mut out: Vec<(bool, Host)> = Vec::new();
+    for node in snapshot.nodes.iter().filter(|n| !n.deleting) {
+        let mut room = node.allocatable.clone();
+        let mut daemons_here = Resources::default();
+        for bound in &node.pods {
+            room.add_times(&bound.shape.requests, -(bound.pods.len() as i64));
+            if bound.shape.owner == Owner::DaemonSet {
+                daemons_here.add_times(&bound.shape.requests, bound.pods.len() as i64);
+            }
+        }
+        keep_for_daemons(&mut room, &daemons_here, snapshot, &node.labels, &node.taints);
+        out.push((
+            !node.initialized,
+            Host {
+                name: &node.name,
+                labels: &node.labels,
+                taints: &node.taints,
+                room: dims.dense(&room),
+                ports: node.pods.iter().flat_map(|b| &b.shape.host_ports).collect(),
+                attached: node.pods.iter().flat_map(|b| &b.shape.attachments).collect(),
+                attach_limits: (!node.attach_limits.is_empty()).then_some(&node.attach_limits),
+                domains: Vec::new(),
+            },
+        ));
+    }
+    for claim in snapshot.claims.iter().filter(|c| !c.deleting) {
+        let mut room = claim.allocatable.clone();
+        keep_for_daemons(&mut room, &Resources::default(), snapshot, &claim.labels, &claim.taints);
+        out.push((
+            true,
+            Host {
+                name: &claim.name,
+                labels: &claim.labels,
+                taints: &claim.taints,
+                room: dims.dense(&room),
+                ports: Vec::new(),
+                attached: BTreeSet::new(),
+                attach_limits: None,
+                domains: Vec::new(),
+            },
+        ));
+    }
+    out.sort_by(|a, b| (a.0, a.1.name).cmp(&(b.0, b.1.name)));
+    out.into_iter().map(|(_, host)| host).collect()
+}
+
+/// Takes off what `DaemonSets` will still ask for on a node.
+fn keep_for_daemons(room: &mut Resources, here: &Resources, snapshot: &Snapshot, labels: &Labels, taints: &[Taint]) {
+    let mut labels = labels.clone();
+    labels.insert(labels::REGISTERED.into(), "true".into());
+    labels.insert(labels::INITIALIZED.into(), "true".into());
+    let mut expected = Resources::default();
+    for daemon in &snapshot.daemons {
+        if daemon.shape.wants(&labels) && untolerated(taints, &daemon.shape.tolerations, false).is_none() {
+            expected.add(&daemon.shape.requests);
+        }
+    }
+    for (name, amount) in expected.iter() {
+        let to_come = (amount - here.get(name)).max(0);
+        let left = room.get(name) - to_come;
+        room.set(name, left);
+    }
+}
+
+/// A node that takes no pods, for counting those on it.
+fn bare_host<'a>(node: &'a crate::model::Node, topology: &Topology) -> Host<'a> {
+    let domain = |key| node.labels.get(topology.key_name(key)).and_then(|value| topology.known_domain(key, value));
+    Host {
+        name: &node.name,
+        labels: &node.labels,
+        taints: &node.taints,
+        room: Vec::new(),
+        ports: Vec::new(),
+        attached: BTreeSet::new(),
+        attach_limits: None,
+        domains: (0..topology.n_keys()).map(domain).collect(),
+    }
+}
