@@ -2,6 +2,7 @@
 
 mod instances;
 mod measure;
+mod plan;
 mod solver;
 mod table;
 
@@ -11,6 +12,7 @@ const HELP: &str = "\
 Usage: cargo xtask bench NAME [OPTIONS]
 
 Names:
+  plan              the whole planner on synthetic clusters
   solver            every recorded workload on its offering set, at several efforts, beside first-fit-decreasing
 
 Options:
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let result = match name.as_str() {
+        "plan" => plan::run(&rest),
         "solver" => solver::run(&rest),
         "" | "-h" | "--help" | "help" => {
             print!("{HELP}");

@@ -1,0 +1,100 @@
+//! What the placement engine does with small clusters.
+
+mod support;
+
+use planner::model::{Code, labels};
+use planner::plan::Plan;
+use support::{app, pod, pool, replicas, snapshot, spread, term};
+
+fn zones(plan: &Plan) -> Vec<(&str, usize)> {
+    let mut out: Vec<(&str, usize)> = plan.launches.iter().map(|l| (l.labels[labels::ZONE].as_ref(), l.pods.len())).collect();
+    out.sort_unstable();
+    out
+}
+
+#[test]
+fn three_small_pods_share_the_smallest_machine_that_holds_them() {
+    let plan = planner::plan(&snapshot(vec![pool("general")], replicas("web", 3, 300, |_| {})));
+    assert_eq!(plan.launches.len(), 1);
+    assert_eq!(plan.launches[0].offerings[0].instance_type.as_ref(), "t-1x");
+    assert_eq!(plan.cost.0, 30_000);
+    assert_eq!(plan.cost_lower_bound.0, 30_000);
+    assert_eq!(plan.launches[0].offerings.len(), 21);
+}
+
+#[test]
+fn spread_over_zones_comes_out_even() {
+    for n in [2, 6, 7, 100] {
+        let pods = replicas("web", n, 400, |shape| shape.spreads.push(spread(labels::ZONE, "web")));
+        let plan = planner::plan(&snapshot(vec![pool("general")], pods));
+        assert!(plan.unplaced.is_empty(), "{:?}", plan.unplaced);
+        let mut per_zone = std::collections::BTreeMap::new();
+        zones(&plan).into_iter().for_each(|(zone, pods)| *per_zone.entry(zone).or_insert(0) += pods);
+        let (most, least) = (per_zone.values().max().unwrap(), per_zone.values().min().unwrap());
+        assert!(per_zone.len() == 3.min(n) && most - least <= 1, "{per_zone:?}");
+    }
+}
+
+#[test]
+fn anti_affinity_by_host_takes_one_machine_each() {
+    let pods = replicas("kafka", 3, 300, |shape| shape.anti_affinity.push(term(labels::HOSTNAME, "kafka")));
+    let plan = planner::plan(&snapshot(vec![pool("general")], pods));
+    assert_eq!(plan.launches.len(), 3);
+    assert_eq!(plan.cost.0, 90_000);
+}
+
+#[test]
+fn anti_affinity_by_zone_takes_one_zone_each_and_says_no_to_the_fourth() {
+    let pods = replicas("kafka", 4, 300, |shape| shape.anti_affinity.push(term(labels::ZONE, "kafka")));
+    let plan = planner::plan(&snapshot(vec![pool("general")], pods));
+    assert_eq!(zones(&plan), [("a", 1), ("b", 1), ("c", 1)]);
+    assert_eq!(plan.unplaced[0].reasons[0].code, Code::PodAntiAffinity);
+}
+
+#[test]
+fn affinity_follows_a_pod_that_is_placed_later() {
+    let mut front = pod("front", 500);
+    front.shape.affinity.push(term(labels::HOSTNAME, "cache"));
+    let mut pods = replicas("cache", 1, 400, |_| {});
+    pods.push(front);
+    let plan = planner::plan(&snapshot(vec![pool("general")], pods));
+    assert_eq!(plan.launches.len(), 1, "{plan:?}");
+    assert_eq!(plan.launches[0].pods.len(), 2);
+}
+
+#[test]
+fn limits_are_kept_and_named() {
+    let mut small = pool("small");
+    small.limits.set("cpu", 4_000);
+    let plan = planner::plan(&snapshot(vec![small], replicas("web", 8, 800, |_| {})));
+    let placed: usize = plan.launches.iter().map(|l| l.pods.len()).sum();
+    let cpu: i64 = plan.launches.iter().map(|l| l.capacity.get("cpu")).sum();
+    assert_eq!((placed, cpu, plan.unplaced[0].pods.len()), (4, 4_000, 4), "{:?}", plan.unplaced);
+    assert_eq!(plan.unplaced[0].reasons[0].code, Code::LimitExceeded);
+    assert_eq!(plan.unplaced[0].reasons[0].nearest_miss.as_deref(), Some("limits.cpu 4 → 5"));
+}
+
+#[test]
+fn smaller_machines_are_bought_where_they_cost_less() {
+    let plan = planner::plan(&snapshot(vec![pool("general")], replicas("web", 5, 800, |_| {})));
+    assert_eq!(plan.cost.0, 150_000);
+    assert_eq!(plan.greedy_cost.0, 240_000);
+    assert!(plan.cost_lower_bound.0 > 120_000);
+}
+
+#[test]
+fn what_fits_nowhere_is_told_what_would() {
+    let plan = planner::plan(&snapshot(vec![pool("general")], replicas("huge", 2, 100_000, |_| {})));
+    let reason = &plan.unplaced[0].reasons[0];
+    assert_eq!((plan.unplaced[0].pods.len(), reason.code), (2, Code::NoInstanceTypeFits));
+    assert_eq!(reason.nearest_miss.as_deref(), Some("cpu 100 → 63900m"));
+}
+
+#[test]
+fn an_unknown_label_is_named() {
+    let mut lost = pod("lost", 100);
+    lost.shape.node_selector.add(planner::model::Requirement::equal("workload", "shop"));
+    let plan = planner::plan(&snapshot(vec![pool("general")], vec![lost]));
+    assert_eq!(plan.unplaced[0].reasons[0].code, Code::UnknownLabel);
+    let _ = app("x");
+}
