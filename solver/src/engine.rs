@@ -226,7 +226,7 @@ impl<'a, const R: usize> Engine<'a, R> {
     fn small(&mut self, meter: &mut Meter) -> bool {
         let inst = self.inst;
         let classes = inst.classes.iter().filter(|c| c.count > 0).count();
-        let Some(best) = self.best.as_ref().filter(|b| b.missing() == 0 && b.nodes.len() <= 64) else { return false };
+        let Some(best) = self.best.as_ref().filter(|b| b.nodes.len() <= 64) else { return false };
         if classes > 24 || !inst.homeless.is_empty() {
             return false;
         }
@@ -234,7 +234,7 @@ impl<'a, const R: usize> Engine<'a, R> {
         let plain = self.certificate.limit_prices.iter().all(|&p| p == 0.0);
         let none = vec![0.0; inst.classes.len()];
         let values = if plain { self.certificate.values.clone() } else { none };
-        let incumbent = crate::num::whole(best.price(inst));
+        let incumbent = if best.missing() == 0 { crate::num::whole(best.price(inst)) } else { i64::MAX / 4 };
         let mut part = meter.part(meter.left() / 3);
         let (found, complete) = search_all(inst, &values, incumbent, &mut part);
         meter.absorb(&part);
@@ -242,11 +242,11 @@ impl<'a, const R: usize> Engine<'a, R> {
             self.offer(draft);
         }
         let forced = inst.makes.iter().all(|m| m.parts.len() == 1 || m.parts.iter().map(|p| p.1).sum::<u32>() >= m.count);
-        if complete && forced && let Some(best) = &self.best {
+        if complete && forced && let Some(best) = self.best.as_ref().filter(|b| b.missing() == 0) {
             self.optimum = Some(best.price(inst));
             return true;
         }
-        complete
+        complete && self.best.as_ref().is_some_and(|b| b.missing() == 0)
     }
 
     /// Columns with a row per class, started from the best packing, and a dive from them.

@@ -11,7 +11,7 @@ const EXTRAS: Shape = Shape { most_things: 6, extras: true };
 const LARGE: Shape = Shape { most_things: 200, extras: true };
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_optimum_lies_between_bound_and_plan(problem in problem(PLAIN)) {
@@ -21,6 +21,23 @@ proptest! {
         prop_assert_eq!(solution.n_unpacked(), unpacked);
         prop_assert!(solution.cost >= optimum, "cost {} optimum {}", solution.cost, optimum);
         prop_assert!(solution.cost_lower_bound <= optimum, "bound {} optimum {}", solution.cost_lower_bound, optimum);
+    }
+
+    #[test]
+    fn small_problems_are_solved_to_the_optimum(problem in problem(PLAIN)) {
+        let (unpacked, optimum) = best_by_trying_everything(&problem);
+        let solution = solve(&problem, Effort::DEFAULT, &Cancel::new());
+        prop_assert_eq!((solution.n_unpacked(), solution.cost), (unpacked, optimum));
+        prop_assert!(unpacked > 0 || solution.proof == solver::Proof::Optimal);
+    }
+
+    #[test]
+    fn small_problems_with_every_rule_but_spread_are_solved_to_the_optimum(mut problem in problem(EXTRAS)) {
+        problem.spreads.clear();
+        let (unpacked, optimum) = best_by_trying_everything(&problem);
+        prop_assume!(unpacked == 0);
+        let solution = solve(&problem, Effort::DEFAULT, &Cancel::new());
+        prop_assert_eq!((solution.n_unpacked(), solution.cost), (unpacked, optimum));
     }
 
     #[test]
