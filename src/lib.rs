@@ -1,0 +1,4 @@
+//! The shell of Millwright: it observes a cluster, has the planner decide, and acts.
+
+pub mod cli;
+pub mod observe;

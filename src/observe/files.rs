@@ -1,0 +1,165 @@
+//! Reads the objects in files, folders and standard input.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::documents;
+use super::error::InputError;
+use super::objects::{Builder, Objects, Validate};
+
+/// Endings that are read in a folder, each also with `.gz`. A file named on the command line may have any ending.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+/// A gzip stream may not unpack to more than this many bytes: a guard against bombs.
+const MAX_UNPACKED: u64 = 8 << 30;
+
+/// Every object below `paths`: files, folders (recursively) and `-` for standard input.
+///
+/// # Errors
+/// On the first thing that cannot be read or is no valid object.
+pub fn read<P: AsRef<Path>>(paths: &[P], validate: Validate) -> Result<Objects, InputError> {
+    let mut builder = Builder::new(validate);
+    for file in list(paths)? {
+        let (name, bytes) = load(&file)?;
+        documents::each(&name, &bytes, &mut |origin, value| builder.add(origin, value))?;
+    }
+    Ok(builder.finish())
+}
+
+/// The files to read, folders opened, in name order; each file once.
+fn list<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<PathBuf>, InputError> {
+    let mut out = Vec::new();
+    for path in paths.iter().map(AsRef::as_ref) {
+        if path.is_dir() {
+            let before = out.len();
+            below(path, &mut out)?;
+            if out.len() == before {
+                return Err(InputError::new("no .yaml, .yml or .json file in this folder")
+                    .file(&path.to_string_lossy())
+                    .remedy("name the file itself if it has another ending"));
+            }
+        } else {
+            out.push(path.to_path_buf());
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    out.retain(|path| seen.insert(path.clone()));
+    Ok(out)
+}
+
+fn below(folder: &Path, out: &mut Vec<PathBuf>) -> Result<(), InputError> {
+    let failed = |source: io::Error| cannot_read(folder, &source);
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
+        .map_err(failed)?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<Result<_, _>>()
+        .map_err(failed)?;
+    entries.sort();
+    for path in entries {
+        // A link to a folder is not followed: it could lead back here.
+        let is_link = path.symlink_metadata().is_ok_and(|m| m.is_symlink());
+        if path.is_dir() {
+            if !is_link {
+                below(&path, out)?;
+            }
+        } else if wanted(&path) {
+            out.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn wanted(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    name.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && ENDINGS.contains(&ending))
+}
+
+/// The name to call a file by, and its bytes, unpacked.
+fn load(path: &Path) -> Result<(String, Vec<u8>), InputError> {
+    let mut bytes = Vec::new();
+    let name = if path.as_os_str() == "-" {
+        io::stdin().lock().read_to_end(&mut bytes).map_err(|source| cannot_read(Path::new("<stdin>"), &source))?;
+        "<stdin>".to_string()
+    } else {
+        bytes = fs::read(path).map_err(|source| cannot_read(path, &source))?;
+        path.to_string_lossy().into_owned()
+    };
+    let bytes = unpack(bytes).map_err(|source| {
+        InputError::new(format!("not a gzip stream: {source}")).file(&name).remedy("check that the file is complete")
+    })?;
+    Ok((name, bytes))
+}
+
+/// Gunzips what begins like gzip.
+pub(crate) fn unpack(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(bytes);
+    }
+    let mut out = Vec::new();
+    MultiGzDecoder::new(&bytes[..]).take(MAX_UNPACKED).read_to_end(&mut out)?;
+    Ok(out)
+}
+
+fn cannot_read(path: &Path, source: &io::Error) -> InputError {
+    let remedy = match source.kind() {
+        io::ErrorKind::NotFound => "check the path given with -f",
+        io::ErrorKind::PermissionDenied => "make the file readable for this user",
+        _ => "check the file",
+    };
+    InputError::new(format!("cannot be read: {source}")).file(&path.to_string_lossy()).remedy(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: i}]}\n";
+
+    fn folder(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("millwright-files-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(path.join("deep/er")).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_folder_is_read_recursively_and_other_endings_are_left_alone() {
+        let dir = folder("tree");
+        fs::write(dir.join("deep/er/a.yaml"), POD).unwrap();
+        fs::write(dir.join("deep/b.yml"), POD.replace("name: a", "name: b")).unwrap();
+        fs::write(
+            dir.join("c.json"),
+            r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"c"},"spec":{"containers":[]}}"#,
+        )
+        .unwrap();
+        fs::write(dir.join("README.md"), "no object").unwrap();
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(POD.replace("name: a", "name: d").as_bytes()).unwrap();
+        fs::write(dir.join("d.yaml.gz"), gzip.finish().unwrap()).unwrap();
+        let objects = read(&[&dir], Validate::Strict).unwrap();
+        let names: Vec<&str> = objects.pods.iter().map(|pod| &*pod.object.metadata.name).collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = read(&["no/such/file.yaml"], Validate::Strict).unwrap_err();
+        assert_eq!(error.file.as_deref(), Some("no/such/file.yaml"));
+    }
+
+    #[test]
+    fn an_empty_folder_is_an_error() {
+        let dir = folder("empty");
+        assert!(read(&[&dir], Validate::Strict).unwrap_err().to_string().contains("no .yaml"));
+        fs::remove_dir_all(dir).unwrap();
+    }
+}

@@ -1,0 +1,91 @@
+//! Kinds that make pods.
+
+use planner::model::Str;
+use serde::Deserialize;
+
+use super::meta::{Condition, ObjectMeta};
+use super::pod::PodTemplateSpec;
+use super::selector::LabelSelector;
+use super::storage::ClaimTemplate;
+
+/// A `Deployment`, `ReplicaSet` or `StatefulSet`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Workload {
+    pub metadata: ObjectMeta,
+    pub spec: WorkloadSpec,
+}
+
+/// How many pods of which template.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkloadSpec {
+    /// 1 when unset.
+    pub replicas: Option<i64>,
+    pub selector: Option<LabelSelector>,
+    pub template: PodTemplateSpec,
+    /// `StatefulSet` only.
+    pub volume_claim_templates: Vec<ClaimTemplate>,
+    /// `StatefulSet` only.
+    pub ordinals: Ordinals,
+}
+
+/// Where a `StatefulSet` begins to count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Ordinals {
+    pub start: i64,
+}
+
+/// One pod per node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct DaemonSet {
+    pub metadata: ObjectMeta,
+    pub spec: DaemonSetSpec,
+}
+
+/// Of which template.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct DaemonSetSpec {
+    pub template: PodTemplateSpec,
+}
+
+/// Pods that run to their end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Job {
+    pub metadata: ObjectMeta,
+    pub spec: JobSpec,
+    pub status: JobStatus,
+}
+
+/// How many, and how many at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct JobSpec {
+    /// 1 when unset.
+    pub parallelism: Option<i64>,
+    /// Unset beside a set parallelism: until the first one succeeds. 1 when both are unset.
+    pub completions: Option<i64>,
+    pub suspend: bool,
+    pub selector: Option<LabelSelector>,
+    pub template: PodTemplateSpec,
+}
+
+/// How far it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct JobStatus {
+    pub succeeded: i64,
+    pub conditions: Vec<Condition>,
+}
+
+impl Job {
+    /// Is it over, well or not?
+    pub fn finished(&self) -> bool {
+        let over = |kind: &Str| matches!(&**kind, "Complete" | "Failed" | "SuccessCriteriaMet" | "FailureTarget");
+        self.status.conditions.iter().any(|c| &*c.status == "True" && over(&c.kind))
+    }
+}

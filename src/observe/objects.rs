@@ -1,0 +1,313 @@
+//! The objects that were read, by kind; each once.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use planner::model::Str;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::error::{InputError, Origin};
+use super::k8s::{
+    CapacityBuffer, CsiNode, DaemonSet, Ec2NodeClass, Job, KwokNodeClass, Namespace, Node, NodeClaim, NodeOverlay,
+    NodePool, ObjectMeta, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget, PodTemplate,
+    PriorityClass, RuntimeClass, Service, StorageClass, Workload,
+};
+use super::kinds::{Kind, Lookup, Served, look_up};
+use super::strict;
+
+/// What becomes of fields that the API does not know, as kubectl's `--validate`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Validate {
+    /// An error.
+    #[default]
+    Strict,
+    /// A note.
+    Warn,
+    /// Nothing. Wrong types stay errors: such a field cannot be read.
+    Ignore,
+}
+
+/// An object and where it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sourced<T> {
+    pub origin: Origin,
+    pub object: T,
+}
+
+/// Everything read, per kind sorted by namespace and name.
+#[derive(Clone, Debug, Default)]
+pub struct Objects {
+    pub pods: Vec<Sourced<Pod>>,
+    pub nodes: Vec<Sourced<Node>>,
+    pub namespaces: Vec<Sourced<Namespace>>,
+    pub claims: Vec<Sourced<PersistentVolumeClaim>>,
+    pub volumes: Vec<Sourced<PersistentVolume>>,
+    pub services: Vec<Sourced<Service>>,
+    pub pod_templates: Vec<Sourced<PodTemplate>>,
+    pub deployments: Vec<Sourced<Workload>>,
+    pub stateful_sets: Vec<Sourced<Workload>>,
+    pub replica_sets: Vec<Sourced<Workload>>,
+    pub daemon_sets: Vec<Sourced<DaemonSet>>,
+    pub jobs: Vec<Sourced<Job>>,
+    pub budgets: Vec<Sourced<PodDisruptionBudget>>,
+    pub priority_classes: Vec<Sourced<PriorityClass>>,
+    pub runtime_classes: Vec<Sourced<RuntimeClass>>,
+    pub storage_classes: Vec<Sourced<StorageClass>>,
+    pub csi_nodes: Vec<Sourced<CsiNode>>,
+    pub node_pools: Vec<Sourced<NodePool>>,
+    pub node_claims: Vec<Sourced<NodeClaim>>,
+    pub overlays: Vec<Sourced<NodeOverlay>>,
+    pub buffers: Vec<Sourced<CapacityBuffer>>,
+    pub ec2_classes: Vec<Sourced<Ec2NodeClass>>,
+    pub kwok_classes: Vec<Sourced<KwokNodeClass>>,
+    /// Objects of our own kinds as they were written, defaults filled in: (`Kind`, object).
+    pub custom: Vec<(&'static str, Sourced<Value>)>,
+    /// What was passed over, for stderr.
+    pub notes: Vec<String>,
+}
+
+/// Name and namespace of an object that can be sorted.
+trait Named {
+    fn meta(&self) -> &ObjectMeta;
+}
+
+macro_rules! named {
+    ($($kind:ty),*) => { $(impl Named for $kind { fn meta(&self) -> &ObjectMeta { &self.metadata } })* };
+}
+named!(
+    Pod,
+    Node,
+    Namespace,
+    PersistentVolumeClaim,
+    PersistentVolume,
+    Service,
+    PodTemplate,
+    Workload,
+    DaemonSet,
+    Job,
+    PodDisruptionBudget,
+    PriorityClass,
+    RuntimeClass,
+    StorageClass,
+    CsiNode,
+    NodePool,
+    NodeClaim,
+    NodeOverlay,
+    CapacityBuffer,
+    Ec2NodeClass,
+    KwokNodeClass
+);
+
+/// Takes objects one at a time, checks them, and keeps each once.
+pub(crate) struct Builder {
+    objects: Objects,
+    validate: Validate,
+    /// Digest and place of what was seen under (kind, namespace, name).
+    seen: BTreeMap<(Kind, Str, Str), (u64, Origin)>,
+    passed_over: BTreeMap<String, usize>,
+}
+
+impl Builder {
+    pub(crate) fn new(validate: Validate) -> Self {
+        Self { objects: Objects::default(), validate, seen: BTreeMap::new(), passed_over: BTreeMap::new() }
+    }
+
+    /// Takes one object.
+    pub(crate) fn add(&mut self, origin: Origin, mut value: Value) -> Result<(), InputError> {
+        drop_nulls(&mut value);
+        let text = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_string);
+        let missing = |field: &str| {
+            InputError::new(format!("not a Kubernetes object: {field} is missing"))
+                .at(&origin)
+                .remedy("begin the object with apiVersion and kind, such as apiVersion: apps/v1, kind: Deployment")
+        };
+        let kind = text("kind").ok_or_else(|| missing("kind"))?;
+        let api_version = text("apiVersion").ok_or_else(|| missing("apiVersion"))?;
+        let served = match look_up(&api_version, &kind) {
+            Lookup::Known(served) => served,
+            Lookup::Unknown => {
+                *self.passed_over.entry(format!("{kind} ({api_version})")).or_default() += 1;
+                return Ok(());
+            }
+            Lookup::Unserved(served) => {
+                return Err(InputError::new("this version is not served")
+                    .at(&origin)
+                    .object(title(served, &value))
+                    .field("apiVersion")
+                    .value(&api_version)
+                    .remedy(format!("write apiVersion: {} and adapt the fields", served.api_version())));
+            }
+        };
+        let (namespace, name) = identity(served, &value);
+        let object = title(served, &value);
+        if name.is_empty() {
+            return Err(InputError::new("has no name")
+                .at(&origin)
+                .object(object)
+                .field("metadata.name")
+                .remedy("give it a name; generateName is filled in by an API server only"));
+        }
+        let digest = digest(&value);
+        match self.seen.entry((served.kind, namespace, name)) {
+            Entry::Occupied(first) if first.get().0 == digest => return Ok(()),
+            Entry::Occupied(first) => {
+                return Err(InputError::new(format!("stands here and in {}, and the two differ", first.get().1))
+                    .at(&origin)
+                    .object(object)
+                    .remedy("keep one of them"));
+            }
+            Entry::Vacant(free) => drop(free.insert((digest, origin.clone()))),
+        }
+        let notes = &mut self.objects.notes;
+        let value = strict::check(served, value, self.validate, &origin, &object, notes)?;
+        self.keep(served, origin, value, &object)
+    }
+
+    fn keep(&mut self, served: &Served, origin: Origin, value: Value, object: &str) -> Result<(), InputError> {
+        let o = &mut self.objects;
+        if served.custom {
+            o.custom.push((served.name, Sourced { origin: origin.clone(), object: value.clone() }));
+        }
+        match served.kind {
+            Kind::Pod => push(&mut o.pods, origin, value, object),
+            Kind::Node => push(&mut o.nodes, origin, value, object),
+            Kind::Namespace => push(&mut o.namespaces, origin, value, object),
+            Kind::PersistentVolumeClaim => push(&mut o.claims, origin, value, object),
+            Kind::PersistentVolume => push(&mut o.volumes, origin, value, object),
+            Kind::Service => push(&mut o.services, origin, value, object),
+            Kind::PodTemplate => push(&mut o.pod_templates, origin, value, object),
+            Kind::Deployment => push(&mut o.deployments, origin, value, object),
+            Kind::StatefulSet => push(&mut o.stateful_sets, origin, value, object),
+            Kind::ReplicaSet => push(&mut o.replica_sets, origin, value, object),
+            Kind::DaemonSet => push(&mut o.daemon_sets, origin, value, object),
+            Kind::Job => push(&mut o.jobs, origin, value, object),
+            Kind::PodDisruptionBudget => push(&mut o.budgets, origin, value, object),
+            Kind::PriorityClass => push(&mut o.priority_classes, origin, value, object),
+            Kind::RuntimeClass => push(&mut o.runtime_classes, origin, value, object),
+            Kind::StorageClass => push(&mut o.storage_classes, origin, value, object),
+            Kind::CsiNode => push(&mut o.csi_nodes, origin, value, object),
+            Kind::NodePool => push(&mut o.node_pools, origin, value, object),
+            Kind::NodeClaim => push(&mut o.node_claims, origin, value, object),
+            Kind::NodeOverlay => push(&mut o.overlays, origin, value, object),
+            Kind::CapacityBuffer => push(&mut o.buffers, origin, value, object),
+            Kind::Ec2NodeClass => push(&mut o.ec2_classes, origin, value, object),
+            Kind::KwokNodeClass => push(&mut o.kwok_classes, origin, value, object),
+        }
+    }
+
+    /// Everything taken, sorted.
+    pub(crate) fn finish(self) -> Objects {
+        let mut o = self.objects;
+        sort(&mut o.pods);
+        sort(&mut o.nodes);
+        sort(&mut o.namespaces);
+        sort(&mut o.claims);
+        sort(&mut o.volumes);
+        sort(&mut o.services);
+        sort(&mut o.pod_templates);
+        sort(&mut o.deployments);
+        sort(&mut o.stateful_sets);
+        sort(&mut o.replica_sets);
+        sort(&mut o.daemon_sets);
+        sort(&mut o.jobs);
+        sort(&mut o.budgets);
+        sort(&mut o.priority_classes);
+        sort(&mut o.runtime_classes);
+        sort(&mut o.storage_classes);
+        sort(&mut o.csi_nodes);
+        sort(&mut o.node_pools);
+        sort(&mut o.node_claims);
+        sort(&mut o.overlays);
+        sort(&mut o.buffers);
+        sort(&mut o.ec2_classes);
+        sort(&mut o.kwok_classes);
+        o.custom.sort_by(|(a_kind, a), (b_kind, b)| (a_kind, name_of(&a.object)).cmp(&(b_kind, name_of(&b.object))));
+        for (kind, count) in self.passed_over {
+            let objects = if count == 1 { "object" } else { "objects" };
+            o.notes.push(format!("{count} {objects} of kind {kind} passed over: no part of a plan"));
+        }
+        o.notes.sort();
+        o
+    }
+}
+
+fn sort<T: Named>(list: &mut [Sourced<T>]) {
+    list.sort_by(|a, b| {
+        let key = |x: &T| (x.meta().namespace.clone(), x.meta().name.clone());
+        key(&a.object).cmp(&key(&b.object))
+    });
+}
+
+fn push<T: DeserializeOwned>(
+    list: &mut Vec<Sourced<T>>,
+    origin: Origin,
+    value: Value,
+    object: &str,
+) -> Result<(), InputError> {
+    match serde_json::from_value(value) {
+        Ok(value) => list.push(Sourced { origin, object: value }),
+        Err(error) => return Err(InputError::new(error.to_string()).at(&origin).object(object)),
+    }
+    Ok(())
+}
+
+fn name_of(value: &Value) -> (&str, &str) {
+    let text = |field: &str| value.pointer(field).and_then(Value::as_str).unwrap_or_default();
+    (text("/metadata/namespace"), text("/metadata/name"))
+}
+
+fn identity(served: &Served, value: &Value) -> (Str, Str) {
+    let (namespace, name) = name_of(value);
+    let namespace = match (served.namespaced, namespace) {
+        (false, _) => "",
+        (true, "") => "default",
+        (true, namespace) => namespace,
+    };
+    (namespace.into(), name.into())
+}
+
+/// `Kind namespace/name`.
+fn title(served: &Served, value: &Value) -> String {
+    let (namespace, name) = identity(served, value);
+    let slash = if namespace.is_empty() { "" } else { "/" };
+    format!("{} {namespace}{slash}{name}", served.name)
+}
+
+/// The API server takes a null field for one that is not there.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// Equal for equal objects, whatever the order of their fields.
+fn digest(value: &Value) -> u64 {
+    let mut state = DefaultHasher::new();
+    match value {
+        Value::Null => 0u8.hash(&mut state),
+        Value::Bool(flag) => (1u8, flag).hash(&mut state),
+        Value::Number(number) => (2u8, number).hash(&mut state),
+        Value::String(text) => (3u8, text).hash(&mut state),
+        Value::Array(items) => {
+            (4u8, items.len()).hash(&mut state);
+            items.iter().for_each(|item| digest(item).hash(&mut state));
+        }
+        Value::Object(fields) => {
+            let one = |(key, value): (&String, &Value)| {
+                let mut state = DefaultHasher::new();
+                (key, digest(value)).hash(&mut state);
+                state.finish()
+            };
+            (5u8, fields.len()).hash(&mut state);
+            fields.iter().map(one).fold(0u64, u64::wrapping_add).hash(&mut state);
+        }
+    }
+    state.finish()
+}

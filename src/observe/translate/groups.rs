@@ -1,0 +1,52 @@
+//! Collapses pods to groups without making each pod's shape anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use planner::model::group::{PodRef, collapse, project};
+use planner::model::{Pod, PodGroup, PodShape, Str};
+
+/// Pods to place by shape.
+#[derive(Default)]
+pub(super) struct Groups {
+    by_shape: BTreeMap<PodShape, Vec<PodRef>>,
+}
+
+impl Groups {
+    /// Adds pods of one shape by their keys.
+    pub(super) fn add(
+        &mut self,
+        shape: PodShape,
+        keys: impl IntoIterator<Item = Str>,
+        stand_in: bool,
+        looked_at: &BTreeSet<Str>,
+    ) {
+        let refs = keys.into_iter().map(|key| PodRef { key, stand_in });
+        self.by_shape.entry(project(shape, looked_at)).or_default().extend(refs);
+    }
+
+    /// In the order of [`collapse`].
+    pub(super) fn finish(self, looked_at: &BTreeSet<Str>) -> Vec<PodGroup> {
+        let mut refs = Vec::new();
+        let mut one_each = Vec::new();
+        for (at, (shape, mut pods)) in self.by_shape.into_iter().enumerate() {
+            pods.sort_by(|a, b| natural(&a.key).cmp(&natural(&b.key)));
+            refs.push(pods);
+            // The name carries the place of its pods.
+            let name = at.to_string().into();
+            one_each.push((Pod { name, uid: "".into(), created: 0, node: None, terminating: false, shape }, false));
+        }
+        let mut groups = collapse(one_each, looked_at);
+        for group in &mut groups {
+            let place = group.pods.first().and_then(|pod| pod.key.rsplit('/').next()?.parse::<usize>().ok());
+            group.pods = place.and_then(|at| refs.get_mut(at)).map(std::mem::take).unwrap_or_default();
+        }
+        groups
+    }
+}
+
+/// Orders `web-2` before `web-10`: text, then a trailing number.
+fn natural(key: &str) -> (&str, u64, &str) {
+    let digits = key.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (stem, number) = key.split_at(key.len() - digits);
+    (stem, number.parse().unwrap_or(u64::MAX), number)
+}

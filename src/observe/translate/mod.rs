@@ -1,0 +1,21 @@
+//! Kubernetes objects to the planner's model, purely: one file per concern, defaults resolved once.
+
+mod affinity;
+mod at;
+mod buffers;
+mod classes;
+mod cluster;
+mod expand;
+mod groups;
+mod labels;
+mod nodes;
+mod overlays;
+mod pods;
+mod pools;
+mod requests;
+mod taints;
+mod time;
+mod volumes;
+mod world;
+
+pub(crate) use cluster::translate;

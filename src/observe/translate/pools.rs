@@ -1,0 +1,119 @@
+//! Pools: their terms, whether they can be used, and what they can buy.
+
+use std::cmp::Reverse;
+
+use planner::model::labels::NODEPOOL;
+use planner::model::{Code, Pool, Reason};
+
+use super::super::error::InputError;
+use super::super::k8s::NodePool;
+use super::super::objects::{Objects, Sourced};
+use super::super::options::Options;
+use super::at::At;
+use super::classes::{Classes, Found, readiness};
+use super::labels::{normalized, pool_requirements};
+use super::overlays::Overlays;
+use super::taints::taints;
+
+/// All pools, heaviest first, then by name from the end of the alphabet.
+pub(super) fn pools(objects: &Objects, options: &Options, notes: &mut Vec<String>) -> Result<Vec<Pool>, InputError> {
+    let asked = !options.assume_ready.unwrap_or_else(|| no_status(objects));
+    let mut classes = Classes::new(objects, options);
+    let overlays = if options.feature_gates.node_overlay { Overlays::new(objects)? } else { Overlays::none() };
+    if !options.feature_gates.node_overlay && !objects.overlays.is_empty() {
+        notes.push("NodeOverlays are not applied: the feature gate NodeOverlay is off".into());
+    }
+    let mut out = Vec::new();
+    for source in &objects.node_pools {
+        out.push(pool(source, options, asked, &mut classes, &overlays, notes)?);
+    }
+    out.sort_by(|a, b| Reverse((a.weight, &a.name)).cmp(&Reverse((b.weight, &b.name))));
+    Ok(out)
+}
+
+/// No pool and no class in the input has been seen by a controller.
+fn no_status(objects: &Objects) -> bool {
+    objects.node_pools.iter().all(|pool| pool.object.status.is_none())
+        && objects.ec2_classes.iter().all(|class| class.object.status.is_none())
+        && objects.kwok_classes.iter().all(|class| class.object.status.is_none())
+}
+
+fn pool(
+    source: &Sourced<NodePool>,
+    options: &Options,
+    asked: bool,
+    classes: &mut Classes<'_>,
+    overlays: &Overlays,
+    notes: &mut Vec<String>,
+) -> Result<Pool, InputError> {
+    let Sourced { origin, object } = source;
+    let (name, spec) = (&object.metadata.name, &object.spec);
+    let at = At::new(origin, "NodePool", &object.metadata, "spec");
+    let terms = &spec.template.spec;
+    let class = &terms.node_class_ref;
+    let mut labels = normalized(&spec.template.metadata.labels);
+    labels.insert(NODEPOOL.into(), name.clone());
+    labels.insert(format!("{}/{}", class.group, class.kind.to_lowercase()).into(), class.name.clone());
+    let replicas = match spec.replicas {
+        Some(_) if !options.feature_gates.static_capacity => {
+            notes.push(format!("NodePool {name} is static and buys nothing: the feature gate StaticCapacity is off"));
+            Some(0)
+        }
+        Some(n) => Some(u32::try_from(n).map_err(|_| {
+            at.fault("replicas", &n.to_string(), "is out of range").remedy("write a whole number from 0")
+        })?),
+        None => None,
+    };
+    let types = overlays.apply(classes.catalog(class)?, &labels);
+    Ok(Pool {
+        name: name.clone(),
+        weight: spec.weight.unwrap_or(0),
+        labels,
+        requirements: pool_requirements(&at, "template.spec.requirements", &terms.requirements)?,
+        taints: taints(&at, "template.spec.taints", &terms.taints)?,
+        startup_taints: taints(&at, "template.spec.startupTaints", &terms.startup_taints)?,
+        limits: at.resources("limits", &spec.limits)?,
+        replicas,
+        not_ready: not_ready(object, asked, classes),
+        types,
+    })
+}
+
+fn not_ready(pool: &NodePool, asked: bool, classes: &Classes<'_>) -> Option<Reason> {
+    let name = &pool.metadata.name;
+    let class = &pool.spec.template.spec.node_class_ref;
+    let reason = |message: String, miss: Option<String>| {
+        Some(Reason { pool: name.clone(), code: Code::NodePoolNotReady, message, nearest_miss: miss })
+    };
+    if pool.metadata.deleting() {
+        return reason(format!("NodePool {name} is being deleted"), None);
+    }
+    let who = format!("{} {}", class.kind, class.name);
+    match classes.find(class, asked) {
+        Found::Foreign => {
+            let message =
+                format!("NodePool {name} refers to {who} of {}, which no provider here sells for", class.group);
+            return reason(message, Some("an EC2NodeClass or a KWOKNodeClass".into()));
+        }
+        Found::Missing if asked => {
+            return reason(
+                format!("NodePool {name} refers to {who}, which does not exist"),
+                Some(format!("{who} created")),
+            );
+        }
+        Found::Here { unready: Some(why) } => {
+            return reason(format!("NodePool {name}: {who} {why}"), Some(format!("{who} ready")));
+        }
+        Found::Missing | Found::Here { unready: None } => {}
+    }
+    if !asked {
+        return None;
+    }
+    let why = match &pool.status {
+        Some(status) => readiness(&status.conditions),
+        None => Some("has no status yet".into()),
+    };
+    why.and_then(|why| {
+        reason(format!("NodePool {name} {why}"), Some(format!("NodePool {name} ready, or --assume-ready")))
+    })
+}
