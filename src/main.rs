@@ -1,1 +1,5 @@
-fn main() {}
+//! The `millwright` program.
+
+fn main() -> std::process::ExitCode {
+    millwright::cli::main()
+}

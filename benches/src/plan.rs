@@ -9,8 +9,8 @@ use planner::model::group::collapse;
 use planner::model::pod::{PodTerm, Spread};
 use planner::model::selector::LabelSelector;
 use planner::model::{
-    CapacityType, InstanceType, Labels, MicroUsdPerHour, Offering, Pod, PodShape, Policies, Pool, Requirements, Resources,
-    Snapshot, Str, labels,
+    CapacityType, InstanceType, Labels, MicroUsdPerHour, Offering, Pod, PodShape, Policies, Pool, Requirements,
+    Resources, Snapshot, Str, labels,
 };
 use serde::Serialize;
 
@@ -57,7 +57,8 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     let text = format!("{}\n\nOn {}; CPU seconds of one thread.\n", table(&rows).markdown(), machine());
     println!("{text}");
     if let Some(file) = json {
-        std::fs::write(&file, serde_json::to_string_pretty(&rows)?).with_context(|| format!("write {}", file.display()))?;
+        std::fs::write(&file, serde_json::to_string_pretty(&rows)?)
+            .with_context(|| format!("write {}", file.display()))?;
     }
     if write {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -76,11 +77,14 @@ fn cases(quick: bool) -> Vec<(String, Build)> {
     }
     for ignore in [false, true] {
         let name = format!("wishes 4000 {}", if ignore { "ignored" } else { "respected" });
-        out.push((name, Box::new(move || {
-            let mut all = snapshot(fake_types(400), wishes(4_000));
-            all.policies.ignore_preferences = ignore;
-            Ok(all)
-        })));
+        out.push((
+            name,
+            Box::new(move || {
+                let mut all = snapshot(fake_types(400), wishes(4_000));
+                all.policies.ignore_preferences = ignore;
+                Ok(all)
+            }),
+        ));
     }
     for n in [1_000, 100_000] {
         out.push((format!("equal {n}"), Box::new(move || Ok(snapshot(us_east_1()?, equal(n))))));
@@ -122,8 +126,20 @@ fn measure(name: &str, input: &Snapshot, times: usize) -> Row {
 }
 
 fn table(rows: &[Row]) -> Table {
-    let header =
-        ["case", "pods", "groups", "types", "CPU s", "pods/s", "peak MB", "nodes", "$/h", "bound", "greedy $/h", "unplaced"];
+    let header = [
+        "case",
+        "pods",
+        "groups",
+        "types",
+        "CPU s",
+        "pods/s",
+        "peak MB",
+        "nodes",
+        "$/h",
+        "bound",
+        "greedy $/h",
+        "unplaced",
+    ];
     let mut out = Table::new(&header);
     for r in rows {
         out.row(vec![
@@ -158,7 +174,7 @@ impl Dice {
 }
 
 fn us_east_1() -> anyhow::Result<Vec<InstanceType>> {
-    Ok(fake_types(900))
+    Ok(cloud::catalog::ec2(&cloud::catalog::Ec2Settings::default())?)
 }
 
 /// `n` made-up types: 1 to `n` cores with 2 GiB each, five zones' worth of prices in three zones.
@@ -262,7 +278,11 @@ fn diverse(n: usize) -> Vec<Pod> {
             3 => {
                 let own = letter(&mut dice);
                 shape.labels.insert("my-affinity".into(), own.clone());
-                shape.affinity.push(PodTerm { key: labels::ZONE.into(), namespaces, selector: picks("my-affinity", own) });
+                shape.affinity.push(PodTerm {
+                    key: labels::ZONE.into(),
+                    namespaces,
+                    selector: picks("my-affinity", own),
+                });
             }
             4 => {
                 shape.labels.insert("app".into(), "nginx".into());

@@ -1,0 +1,210 @@
+//! The command line: every option with its unit and default.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use cloud::catalog::UnavailablePattern;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::observe::{FeatureGates, InputError, MinValuesPolicy, Options, PreferencePolicy, Validate, read_prices};
+
+/// Plans the nodes of a Kubernetes cluster near a proven cost bound, and explains every decision.
+///
+/// Exit codes of every command: 0 all is well (plan: everything placed) · 2 some pods have no place, or lint found an error ·
+/// 1 an error, told on stderr with file, object, field, value and remedy (stdout stays empty) · 130 interrupted.
+#[derive(Parser, Debug)]
+#[command(name = "millwright", version, verbatim_doc_comment)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Which nodes to buy for these objects, at what price, how near to the proven cheapest, and why any pod has no place.
+    Plan(PlanArgs),
+    /// Why a pod, node or NodePool is as it is.
+    Explain(ExplainArgs),
+    /// Mistakes in NodePools, node classes and overlays.
+    Lint(LintArgs),
+    /// Print the CustomResourceDefinitions.
+    Crds(CrdsArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Compare two sets of files: nodes, $/h and pods without a place.
+    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"], conflicts_with = "files")]
+    pub diff: Option<Vec<PathBuf>>,
+    /// How to print the plan.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// What kind of thing NAME is.
+    #[arg(value_enum)]
+    pub kind: ExplainKind,
+    /// Its name; pods as NAMESPACE/NAME (NAME alone where only one has it).
+    pub name: String,
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// How to print the answer.
+    #[arg(short, long, value_enum, default_value_t = Plain::Table)]
+    pub output: Plain,
+}
+
+#[derive(Args, Debug)]
+pub struct LintArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// How to print what was found.
+    #[arg(short, long, value_enum, default_value_t = Plain::Table)]
+    pub output: Plain,
+}
+
+#[derive(Args, Debug)]
+pub struct CrdsArgs {
+    /// The only format there is.
+    #[arg(long, value_enum, default_value_t = CrdFormat::Yaml)]
+    pub format: CrdFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Table,
+    Json,
+    Yaml,
+    Html,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Plain {
+    Table,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CrdFormat {
+    Yaml,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExplainKind {
+    Pod,
+    Node,
+    Nodepool,
+}
+
+/// Objects and the market they are planned against.
+#[derive(Args, Debug)]
+pub struct InputArgs {
+    /// File or folder (read recursively: .yaml .yml .json, also .gz) of Kubernetes objects; - is standard input. Repeats.
+    #[arg(short = 'f', long = "file", value_name = "PATH")]
+    pub files: Vec<PathBuf>,
+    /// Pods of a recorded trace (CSV as published by Alibaba: name,cpu_milli,memory_mib,num_gpu,…). Repeats.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Vec<PathBuf>,
+    /// Region of the EC2 catalogue.
+    #[arg(long, default_value = "us-east-1")]
+    pub region: String,
+    /// Zones, separated by commas [default: those of the node class, else all of the region].
+    #[arg(long, value_delimiter = ',', value_name = "ZONES")]
+    pub zones: Option<Vec<String>>,
+    /// Prices in USD per hour laid over the catalogue: CSV instance_type,zone,capacity_type,usd_per_hour; an empty zone is
+    /// every zone. Spot is offered only at a price from here.
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    pub prices: Option<PathBuf>,
+    /// An offering that is out of capacity: TYPE/ZONE/CAPACITY_TYPE, * allowed. Repeats.
+    #[arg(long, value_name = "OFFERING")]
+    pub unavailable: Vec<String>,
+    /// What becomes of preferences that cannot all be met.
+    #[arg(long, default_value = "Respect", value_parser = ["Respect", "Ignore"])]
+    pub preference_policy: String,
+    /// What becomes of minValues that cannot be met.
+    #[arg(long, default_value = "Strict", value_parser = ["Strict", "BestEffort"])]
+    pub min_values_policy: String,
+    /// Features to switch, as NAME=true,NAME=false: ReservedCapacity (on), NodeOverlay, StaticCapacity, CapacityBuffer,
+    /// NodeRepair, SpotToSpotConsolidation (off).
+    #[arg(long, default_value = "", hide_default_value = true, verbatim_doc_comment)]
+    pub feature_gates: String,
+    /// The snapshot's clock, RFC 3339 [default: now].
+    #[arg(long, value_name = "TIME")]
+    pub now: Option<String>,
+    /// Steps the solver may take (one is near a microsecond; the same number gives the same plan).
+    #[arg(long, value_name = "STEPS", default_value_t = planner::model::snapshot::DEFAULT_EFFORT)]
+    pub effort: u64,
+    /// Take NodePools and node classes for ready whatever their status [default: when none in the files has a status].
+    #[arg(long)]
+    pub assume_ready: bool,
+    /// What to do about unknown fields and objects that break their schema.
+    #[arg(long, default_value = "strict", value_parser = ["strict", "warn", "ignore"])]
+    pub validate: String,
+    /// Instance types of kwok (JSON), in place of the 144 generated ones.
+    #[arg(long, value_name = "FILE")]
+    pub instance_types_file_path: Option<PathBuf>,
+    /// Default spread constraints for pods that have none (YAML: podTopologySpread.defaultConstraints).
+    #[arg(long, value_name = "FILE")]
+    pub scheduler_config: Option<PathBuf>,
+    /// Say on stderr how long each phase took and how much memory it needed.
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+impl InputArgs {
+    /// How strictly to read.
+    pub fn validate(&self) -> Validate {
+        match self.validate.as_str() {
+            "warn" => Validate::Warn,
+            "ignore" => Validate::Ignore,
+            _ => Validate::Strict,
+        }
+    }
+
+    /// The options of the snapshot.
+    pub fn options(&self) -> Result<Options> {
+        let wrong = |field: &str, value: &str, message: String, remedy: &str| {
+            InputError::new(message).field(field).value(value).remedy(remedy)
+        };
+        let unavailable = |text: &String| {
+            UnavailablePattern::parse(text).map_err(|error| {
+                wrong("--unavailable", text, error.to_string(), "write TYPE/ZONE/CAPACITY_TYPE, * for any")
+            })
+        };
+        Ok(Options {
+            region: self.region.clone(),
+            zones: self.zones.clone(),
+            prices: self.prices.as_deref().map(read_prices).transpose()?.unwrap_or_default(),
+            unavailable: self.unavailable.iter().map(unavailable).collect::<Result<_, _>>()?,
+            preference_policy: match self.preference_policy.as_str() {
+                "Ignore" => PreferencePolicy::Ignore,
+                _ => PreferencePolicy::Respect,
+            },
+            min_values_policy: match self.min_values_policy.as_str() {
+                "BestEffort" => MinValuesPolicy::BestEffort,
+                _ => MinValuesPolicy::Strict,
+            },
+            feature_gates: FeatureGates::parse(&self.feature_gates)?,
+            now: self.clock()?,
+            effort: self.effort,
+            assume_ready: self.assume_ready.then_some(true),
+            instance_types_file: self.instance_types_file_path.clone(),
+            scheduler_config: self.scheduler_config.clone(),
+        })
+    }
+
+    fn clock(&self) -> Result<i64> {
+        match &self.now {
+            Some(text) => {
+                let at: jiff::Timestamp = text
+                    .parse()
+                    .with_context(|| format!("--now: \"{text}\" is no time; write it as 2026-01-31T12:00:00Z"))?;
+                Ok(at.as_second())
+            }
+            None => Ok(jiff::Timestamp::now().as_second()),
+        }
+    }
+}
