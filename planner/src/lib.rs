@@ -1,9 +1,12 @@
 //! Decides, purely: an immutable [`model::Snapshot`] in, a [`plan::Plan`] out. No clock, network, randomness or logging.
 
+pub mod check;
 pub mod model;
 mod place;
 pub mod plan;
 mod provision;
+
+pub use check::{Fault, check};
 
 use model::Snapshot;
 use plan::Plan;

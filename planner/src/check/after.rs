@@ -1,0 +1,243 @@
+//! The cluster as it stands after a plan: every machine that stays or comes, and the pods on it.
+
+use std::collections::BTreeMap;
+
+use crate::model::labels::{CAPACITY_TYPE, HOSTNAME, INITIALIZED, REGISTERED, ZONE};
+use crate::model::taint::untolerated;
+use crate::model::{InstanceType, Labels, Offering, PodShape, Pool, Requirements, Resources, Snapshot, Str, Taint};
+use crate::plan::{Launch, Plan, RankedOffering};
+
+use super::Fault;
+
+/// The labels of a machine. For one to be bought, what the offering says covers the rest.
+#[derive(Clone, Copy)]
+pub(super) struct Stand<'a> {
+    pub name: &'a str,
+    pub labels: &'a Labels,
+    pub sold: Option<(&'a InstanceType, &'a Offering)>,
+}
+
+/// What an offering itself says about a label.
+pub(super) fn sold_label<'a>(kind: &'a InstanceType, offering: &'a Offering, key: &str) -> Option<&'a str> {
+    match key {
+        ZONE => Some(&offering.zone),
+        CAPACITY_TYPE => Some(offering.capacity_type.as_str()),
+        _ => offering.labels.get(key).or_else(|| kind.labels.get(key)).map(AsRef::as_ref),
+    }
+}
+
+impl<'a> Stand<'a> {
+    /// Value of a label key.
+    pub fn label(&self, key: &str) -> Option<&'a str> {
+        let sold = self.sold.and_then(|(kind, offering)| sold_label(kind, offering, key));
+        let name = || (key == HOSTNAME).then_some(self.name);
+        sold.or_else(|| self.labels.get(key).map(AsRef::as_ref)).or_else(name)
+    }
+
+    /// Does it satisfy all of these?
+    pub fn meets(&self, requirements: &Requirements) -> bool {
+        requirements.iter().all(|r| r.allows(self.label(&r.key)))
+    }
+
+    /// Do node selector and required node affinity accept it?
+    pub fn wanted_by(&self, shape: &PodShape) -> bool {
+        self.meets(&shape.node_selector)
+            && shape.node_terms.as_ref().is_none_or(|terms| terms.iter().any(|term| self.meets(term)))
+    }
+
+    /// Can the pod's volumes be reached from it?
+    pub fn reached_by(&self, shape: &PodShape) -> bool {
+        shape.volumes.iter().all(|terms| terms.iter().any(|term| self.meets(term)))
+    }
+
+    /// Will the `DaemonSet` put a pod on it once it is up?
+    pub fn runs(&self, daemon: &PodShape, taints: &[Taint]) -> bool {
+        let up = |key: &str| if key == REGISTERED || key == INITIALIZED { Some("true") } else { self.label(key) };
+        let meets = |requirements: &Requirements| requirements.iter().all(|r| r.allows(up(&r.key)));
+        untolerated(taints, &daemon.tolerations, false).is_none()
+            && meets(&daemon.node_selector)
+            && daemon.node_terms.as_ref().is_none_or(|terms| terms.iter().any(meets))
+    }
+}
+
+/// Equal pods on one machine.
+pub(super) struct Cell<'a> {
+    pub host: usize,
+    pub shape: &'a PodShape,
+    /// Index of the group for pods that the plan puts here; `None` for pods that were here before.
+    pub group: Option<usize>,
+    pub pods: Vec<&'a Str>,
+    pub terminating: bool,
+}
+
+/// A purchase with what its names stand for.
+pub(super) struct Bought<'a> {
+    pub launch: &'a Launch,
+    pub pool: &'a Pool,
+    pub kind: &'a InstanceType,
+    pub offering: &'a Offering,
+}
+
+/// A machine.
+pub(super) struct Host<'a> {
+    pub name: &'a Str,
+    /// Without what the offering says, for a purchase.
+    pub labels: Labels,
+    pub taints: &'a [Taint],
+    pub allocatable: &'a Resources,
+    pub attach_limits: Option<&'a BTreeMap<Str, u32>>,
+    pub bought: Option<Bought<'a>>,
+    /// Indices of its cells.
+    pub cells: Vec<usize>,
+}
+
+impl Host<'_> {
+    /// Its labels.
+    pub fn stand(&self) -> Stand<'_> {
+        let sold = self.bought.as_ref().map(|b| (b.kind, b.offering));
+        Stand { name: self.name, labels: &self.labels, sold }
+    }
+}
+
+/// All machines and all pods on them, and where the plan's pods are.
+pub(super) struct After<'a> {
+    pub snapshot: &'a Snapshot,
+    pub plan: &'a Plan,
+    pub hosts: Vec<Host<'a>>,
+    pub cells: Vec<Cell<'a>>,
+    /// Pods to place → group.
+    pub group_of: BTreeMap<&'a str, usize>,
+}
+
+impl<'a> After<'a> {
+    /// Puts the plan into effect on paper. Launches and nominations that name nothing real are faults and left out.
+    pub fn new(snapshot: &'a Snapshot, plan: &'a Plan, faults: &mut Vec<Fault>) -> Self {
+        let mut group_of = BTreeMap::new();
+        for (at, group) in snapshot.groups.iter().enumerate() {
+            group_of.extend(group.pods.iter().map(|pod| (&*pod.key, at)));
+        }
+        let mut out = Self { snapshot, plan, hosts: Vec::new(), cells: Vec::new(), group_of };
+        let mut host_by_name = out.existing();
+        for nomination in &plan.nominations {
+            if !host_by_name.contains_key(&*nomination.node) {
+                faults.push(Fault::UnknownNode { pod: nomination.pod.clone(), node: nomination.node.clone() });
+            }
+        }
+        let nominated = plan.nominations.iter().filter_map(|n| Some((*host_by_name.get(&*n.node)?, &n.pod)));
+        let mut put: Vec<(usize, &'a Str)> = nominated.collect();
+        let taken = snapshot.nodes.iter().map(|n| &*n.name).chain(snapshot.claims.iter().map(|c| &*c.name));
+        let mut taken: std::collections::BTreeSet<&str> = taken.collect();
+        for launch in &plan.launches {
+            if !taken.insert(&launch.name) {
+                faults.push(Fault::NameTaken { launch: launch.name.clone() });
+            }
+            match resolve(snapshot, launch) {
+                Ok(bought) => {
+                    put.extend(launch.pods.iter().map(|pod| (out.hosts.len(), pod)));
+                    host_by_name.insert(&launch.name, out.hosts.len());
+                    out.hosts.push(host_of(bought));
+                }
+                Err(fault) => faults.push(fault),
+            }
+        }
+        out.put(put);
+        out
+    }
+
+    fn existing(&mut self) -> BTreeMap<&'a str, usize> {
+        let mut host_by_name: BTreeMap<&str, usize> = BTreeMap::new();
+        for node in self.snapshot.nodes.iter().filter(|node| !node.deleting) {
+            let host = self.hosts.len();
+            host_by_name.insert(&node.name, host);
+            let first = self.cells.len();
+            self.cells.extend(node.pods.iter().map(|bound| Cell {
+                host,
+                shape: &bound.shape,
+                group: None,
+                pods: bound.pods.iter().collect(),
+                terminating: bound.terminating,
+            }));
+            self.hosts.push(Host {
+                name: &node.name,
+                labels: node.labels.clone(),
+                taints: &node.taints,
+                allocatable: &node.allocatable,
+                attach_limits: Some(&node.attach_limits),
+                bought: None,
+                cells: (first..self.cells.len()).collect(),
+            });
+        }
+        for claim in self.snapshot.claims.iter().filter(|claim| !claim.deleting) {
+            host_by_name.insert(&claim.name, self.hosts.len());
+            self.hosts.push(Host {
+                name: &claim.name,
+                labels: claim.labels.clone(),
+                taints: &claim.taints,
+                allocatable: &claim.allocatable,
+                attach_limits: None,
+                bought: None,
+                cells: Vec::new(),
+            });
+        }
+        host_by_name
+    }
+
+    /// Pods on their machines, by group; unknown pods are left out.
+    fn put(&mut self, pods: Vec<(usize, &'a Str)>) {
+        let mut by_cell: BTreeMap<(usize, usize), Vec<&'a Str>> = BTreeMap::new();
+        for (host, pod) in pods {
+            if let Some(&group) = self.group_of.get(&**pod) {
+                by_cell.entry((host, group)).or_default().push(pod);
+            }
+        }
+        for ((host, group), pods) in by_cell {
+            self.hosts[host].cells.push(self.cells.len());
+            let shape = &*self.snapshot.groups[group].shape;
+            self.cells.push(Cell { host, shape, group: Some(group), pods, terminating: false });
+        }
+    }
+
+    /// The cells of a machine.
+    pub fn cells_of(&self, host: usize) -> impl Iterator<Item = &Cell<'a>> {
+        self.hosts[host].cells.iter().map(|cell| &self.cells[*cell])
+    }
+
+    /// Does the plan put pods there?
+    pub fn changed(&self, host: usize) -> bool {
+        self.cells_of(host).any(|cell| cell.group.is_some())
+    }
+}
+
+/// The offering a name stands for.
+pub(super) fn find<'a>(pool: &'a Pool, ranked: &RankedOffering) -> Option<(&'a InstanceType, &'a Offering)> {
+    let kind = pool.types.iter().find(|kind| kind.name == ranked.instance_type)?;
+    let same = |o: &&Offering| {
+        o.zone == ranked.zone
+            && o.capacity_type == ranked.capacity_type
+            && o.reservation.as_ref().map(|r| &r.id) == ranked.reservation.as_ref()
+    };
+    kind.offerings.iter().find(same).map(|offering| (kind, offering))
+}
+
+fn resolve<'a>(snapshot: &'a Snapshot, launch: &'a Launch) -> Result<Bought<'a>, Fault> {
+    let name = || launch.name.clone();
+    let pool = snapshot.pools.iter().find(|pool| pool.name == launch.pool);
+    let pool = pool.ok_or_else(|| Fault::UnknownPool { launch: name(), pool: launch.pool.clone() })?;
+    let chosen = launch.offerings.first().ok_or_else(|| Fault::NoOfferings { launch: name() })?;
+    let sold = find(pool, chosen).ok_or_else(|| Fault::NotSold { launch: name(), offering: chosen.clone() })?;
+    Ok(Bought { launch, pool, kind: sold.0, offering: sold.1 })
+}
+
+fn host_of(bought: Bought<'_>) -> Host<'_> {
+    let mut labels = bought.launch.labels.clone();
+    labels.retain(|key, _| sold_label(bought.kind, bought.offering, key).is_none());
+    Host {
+        name: &bought.launch.name,
+        labels,
+        taints: &bought.pool.taints,
+        allocatable: &bought.kind.allocatable,
+        attach_limits: None,
+        bought: Some(bought),
+        cells: Vec::new(),
+    }
+}

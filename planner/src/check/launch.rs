@@ -1,0 +1,271 @@
+//! What is bought: what a launch says of itself, and every offering that is to stand in for its chosen one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::labels::{HOSTNAME, well_known};
+use crate::model::{InstanceType, Offering, PodShape, Pool};
+use crate::plan::Launch;
+
+use super::after::{After, Bought, Host, Stand, find, sold_label};
+use super::topology::View;
+use super::{Fault, Misfit, fit};
+
+/// Faults in launches.
+pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
+    for (at, host) in after.hosts.iter().enumerate() {
+        let Some(bought) = &host.bought else { continue };
+        purpose(bought, faults);
+        labels(bought, faults);
+        told(after, at, host, bought, faults);
+        ranking(bought, faults);
+        let held = Holder { after, host: at, bought, topology: BTreeMap::new() }.check(faults);
+        min_values(after, bought, &held, faults);
+    }
+}
+
+fn purpose(bought: &Bought, faults: &mut Vec<Fault>) {
+    let (launch, pool) = (bought.launch.name.clone(), bought.pool.name.clone());
+    if bought.pool.not_ready.is_some() {
+        faults.push(Fault::PoolNotReady { launch: launch.clone(), pool: pool.clone() });
+    }
+    match (bought.pool.dynamic(), bought.launch.pods.is_empty()) {
+        (true, true) => faults.push(Fault::NoPods { launch }),
+        (false, false) => faults.push(Fault::StaticWithPods { launch, pool }),
+        _ => {}
+    }
+}
+
+/// The labels are those of the type, the offering and the pool; keys that are left open have a value that is allowed.
+fn labels(bought: &Bought, faults: &mut Vec<Fault>) {
+    let Bought { launch, pool, kind, offering } = bought;
+    let mut wrong: BTreeSet<&str> = BTreeSet::new();
+    let sold = kind.labels.keys().chain(offering.labels.keys()).map(AsRef::as_ref);
+    for key in sold.chain([crate::model::labels::ZONE, crate::model::labels::CAPACITY_TYPE]) {
+        if launch.labels.get(key).map(AsRef::as_ref) != sold_label(kind, offering, key) {
+            wrong.insert(key);
+        }
+    }
+    wrong.extend(pool.labels.iter().filter(|(k, v)| launch.labels.get(*k) != Some(v)).map(|(k, _)| &**k));
+    for requirement in pool.requirements.iter().chain(launch.requirements.iter()) {
+        if !requirement.allows(launch.labels.get(&requirement.key).map(AsRef::as_ref)) && *requirement.key != *HOSTNAME
+        {
+            wrong.insert(&requirement.key);
+        }
+    }
+    for (key, value) in &launch.labels {
+        let open = kind.open_labels.iter().find(|(open, _)| open == key);
+        let known = sold_label(kind, offering, key).is_some()
+            || pool.labels.contains_key(key)
+            || (pool.requirements.get(key).is_some() && !well_known(key))
+            || open.is_some_and(|(_, values)| values.contains(value))
+            || (**key == *HOSTNAME && *value == launch.name);
+        if !known {
+            wrong.insert(key);
+        }
+    }
+    let launch = &launch.name;
+    faults.extend(wrong.into_iter().map(|key| Fault::WrongLabel { launch: launch.clone(), key: key.into() }));
+}
+
+/// Taints, requests, allocatable and capacity as printed.
+fn told(after: &After, at: usize, host: &Host, bought: &Bought, faults: &mut Vec<Fault>) {
+    let launch = bought.launch;
+    let name = || launch.name.clone();
+    if launch.taints != bought.pool.taints || launch.startup_taints != bought.pool.startup_taints {
+        faults.push(Fault::WrongTaints { launch: name() });
+    }
+    if launch.allocatable.nonzero() != bought.kind.allocatable.nonzero() {
+        faults.push(Fault::WrongAllocatable { launch: name() });
+    }
+    if launch.capacity.nonzero() != bought.kind.capacity.nonzero() {
+        faults.push(Fault::WrongCapacity { launch: name() });
+    }
+    let asked = fit::asked(after, at, &host.stand());
+    for resource in asked.0.keys().chain(launch.requests.0.keys().filter(|name| !asked.0.contains_key(*name))) {
+        let (told, true_) = (launch.requests.get(resource), asked.get(resource));
+        if told != true_ {
+            faults.push(Fault::WrongRequests { launch: name(), resource: resource.clone(), told, true_ });
+        }
+    }
+}
+
+/// Real, available, at their price, cheapest first, none twice.
+fn ranking(bought: &Bought, faults: &mut Vec<Fault>) {
+    let Bought { launch, pool, .. } = bought;
+    let mut seen = BTreeSet::new();
+    let mut edge = launch.price();
+    for offering in &launch.offerings {
+        let (name, ranked) = (launch.name.clone(), offering.clone());
+        if !seen.insert((&offering.instance_type, &offering.zone, offering.capacity_type, &offering.reservation)) {
+            faults.push(Fault::OfferingTwice { launch: name.clone(), offering: ranked.clone() });
+        }
+        if offering.price < edge {
+            faults.push(Fault::NotRanked { launch: name.clone(), offering: ranked.clone() });
+        }
+        edge = edge.max(offering.price);
+        match find(pool, offering) {
+            None => faults.push(Fault::NotSold { launch: name, offering: ranked }),
+            Some((_, sold)) if sold.price != offering.price => {
+                faults.push(Fault::WrongPrice { launch: name, offering: ranked, price: sold.price });
+            }
+            Some((_, sold)) if !sold.available => faults.push(Fault::Unavailable { launch: name, offering: ranked }),
+            Some(_) => {}
+        }
+    }
+}
+
+/// Can other offerings hold what a launch holds?
+struct Holder<'a, 'b> {
+    after: &'b After<'a>,
+    host: usize,
+    bought: &'b Bought<'a>,
+    /// What changes in topology when the labels that it looks at become these.
+    topology: BTreeMap<Vec<Option<&'b str>>, Option<Misfit>>,
+}
+
+impl<'b> Holder<'_, 'b> {
+    /// The listed ones must, and a cheaper one that is not listed must not. Gives the listed ones.
+    fn check(mut self, faults: &mut Vec<Fault>) -> Vec<(&'b InstanceType, &'b Offering)> {
+        let (launch, pool): (&Launch, &'b Pool) = (self.bought.launch, self.bought.pool);
+        let mut held = Vec::new();
+        for (at, ranked) in launch.offerings.iter().enumerate() {
+            let Some((kind, offering)) = find(pool, ranked) else { continue };
+            held.push((kind, offering));
+            let name = || (launch.name.clone(), ranked.clone());
+            if let Some(key) = self.outside(kind, offering) {
+                let (launch, offering) = name();
+                faults.push(Fault::OutsideRequirements { launch, offering, key: key.into() });
+            } else if let Some(misfit) = if at == 0 { None } else { self.misfit(kind, offering) } {
+                let (launch, offering) = name();
+                faults.push(Fault::CannotHold { launch, offering, misfit });
+            }
+        }
+        if self.settled() {
+            self.cheaper(faults);
+        }
+        held
+    }
+
+    fn shapes(&self) -> impl Iterator<Item = &'b PodShape> {
+        let after = self.after;
+        after.hosts[self.host].cells.iter().map(|cell| after.cells[*cell].shape)
+    }
+
+    /// Nothing but the machine decides what may stand in: no wishes, no ties to other pods, no joint limits.
+    fn settled(&self) -> bool {
+        let pool = self.bought.pool;
+        pool.limits.0.is_empty()
+            && !self.bought.launch.pods.is_empty()
+            && pool.requirements.iter().all(|r| r.min_values.is_none())
+            && self.shapes().all(|s| {
+                s.spreads.is_empty()
+                    && s.affinity.is_empty()
+                    && s.anti_affinity.is_empty()
+                    && s.preferred_node_terms.is_empty()
+                    && s.preferred_affinity.is_empty()
+                    && s.preferred_anti_affinity.is_empty()
+                    && s.node_terms.as_ref().is_none_or(|terms| terms.len() < 2)
+            })
+    }
+
+    fn cheaper(&mut self, faults: &mut Vec<Fault>) {
+        let Bought { launch, pool, kind: chosen, .. } = self.bought;
+        for kind in pool.types.iter().filter(|kind| chosen.exotic || !kind.exotic) {
+            let cheap = |o: &&Offering| o.available && o.price < launch.price() && o.reservation.is_none();
+            for offering in kind.offerings.iter().filter(cheap) {
+                if self.outside(kind, offering).is_none() && self.misfit(kind, offering).is_none() {
+                    faults.push(Fault::CheaperExists {
+                        launch: launch.name.clone(),
+                        instance_type: kind.name.clone(),
+                        zone: offering.zone.clone(),
+                        price: offering.price,
+                    });
+                }
+            }
+        }
+    }
+
+    fn stand(&self, kind: &'b InstanceType, offering: &'b Offering) -> Stand<'b> {
+        let host = &self.after.hosts[self.host];
+        Stand { name: host.name, labels: &host.labels, sold: Some((kind, offering)) }
+    }
+
+    /// The first key on which an offering leaves the pool's terms or the launch's own.
+    fn outside(&self, kind: &'b InstanceType, offering: &'b Offering) -> Option<&'b str> {
+        let pool = self.bought.pool;
+        let stand = self.stand(kind, offering);
+        let unequal =
+            pool.labels.iter().find(|(key, value)| stand.label(key) != Some(&***value)).map(|(key, _)| &**key);
+        let unmet = || pool.requirements.iter().find(|r| !r.allows(stand.label(&r.key))).map(|r| &*r.key);
+        unequal.or_else(unmet)
+    }
+
+    fn misfit(&mut self, kind: &'b InstanceType, offering: &'b Offering) -> Option<Misfit> {
+        let (after, host) = (self.after, self.host);
+        let stand = self.stand(kind, offering);
+        let mut misfits = Vec::new();
+        fit::room(after, host, &stand, &kind.allocatable, &mut misfits);
+        fit::ports(after, host, &stand, &mut misfits);
+        for cell in after.cells_of(host) {
+            if !stand.wanted_by(cell.shape) {
+                misfits.push(Misfit::Selector { pod: cell.pods[0].clone() });
+            }
+            if !stand.reached_by(cell.shape) {
+                misfits.push(Misfit::VolumeZone { pod: cell.pods[0].clone() });
+            }
+        }
+        misfits.into_iter().next().or_else(|| self.topology(stand))
+    }
+
+    /// Spread and (anti-)affinity of the contents when the machine's topology labels change.
+    fn topology(&mut self, stand: Stand<'b>) -> Option<Misfit> {
+        let (after, host) = (self.after, self.host);
+        let here = after.hosts[host].stand();
+        let cells = after.cells.iter().flat_map(|cell| &cell.shape.anti_affinity).map(|term| &term.key);
+        let own = self
+            .shapes()
+            .flat_map(|s| s.spreads.iter().filter(|s| s.hard).map(|s| &s.key).chain(s.affinity.iter().map(|t| &t.key)));
+        let keys: BTreeSet<_> = cells.chain(own).collect();
+        let values: Vec<Option<&str>> = keys.iter().map(|key| stand.label(key)).collect();
+        if keys.iter().all(|key| stand.label(key) == here.label(key)) {
+            return None;
+        }
+        let look = || {
+            let mut view = View::new(after);
+            view.swap(host, stand);
+            let mut found = Vec::new();
+            view.spread(host, &mut found);
+            view.anti_affinity(host, &mut found);
+            view.kept_away(host, &mut found);
+            view.affinity_of(host, &mut found);
+            found.into_iter().next().map(|(_, misfit)| misfit)
+        };
+        self.topology.entry(values).or_insert_with(look).clone()
+    }
+}
+
+/// `minValues` of the pool, or what they were lowered to.
+fn min_values(after: &After, bought: &Bought, held: &[(&InstanceType, &Offering)], faults: &mut Vec<Fault>) {
+    let Bought { launch, pool, .. } = bought;
+    for (key, lowered) in &launch.relaxed_min_values {
+        let asked = pool.requirements.get(key).and_then(|r| r.min_values);
+        if !after.snapshot.policies.relax_min_values || asked.is_none_or(|asked| *lowered >= asked) {
+            faults.push(Fault::MinValuesLowered { launch: launch.name.clone(), key: key.clone() });
+        }
+    }
+    for requirement in pool.requirements.iter().filter(|_| pool.dynamic()) {
+        let Some(asked) = requirement.min_values else { continue };
+        let key = &requirement.key;
+        let want = launch.relaxed_min_values.get(key).map_or(asked, |lowered| *lowered);
+        let value = |(kind, offering): &(&InstanceType, &Offering)| {
+            sold_label(kind, offering, key)
+                .map(str::to_owned)
+                .or_else(|| launch.labels.get(key).map(ToString::to_string))
+        };
+        let values: BTreeSet<Option<String>> = held.iter().map(value).collect();
+        if values.len() < want as usize {
+            let (launch, key) = (launch.name.clone(), key.clone());
+            faults.push(Fault::MinValues { launch, key, have: values.len(), want });
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Sums over the whole plan: money, limits, reservations, static pools.
+
+use std::collections::BTreeMap;
+
+use crate::model::resources::NODES;
+use crate::model::{MicroUsdPerHour, Pool, Resources, Snapshot, Str};
+
+use super::Fault;
+use super::after::{After, find};
+
+/// Faults in what adds up.
+pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
+    let plan = after.plan;
+    let sum: MicroUsdPerHour = plan.launches.iter().map(crate::plan::Launch::price).sum();
+    if plan.cost != sum {
+        faults.push(Fault::Cost { told: plan.cost, sum });
+    }
+    if plan.cost_lower_bound > plan.cost {
+        faults.push(Fault::Bound { bound: plan.cost_lower_bound, cost: plan.cost });
+    }
+    if plan.cost > plan.greedy_cost {
+        faults.push(Fault::DearerThanGreedy { cost: plan.cost, greedy: plan.greedy_cost });
+    }
+    after.snapshot.pools.iter().for_each(|pool| limits(after, pool, faults));
+    after.snapshot.pools.iter().for_each(|pool| replicas(after, pool, faults));
+    reservations(after, faults);
+}
+
+/// What the nodes and claims of a pool have that stay, with how many they are.
+fn in_use(snapshot: &Snapshot, pool: &Pool) -> Resources {
+    let mine = |of: &Option<Str>| of.as_ref() == Some(&pool.name);
+    let nodes = snapshot.nodes.iter().filter(|n| !n.deleting && mine(&n.pool)).map(|n| &n.capacity);
+    let claims = snapshot.claims.iter().filter(|c| !c.deleting && mine(&c.pool)).map(|c| &c.capacity);
+    nodes.chain(claims).fold(Resources::default(), |mut sum, capacity| {
+        add_node(&mut sum, capacity);
+        sum
+    })
+}
+
+fn add_node(sum: &mut Resources, capacity: &Resources) {
+    sum.add(capacity);
+    sum.set(NODES, sum.get(NODES) - capacity.get(NODES) + 1);
+}
+
+fn limits(after: &After, pool: &Pool, faults: &mut Vec<Fault>) {
+    let bought = || after.hosts.iter().filter_map(|host| host.bought.as_ref()).filter(|b| b.pool.name == pool.name);
+    if pool.limits.0.is_empty() || bought().next().is_none() {
+        return;
+    }
+    let mut used = in_use(after.snapshot, pool);
+    bought().for_each(|b| add_node(&mut used, &b.kind.capacity));
+    for (resource, limit) in pool.limits.iter().filter(|(resource, limit)| used.get(resource) > *limit) {
+        let used = used.get(resource);
+        faults.push(Fault::OverLimit { pool: pool.name.clone(), resource: resource.clone(), limit, used });
+    }
+    for b in bought() {
+        for offering in &b.launch.offerings {
+            let Some((kind, _)) = find(pool, offering) else { continue };
+            let over = |resource: &str, limit: i64| {
+                let more = kind.capacity.get(resource) - b.kind.capacity.get(resource);
+                resource != NODES && more > 0 && used.get(resource) + more > limit
+            };
+            if let Some((resource, _)) = pool.limits.iter().find(|(resource, limit)| over(resource, *limit)) {
+                let (launch, resource) = (b.launch.name.clone(), resource.clone());
+                faults.push(Fault::OfferingOverLimit { launch, offering: offering.clone(), resource });
+            }
+        }
+    }
+}
+
+/// A static pool buys no more than it lacks.
+fn replicas(after: &After, pool: &Pool, faults: &mut Vec<Fault>) {
+    let Some(replicas) = pool.replicas else { return };
+    let bought = after.plan.launches.iter().filter(|launch| launch.pool == pool.name).count();
+    let there = in_use(after.snapshot, pool).get(NODES);
+    let wanted = usize::try_from(i64::from(replicas) - there).unwrap_or(0);
+    if bought > wanted {
+        faults.push(Fault::StaticReplicas { pool: pool.name.clone(), bought, wanted });
+    }
+}
+
+/// No reservation is drawn on more often than it has instances left.
+fn reservations(after: &After, faults: &mut Vec<Fault>) {
+    let mut by_id: BTreeMap<&Str, (u32, u32)> = BTreeMap::new();
+    for bought in after.hosts.iter().filter_map(|host| host.bought.as_ref()) {
+        if let Some(reservation) = &bought.offering.reservation {
+            let (drawn, left) = by_id.entry(&reservation.id).or_insert((0, reservation.count));
+            *drawn += 1;
+            *left = reservation.count.min(*left);
+        }
+    }
+    for (id, (bought, left)) in by_id.into_iter().filter(|(_, (bought, left))| bought > left) {
+        faults.push(Fault::ReservationOversold { id: id.clone(), bought, left });
+    }
+}
