@@ -1,0 +1,45 @@
+//! Where in an object a fault is, written out only when there is one.
+
+/// One step from a value to one inside it.
+#[derive(Clone, Copy)]
+pub(super) enum Step<'a> {
+    /// A field that the schema names.
+    Field(&'a str),
+    /// A key that the user chose.
+    Key(&'a str),
+    Item(usize),
+}
+
+/// A place, as a chain to its parent.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    parent: Option<&'a Place<'a>>,
+    step: Option<Step<'a>>,
+}
+
+impl<'a> Place<'a> {
+    pub(super) const ROOT: Place<'static> = Place { parent: None, step: None };
+
+    pub(super) fn then<'b>(&'b self, step: Step<'b>) -> Place<'b>
+    where
+        'a: 'b,
+    {
+        Place { parent: Some(self), step: Some(step) }
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = self.parent.map(Place::text).unwrap_or_default();
+        match self.step {
+            None => {}
+            Some(Step::Field(name)) => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(name);
+            }
+            Some(Step::Key(key)) => text.push_str(&format!("[{key}]")),
+            Some(Step::Item(index)) => text.push_str(&format!("[{index}]")),
+        }
+        text
+    }
+}
