@@ -76,6 +76,7 @@ impl<const R: usize> Guide<'_, R> {
             }
         }
         work.orders.resize(self.directions.len(), Vec::new());
+        let slack = leeway.noise.as_ref().map_or(1.0, |n| 1.0 + n.1 / 2.0);
         let mut spent = 0.0;
         while !work.set.is_empty() {
             let value: f64 = work.set.iter().map(|&k| work.values[k as usize] * f64::from(left[k as usize])).sum();
@@ -88,6 +89,10 @@ impl<const R: usize> Guide<'_, R> {
             for i in 0..work.offers.len() {
                 let o = work.offers[i];
                 let offer = &inst.offers[o as usize];
+                // No contents are worth more than all that is left, nor than the relaxation allows.
+                if value.min(self.ratio[o as usize] * offer.price * slack) <= best * offer.price {
+                    continue;
+                }
                 let order = &work.orders[self.direction_of[o as usize] as usize];
                 let v = fill(inst, offer, order, &work.values, left, meter, &mut work.a);
                 if v / offer.price > best {

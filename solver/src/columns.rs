@@ -19,6 +19,8 @@ pub(crate) struct Tuning {
     pub rounds: usize,
     /// Stop when the objective is within this share of the bound.
     pub tolerance: f64,
+    /// A round that gains less than this share counts as stalled.
+    pub stall: f64,
     /// Columns added per round.
     pub columns: usize,
     /// Weight of the stability centre (Wentges smoothing).
@@ -166,7 +168,7 @@ pub(crate) fn generate<const R: usize>(
             converged |= smoothing < 0.05;
             smoothing = if smoothing < 0.2 { 0.0 } else { smoothing * 0.5 };
         }
-        if before - objective < 1e-4 * before {
+        if before - objective < tuning.stall * before {
             stalled += 1;
             if stalled > 4 {
                 converged |= smoothing == 0.0;

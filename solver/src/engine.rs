@@ -55,7 +55,8 @@ impl<'a, const R: usize> Engine<'a, R> {
         }
         let total = meter.spent() + meter.left();
         let mut noise = Noise::new(total);
-        let thorough = meter.left() > 600_000_000;
+        let size = (self.inst.classes.len() * self.inst.n_new) as u64;
+        let thorough = meter.left() > size * 1000;
         let first_polish = if thorough { meter.left() / 8 } else { meter.left() };
         self.polish_for(first_polish, &mut noise, meter);
         if thorough && !self.is_optimal() && !meter.is_out() {
@@ -74,7 +75,7 @@ impl<'a, const R: usize> Engine<'a, R> {
         }
         let (own, mostly_few) = self.few_to_a_bin();
         let nodes = if mostly_few { 200 } else { 0 };
-        let tuning = Tuning { nodes, most_nodes: nodes * 8, rounds: 80, tolerance: 0.002, columns: 60, smoothing: 0.5 };
+        let tuning = Tuning { nodes, most_nodes: nodes * 8, rounds: 80, stall: 5e-4, tolerance: 0.002, columns: 60, smoothing: 0.5 };
         let plan = self.generate(&start, &own, &[], tuning, meter);
         self.prove(&plan.values, &plan.limit_prices, nodes * 20, meter);
     }
@@ -175,10 +176,10 @@ impl<'a, const R: usize> Engine<'a, R> {
         let (_, mostly_few) = self.few_to_a_bin();
         let size = inst.classes.len() * inst.n_new;
         let by_class = mostly_few || size < 8000;
-        let again = Tuning { nodes: 50, most_nodes: 50, rounds: 6, tolerance: 0.01, columns: 40, smoothing: 0.3 };
+        let again = Tuning { nodes: 50, most_nodes: 50, rounds: 6, stall: 5e-4, tolerance: 0.01, columns: 40, smoothing: 0.3 };
         if !mostly_few && (!by_class || size >= 3000) {
             let limited: Vec<bool> = inst.classes.iter().map(|c| c.per_bin != u32::MAX || !c.foes.is_empty()).collect();
-            let tuning = Tuning { nodes: 0, most_nodes: 0, rounds: 40, tolerance: 0.004, columns: 60, smoothing: 0.5 };
+            let tuning = Tuning { nodes: 0, most_nodes: 0, rounds: 40, stall: 5e-4, tolerance: 0.004, columns: 60, smoothing: 0.5 };
             let pool = self.patterns();
             let plan = self.generate(&start, &limited, &pool, tuning, meter);
             self.prove(&plan.values, &plan.limit_prices, 0, meter);
@@ -199,7 +200,7 @@ impl<'a, const R: usize> Engine<'a, R> {
         }
         if by_class {
             let all = vec![true; inst.classes.len()];
-            let tuning = Tuning { nodes: 100, most_nodes: self.nodes_for(20, meter), rounds: 80, tolerance: 0.003, columns: 60, smoothing: 0.5 };
+            let tuning = Tuning { nodes: 100, most_nodes: self.nodes_for(20, meter), rounds: 80, stall: 5e-4, tolerance: 0.003, columns: 60, smoothing: 0.5 };
             let pool = self.patterns();
             let plan = self.generate(&start, &all, &pool, tuning, meter);
             let nodes = self.nodes_for(5, meter);
@@ -254,8 +255,8 @@ impl<'a, const R: usize> Engine<'a, R> {
         let inst = self.inst;
         let start = Draft::start(inst, &self.values, meter);
         let all = vec![true; inst.classes.len()];
-        let tuning = Tuning { nodes: 200, most_nodes: self.nodes_for(20, meter), rounds: 400, tolerance: 0.001, columns: 60, smoothing: 0.6 };
-        let again = Tuning { nodes: 50, most_nodes: 50, rounds: 8, tolerance: 0.005, columns: 40, smoothing: 0.3 };
+        let tuning = Tuning { nodes: 200, most_nodes: self.nodes_for(20, meter), rounds: 400, stall: 1e-4, tolerance: 0.001, columns: 60, smoothing: 0.6 };
+        let again = Tuning { nodes: 50, most_nodes: 50, rounds: 8, stall: 5e-4, tolerance: 0.005, columns: 40, smoothing: 0.3 };
         let pool = self.patterns();
         let mut part = meter.part(meter.left() / 2);
         let plan = self.generate(&start, &all, &pool, tuning, &mut part);
@@ -300,7 +301,7 @@ impl<'a, const R: usize> Engine<'a, R> {
         let rows = Rows::with_choices(inst);
         let most: Vec<u32> = inst.classes.iter().map(|c| c.most).collect();
         let task = Task { inst, rows: &rows, most: &most, threads: self.threads };
-        let tuning = Tuning { nodes: 100, most_nodes: nodes, rounds: 60, tolerance: 0.001, columns: 60, smoothing: 0.5 };
+        let tuning = Tuning { nodes: 100, most_nodes: nodes, rounds: 60, stall: 1e-4, tolerance: 0.001, columns: 60, smoothing: 0.5 };
         let plan = generate(task, pool, &self.values, tuning, meter);
         self.prove(&plan.values, &plan.limit_prices, nodes, meter);
     }

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::bits::BitSet;
 use crate::effort::Meter;
-use crate::instance::{Instance, Offer, Pattern};
-use crate::knapsack::{Scratch, fill, relax};
+use crate::instance::{Instance, Offer};
+use crate::knapsack::{Scratch, relax};
 use crate::nodes::{Budget, Node};
-use crate::noise::Noise;
 use crate::num::u32_of;
 
 /// See the module.

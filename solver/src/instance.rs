@@ -83,10 +83,22 @@ pub(crate) fn active_dims(problem: &Problem) -> Vec<usize> {
 impl<const R: usize> Instance<R> {
     /// `dims` lists at most `R` dimensions, a superset of the active ones.
     pub(crate) fn new(problem: &Problem, shapes: &Shapes, dims: &[usize]) -> Self {
+        let (pieces, homeless) = split(problem, shapes);
+        Self::of_pieces(problem, shapes, dims, &pieces, homeless, |s| problem.started[s].room.clone())
+    }
+
+    /// From pieces dealt out already; `room` is what each started bin can take.
+    pub(crate) fn of_pieces(
+        problem: &Problem,
+        shapes: &Shapes,
+        dims: &[usize],
+        pieces: &[Piece],
+        mut homeless: Vec<(ItemIdx, u32)>,
+        room: impl Fn(usize) -> Vec<i64>,
+    ) -> Self {
         let pick = |v: &[i64]| -> [i64; R] { std::array::from_fn(|r| dims.get(r).map_or(0, |&d| v[d])) };
-        let (pieces, mut homeless) = split(problem, shapes);
         let mut total = [0f64; R];
-        for p in &pieces {
+        for p in pieces {
             let need = pick(&problem.items[p.item.at()].needs);
             for r in 0..R {
                 total[r] += real(need[r]) * f64::from(p.count);
@@ -100,7 +112,7 @@ impl<const R: usize> Instance<R> {
             foe_items[c.a.at()].push(c.b);
             foe_items[c.b.at()].push(c.a);
         }
-        let (label_of, label_masks) = label_pieces(&pieces);
+        let (label_of, label_masks) = label_pieces(pieces);
         let mut builder = Builder { classes: Vec::new(), masks: Vec::new(), started: Vec::new(), makes: Vec::new() };
         for (p, &label) in pieces.iter().zip(&label_of) {
             let need = pick(&problem.items[p.item.at()].needs);
@@ -129,8 +141,8 @@ impl<const R: usize> Instance<R> {
         }
         offers.retain(|o| !o.fit.is_empty());
         let n_new = offers.len();
-        for (s, bin) in problem.started.iter().enumerate() {
-            let mut room = pick(&bin.room);
+        for s in 0..problem.started.len() {
+            let mut room = pick(&room(s));
             room.iter_mut().for_each(|r| *r = (*r).max(0));
             let mut offer = Offer {
                 share: share(&room),

@@ -333,10 +333,23 @@ pub(crate) fn fill<const R: usize>(
     let mut free = offer.holds;
     let mut value = 0.0;
     for &k in order {
-        if offer.serves.contains(k as usize) {
-            value += put(inst, k, u32::MAX, values, limit, &mut free, out);
+        let class = &inst.classes[k as usize];
+        if class.need[0] > free[0] || !offer.serves.contains(k as usize) {
+            continue;
         }
+        let mut n = max_fit(&class.need, &free).min(limit[k as usize]).min(class.per_bin);
+        if n > 0 && inst.has_foes && class.foes.iter().any(|f| out.iter().any(|o| o.0 == *f)) {
+            n = 0;
+        }
+        if n == 0 {
+            continue;
+        }
+        for r in 0..R {
+            free[r] -= class.need[r] * i64::from(n);
+        }
+        out.push((k, n));
+        value += values[k as usize] * f64::from(n);
     }
-    meter.charge(order.len() * 2);
+    meter.charge(8 + order.len() * 6);
     value
 }

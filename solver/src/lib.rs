@@ -46,12 +46,19 @@ mod polish;
 mod pour;
 mod small;
 
+mod rebuild;
+mod reopt;
+mod waves;
+
+mod exact;
 mod solve;
 
 pub use bits::BitSet;
 pub use effort::{Cancel, Effort};
 pub use greedy::greedy;
 pub use problem::{BinKind, Cap, Conflict, Item, ItemIdx, KindIdx, Options, Problem, Spread, StartedBin, StartedIdx};
+pub use exact::{Optimum, optimum};
+pub use reopt::{Destination, Move, Moves, Reoptimized, Wave, reoptimize};
 pub use solution::{Bin, BinRef, LowerBound, Proof, Solution};
 pub use solve::{Progress, lower_bound, solve, solve_watched};
 pub use verify::{Fault, verify};

@@ -96,6 +96,9 @@ pub(crate) fn search<const R: usize>(
         frame.entries.push(Entry { need: class.need, class: k, most, value: v, beyond: (v - w).max(0.0), density });
     }
     frame.entries.sort_unstable_by(|a, b| b.density.total_cmp(&a.density).then(a.class.cmp(&b.class)));
+    if most_nodes >= 500 && !inst.has_foes {
+        scratch.operations += drop_dominated(&mut frame.entries, &offer.holds);
+    }
     frame.best.clear();
     frame.chosen.clear();
     frame.stack.clear();
@@ -108,6 +111,23 @@ pub(crate) fn search<const R: usize>(
     let value = if walk.found { walk.best_value } else { 0.0 };
     let bound = if complete { walk.best_value } else { relaxed };
     Found { value, bound: bound.min(relaxed).max(value) }
+}
+
+/// Drops classes that another one, limited by the room alone, can stand in for: it needs no more and is worth no less.
+/// `entries` are by descending density, so the other one comes first. Returns the operations spent.
+fn drop_dominated<const R: usize>(entries: &mut Vec<Entry<R>>, holds: &[i64; R]) -> usize {
+    let mut strong: Vec<Entry<R>> = Vec::new();
+    let mut operations = 0;
+    entries.retain(|e| {
+        operations += strong.len() * 2 + 4;
+        let dominated =
+            strong.iter().any(|s| s.value >= e.value && (0..R).all(|r| s.need[r] <= e.need[r]));
+        if !dominated && e.most >= times(&e.need, holds) {
+            strong.push(*e);
+        }
+        !dominated
+    });
+    operations
 }
 
 impl<const R: usize> Walk<'_, R> {

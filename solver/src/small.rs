@@ -71,6 +71,23 @@ pub(crate) fn search_all<const R: usize>(
     (draft, complete)
 }
 
+/// The maximal contents of all offers with their values; `None` when there are more than `most`.
+pub(crate) fn all_contents<const R: usize>(inst: &Instance<R>, most: usize) -> Option<Vec<(i64, Pattern)>> {
+    let demand = inst.demand();
+    let mut meter = Meter::new(crate::effort::Effort(u64::MAX), &crate::effort::Cancel::new());
+    let mut choices = Vec::new();
+    for o in 0..inst.n_new {
+        let patterns = maximal(inst, o, &demand, most.checked_sub(choices.len())?, &mut meter)?;
+        choices.extend(patterns.into_iter().map(|pattern| Choice {
+            offer: u32_of(o),
+            value: inst.offers[o].value,
+            pattern,
+        }));
+    }
+    drop_dominated(inst, &mut choices, &mut meter);
+    Some(choices.into_iter().map(|c| (c.value, c.pattern)).collect())
+}
+
 /// The maximal contents of an offer; `None` when there are more than `most`.
 fn maximal<const R: usize>(
     inst: &Instance<R>,
