@@ -1,1 +1,4 @@
-//! placeholder
+//! A world to run in: seeded workloads, and what they run on.
+
+pub mod rng;
+pub mod workload;
