@@ -1,0 +1,134 @@
+//! A plan as one web page that needs nothing else: cards, plots and tables, readable on a desk and on a phone.
+
+mod figures;
+mod svg;
+mod tables;
+
+use planner::model::{MicroUsdPerHour, Snapshot};
+use planner::plan::Plan;
+
+use super::json::{Document, Summary};
+use super::text::count;
+
+/// Light and dark, wide and narrow.
+const STYLE: &str = include_str!("html/style.css");
+/// Hours in a month, as the clouds' price pages count (365 × 24 / 12).
+const HOURS_A_MONTH: i64 = 730;
+
+/// The page. Same plan, same bytes: it holds no time and no machine.
+pub fn page(snapshot: &Snapshot, plan: &Plan, document: &Document) -> String {
+    let body =
+        [header(&document.summary), cards(plan, &document.summary), figures::all(plan), tables::all(snapshot, plan)]
+            .concat();
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>Millwright plan: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+        title = escape(&verdict(&document.summary)),
+    )
+}
+
+/// Text that means itself in HTML, attributes included.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The plan in half a sentence.
+fn verdict(s: &Summary) -> String {
+    match (s.unplaced, s.new_nodes) {
+        (0, 0) => format!("{} placed, nothing to buy", count(s.pods, "pod")),
+        (0, n) => format!("{} placed, {}", count(s.pods, "pod"), count(n, "new node")),
+        (unplaced, n) => {
+            format!("{} of {} without a place, {}", unplaced, count(s.pods, "pod"), count(n, "new node"))
+        }
+    }
+}
+
+fn header(s: &Summary) -> String {
+    let class = if s.unplaced == 0 { "good" } else { "bad" };
+    format!("<header><h1>Millwright plan</h1><p class=\"verdict {class}\">{}</p></header>\n", escape(&verdict(s)))
+}
+
+/// The summary, largest first.
+fn cards(plan: &Plan, s: &Summary) -> String {
+    let month = MicroUsdPerHour(plan.cost.0.saturating_mul(HOURS_A_MONTH)).0 / 1_000_000;
+    let below = saving(plan.cost, plan.greedy_cost);
+    let held = format!("{} on new nodes, {} on existing ones", s.placed_on_new_nodes, s.placed_on_existing_nodes);
+    let missing = if s.unplaced == 0 { "every pod has a place".to_string() } else { "see the reasons below".into() };
+    let cards = [
+        card("New nodes", &s.new_nodes.to_string(), &held),
+        card("Cost an hour", &format!("${}", s.hourly_cost), &format!("${} a month", grouped(month))),
+        card("Proven lower bound", &format!("${}", s.hourly_cost_lower_bound), "no legal plan costs less"),
+        card("Gap", &format!("{:.1}%", s.gap_percent), "at most this far above the cheapest"),
+        card("First-fit-decreasing", &format!("${}", s.greedy_hourly_cost), &below),
+        card("Without a place", &s.unplaced.to_string(), &missing),
+    ];
+    format!("<section class=\"cards\" aria-label=\"Summary\">\n{}</section>\n", cards.concat())
+}
+
+fn card(name: &str, value: &str, note: &str) -> String {
+    format!(
+        "<div class=\"card\"><h2>{}</h2><p class=\"value\">{}</p><p class=\"note\">{}</p></div>\n",
+        escape(name),
+        escape(value),
+        escape(note)
+    )
+}
+
+/// How much less the plan costs than the greedy one, in words.
+fn saving(cost: MicroUsdPerHour, greedy: MicroUsdPerHour) -> String {
+    if greedy.0 <= cost.0 {
+        return "the same price".into();
+    }
+    let tenths = (greedy.0 - cost.0).saturating_mul(1000) / greedy.0;
+    format!("this plan costs {}.{}% less", tenths / 10, tenths % 10)
+}
+
+/// A whole number with a comma every three digits.
+fn grouped(n: i64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (at, c) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_from_the_input_cannot_become_markup() {
+        assert_eq!(escape("<b a=\"x\">'&"), "&lt;b a=&quot;x&quot;&gt;&#39;&amp;");
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        assert_eq!(
+            (grouped(999), grouped(4690), grouped(1_234_567)),
+            ("999".into(), "4,690".into(), "1,234,567".into())
+        );
+    }
+
+    #[test]
+    fn a_saving_is_told_to_a_tenth_of_a_percent() {
+        assert_eq!(saving(MicroUsdPerHour(742), MicroUsdPerHour(1000)), "this plan costs 25.8% less");
+        assert_eq!(saving(MicroUsdPerHour(1000), MicroUsdPerHour(1000)), "the same price");
+    }
+}
