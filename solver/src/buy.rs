@@ -222,7 +222,14 @@ impl<const R: usize> Guide<'_, R> {
     }
 
     /// Opens bins with the contents in `work.b`, half as often as they could be repeated; returns their price.
-    fn buy(&self, chosen: u32, left: &mut [u32], budget: &mut Budget, nodes: &mut Vec<Node<R>>, work: &mut Work) -> f64 {
+    fn buy(
+        &self,
+        chosen: u32,
+        left: &mut [u32],
+        budget: &mut Budget,
+        nodes: &mut Vec<Node<R>>,
+        work: &mut Work,
+    ) -> f64 {
         let inst = self.inst;
         let times = work.b.iter().map(|&(k, n)| left[k as usize] / n).min().unwrap_or(1);
         work.b.sort_unstable();

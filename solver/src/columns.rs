@@ -159,7 +159,6 @@ pub(crate) fn generate<const R: usize>(
             master.optimise(0, 3000, meter);
         }
         let objective = master.objective();
-        if DEBUG { eprintln!("   cg r{round} m {} obj {:.4} centre {:.4} worst {:.3} added {added} s {smoothing:.2} cols {} spent {}k full {full}", rows.demand.len(), objective/1e6, centre_bound/1e6, worst, master.columns.len(), meter.spent()/1000); }
         if round >= tuning.rounds {
             break;
         }
@@ -278,4 +277,3 @@ fn collect(master: &Master, rows: &Rows, centre: Duals) -> Generated {
     let pool = best.into_iter().map(|(_, i)| column(i)).collect();
     Generated { used, pool, values: centre.values, limit_prices: centre.at_limits }
 }
-pub(crate) const DEBUG: bool = option_env!("SOLVER_DEBUG").is_some();

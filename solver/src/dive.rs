@@ -1,8 +1,8 @@
 //! From a fractional plan to whole bins: take the whole copies, pour the classes with many to a bin, plan the rest anew.
 
+use crate::buy::Work;
 use crate::columns::{Generated, Task, Tuning, generate};
 use crate::effort::Meter;
-use crate::buy::Work;
 use crate::guide::Guide;
 use crate::instance::{Instance, Pattern};
 use crate::nodes::{Budget, Node};

@@ -2,12 +2,12 @@
 //! with diving when there is effort for it. Keeps the best packing and the best certificate at every step.
 
 use crate::bound::{Certificate, certify};
+use crate::buy::{Leeway, Work};
 use crate::columns::{Generated, Task, Tuning, generate};
 use crate::dive::{Dive, Draft};
 use crate::duals::resource_values;
 use crate::effort::Meter;
 use crate::finish::Packed;
-use crate::buy::{Leeway, Work};
 use crate::guide::Guide;
 use crate::instance::{Instance, Pattern};
 use crate::mix::plan_and_pour;
@@ -75,7 +75,15 @@ impl<'a, const R: usize> Engine<'a, R> {
         }
         let (own, mostly_few) = self.few_to_a_bin();
         let nodes = if mostly_few { 200 } else { 0 };
-        let tuning = Tuning { nodes, most_nodes: nodes * 8, rounds: 80, stall: 5e-4, tolerance: 0.002, columns: 60, smoothing: 0.5 };
+        let tuning = Tuning {
+            nodes,
+            most_nodes: nodes * 8,
+            rounds: 80,
+            stall: 5e-4,
+            tolerance: 0.002,
+            columns: 60,
+            smoothing: 0.5,
+        };
         let plan = self.generate(&start, &own, &[], tuning, meter);
         self.prove(&plan.values, &plan.limit_prices, nodes * 20, meter);
     }
@@ -120,7 +128,6 @@ impl<'a, const R: usize> Engine<'a, R> {
     }
 
     fn offer(&mut self, draft: Draft<R>) {
-        if crate::columns::DEBUG { eprintln!("  offered {:.4} missing {} nodes {} bound {:.4}", draft.price(self.inst)/1e6, draft.missing(), draft.nodes.len(), self.certificate.bound/1e6); }
         let key = |d: &Draft<R>| (d.missing(), d.price(self.inst));
         let (missing, price) = key(&draft);
         let better = self.best.as_ref().is_none_or(|b| {
@@ -135,7 +142,6 @@ impl<'a, const R: usize> Engine<'a, R> {
 
     fn prove(&mut self, values: &[f64], limit_prices: &[f64], nodes: usize, meter: &mut Meter) {
         let c = certify(self.inst, values, limit_prices, &self.certificate.values, nodes, self.threads, meter);
-        if crate::columns::DEBUG { eprintln!("  proved {:.4} spent {}k", c.bound/1e6, meter.spent()/1000); }
         if c.bound > self.certificate.bound || self.certificate.values.is_empty() {
             self.certificate = c;
         }
@@ -176,10 +182,19 @@ impl<'a, const R: usize> Engine<'a, R> {
         let (_, mostly_few) = self.few_to_a_bin();
         let size = inst.classes.len() * inst.n_new;
         let by_class = mostly_few || size < 8000;
-        let again = Tuning { nodes: 50, most_nodes: 50, rounds: 6, stall: 5e-4, tolerance: 0.01, columns: 40, smoothing: 0.3 };
+        let again =
+            Tuning { nodes: 50, most_nodes: 50, rounds: 6, stall: 5e-4, tolerance: 0.01, columns: 40, smoothing: 0.3 };
         if !mostly_few && (!by_class || size >= 3000) {
             let limited: Vec<bool> = inst.classes.iter().map(|c| c.per_bin != u32::MAX || !c.foes.is_empty()).collect();
-            let tuning = Tuning { nodes: 0, most_nodes: 0, rounds: 40, stall: 5e-4, tolerance: 0.004, columns: 60, smoothing: 0.5 };
+            let tuning = Tuning {
+                nodes: 0,
+                most_nodes: 0,
+                rounds: 40,
+                stall: 5e-4,
+                tolerance: 0.004,
+                columns: 60,
+                smoothing: 0.5,
+            };
             let pool = self.patterns();
             let plan = self.generate(&start, &limited, &pool, tuning, meter);
             self.prove(&plan.values, &plan.limit_prices, 0, meter);
@@ -200,7 +215,15 @@ impl<'a, const R: usize> Engine<'a, R> {
         }
         if by_class {
             let all = vec![true; inst.classes.len()];
-            let tuning = Tuning { nodes: 100, most_nodes: self.nodes_for(20, meter), rounds: 80, stall: 5e-4, tolerance: 0.003, columns: 60, smoothing: 0.5 };
+            let tuning = Tuning {
+                nodes: 100,
+                most_nodes: self.nodes_for(20, meter),
+                rounds: 80,
+                stall: 5e-4,
+                tolerance: 0.003,
+                columns: 60,
+                smoothing: 0.5,
+            };
             let pool = self.patterns();
             let plan = self.generate(&start, &all, &pool, tuning, meter);
             let nodes = self.nodes_for(5, meter);
@@ -242,8 +265,12 @@ impl<'a, const R: usize> Engine<'a, R> {
         if let Some(draft) = found {
             self.offer(draft);
         }
-        let forced = inst.makes.iter().all(|m| m.parts.len() == 1 || m.parts.iter().map(|p| p.1).sum::<u32>() >= m.count);
-        if complete && forced && let Some(best) = self.best.as_ref().filter(|b| b.missing() == 0) {
+        let forced =
+            inst.makes.iter().all(|m| m.parts.len() == 1 || m.parts.iter().map(|p| p.1).sum::<u32>() >= m.count);
+        if complete
+            && forced
+            && let Some(best) = self.best.as_ref().filter(|b| b.missing() == 0)
+        {
             self.optimum = Some(best.price(inst));
             return true;
         }
@@ -255,8 +282,17 @@ impl<'a, const R: usize> Engine<'a, R> {
         let inst = self.inst;
         let start = Draft::start(inst, &self.values, meter);
         let all = vec![true; inst.classes.len()];
-        let tuning = Tuning { nodes: 200, most_nodes: self.nodes_for(20, meter), rounds: 400, stall: 1e-4, tolerance: 0.001, columns: 60, smoothing: 0.6 };
-        let again = Tuning { nodes: 50, most_nodes: 50, rounds: 8, stall: 5e-4, tolerance: 0.005, columns: 40, smoothing: 0.3 };
+        let tuning = Tuning {
+            nodes: 200,
+            most_nodes: self.nodes_for(20, meter),
+            rounds: 400,
+            stall: 1e-4,
+            tolerance: 0.001,
+            columns: 60,
+            smoothing: 0.6,
+        };
+        let again =
+            Tuning { nodes: 50, most_nodes: 50, rounds: 8, stall: 5e-4, tolerance: 0.005, columns: 40, smoothing: 0.3 };
         let pool = self.patterns();
         let mut part = meter.part(meter.left() / 2);
         let plan = self.generate(&start, &all, &pool, tuning, &mut part);
@@ -293,7 +329,8 @@ impl<'a, const R: usize> Engine<'a, R> {
     /// Proves a better bound where spreads leave much choice: columns for the problem without the choices made.
     fn prove_with_choices(&mut self, pool: &[(u32, Pattern)], nodes: usize, meter: &mut Meter) {
         let inst = self.inst;
-        let free: u32 = inst.makes.iter().map(|m| m.count - m.parts.iter().map(|p| p.1).sum::<u32>().min(m.count)).sum();
+        let free: u32 =
+            inst.makes.iter().map(|m| m.count - m.parts.iter().map(|p| p.1).sum::<u32>().min(m.count)).sum();
         let all: u32 = inst.makes.iter().map(|m| m.count).sum();
         if f64::from(free) < 0.003 * f64::from(all) {
             return;
@@ -301,7 +338,15 @@ impl<'a, const R: usize> Engine<'a, R> {
         let rows = Rows::with_choices(inst);
         let most: Vec<u32> = inst.classes.iter().map(|c| c.most).collect();
         let task = Task { inst, rows: &rows, most: &most, threads: self.threads };
-        let tuning = Tuning { nodes: 100, most_nodes: nodes, rounds: 60, stall: 1e-4, tolerance: 0.001, columns: 60, smoothing: 0.5 };
+        let tuning = Tuning {
+            nodes: 100,
+            most_nodes: nodes,
+            rounds: 60,
+            stall: 1e-4,
+            tolerance: 0.001,
+            columns: 60,
+            smoothing: 0.5,
+        };
         let plan = generate(task, pool, &self.values, tuning, meter);
         self.prove(&plan.values, &plan.limit_prices, nodes, meter);
     }

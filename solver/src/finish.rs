@@ -64,7 +64,7 @@ pub(crate) fn finish(problem: &Problem, shapes: &Shapes, values: &[i64], mut pac
 /// Every usable kind that holds the contents, cheapest first.
 fn alternatives(problem: &Problem, shapes: &Shapes, contents: &[(ItemIdx, u32)]) -> Vec<KindIdx> {
     let mut sum = vec![0i128; problem.dims];
-    let mut mask = BitSet::full(shapes.shapes.len());
+    let mut mask = BitSet::full(shapes.list.len());
     for &(item, n) in contents {
         mask.intersect_with(&shapes.labels[shapes.label_of[item.at()] as usize]);
         for (s, need) in sum.iter_mut().zip(&problem.items[item.at()].needs) {
@@ -73,7 +73,7 @@ fn alternatives(problem: &Problem, shapes: &Shapes, contents: &[(ItemIdx, u32)])
     }
     let fitting = BitSet::of(
         mask.len(),
-        mask.iter().filter(|&s| shapes.shapes[s].holds.iter().zip(&sum).all(|(h, s)| *s <= i128::from(*h))),
+        mask.iter().filter(|&s| shapes.list[s].holds.iter().zip(&sum).all(|(h, s)| *s <= i128::from(*h))),
     );
     shapes.by_cost.iter().filter(|(_, s)| fitting.contains(*s as usize)).map(|(k, _)| *k).collect()
 }

@@ -25,7 +25,7 @@ pub(crate) fn greedy_on(problem: &Problem, shapes: &Shapes, values: &[i64]) -> S
     let mut state = State::new(problem, shapes);
     let mut order: Vec<usize> = (0..problem.items.len()).collect();
     let need = |i: usize, d: usize| problem.items[i].needs.get(d).copied().unwrap_or(0);
-    order.sort_by(|&a, &b| (need(b, 0), need(b, 1)).cmp(&(need(a, 0), need(a, 1))));
+    order.sort_by_key(|&i| std::cmp::Reverse((need(i, 0), need(i, 1))));
     for i in order {
         state.pack_item(i);
     }
@@ -57,7 +57,7 @@ struct State<'a> {
     foes: Vec<Vec<ItemIdx>>,
     /// Limits left.
     left: Vec<i64>,
-    started: Vec<(Vec<i64>, Vec<(ItemIdx, u32)>)>,
+    started: Vec<Filled>,
     open: Vec<Open>,
     clock: i64,
 }
@@ -67,9 +67,9 @@ impl<'a> State<'a> {
         let mut in_domain: BTreeMap<(usize, u32), BitSet> = BTreeMap::new();
         let mut spreads_of = vec![Vec::new(); problem.items.len()];
         for (s, spread) in problem.spreads.iter().enumerate() {
-            for (i, shape) in shapes.shapes.iter().enumerate() {
+            for (i, shape) in shapes.list.iter().enumerate() {
                 if let Some(&d) = shape.domains.get(spread.key) {
-                    in_domain.entry((spread.key, d)).or_insert_with(|| BitSet::new(shapes.shapes.len())).insert(i);
+                    in_domain.entry((spread.key, d)).or_insert_with(|| BitSet::new(shapes.list.len())).insert(i);
                 }
             }
             for item in &spread.items {
@@ -102,7 +102,7 @@ impl<'a> State<'a> {
         if left == 0 {
             return;
         }
-        left -= self.into_started(i, left);
+        left -= self.fill_started(i, left);
         let mut order: Vec<usize> = (0..self.open.len()).collect();
         order.sort_unstable_by_key(|&b| self.open[b].key);
         let mut dead = vec![false; self.open.len()];
@@ -148,7 +148,7 @@ impl<'a> State<'a> {
     }
 
     /// First fit into started bins, in their order; returns how many went in.
-    fn into_started(&mut self, i: usize, count: u32) -> u32 {
+    fn fill_started(&mut self, i: usize, count: u32) -> u32 {
         let item = &self.problem.items[i];
         let idx = ItemIdx(u32_of(i));
         let mut placed = 0;
@@ -230,8 +230,8 @@ impl<'a> State<'a> {
         let usage: Vec<i64> = bin.usage.iter().zip(&item.needs).map(|(u, n)| u + n).collect();
         let some_fit = |mask: &BitSet| {
             mask.iter_and(&self.shapes.labels[label])
-                .take_while(|&s| self.shapes.shapes[s].holds.first() >= usage.first())
-                .any(|s| holds(&self.shapes.shapes[s], &usage))
+                .take_while(|&s| self.shapes.list[s].holds.first() >= usage.first())
+                .any(|s| holds(&self.shapes.list[s], &usage))
         };
         if !some_fit(&bin.mask) {
             return Try::Never;
@@ -270,7 +270,7 @@ impl<'a> State<'a> {
         let possible: Vec<usize> = mask
             .iter()
             .filter(|&s| {
-                let shape = &self.shapes.shapes[s];
+                let shape = &self.shapes.list[s];
                 holds(shape, &item.needs) && shape.uses.iter().all(|&(l, w)| w <= self.left[l as usize])
             })
             .collect();
@@ -280,7 +280,7 @@ impl<'a> State<'a> {
         let mask = BitSet::of(mask.len(), possible.iter().copied());
         let mut held: BTreeMap<u32, i64> = BTreeMap::new();
         for &s in &possible {
-            for &(l, w) in &self.shapes.shapes[s].uses {
+            for &(l, w) in &self.shapes.list[s].uses {
                 let h = held.entry(l).or_insert(0);
                 *h = (*h).max(w);
             }
@@ -308,7 +308,7 @@ impl<'a> State<'a> {
 
     /// Buys every open bin as the cheapest kind left to it.
     fn close(self) -> Vec<Packed> {
-        let mut cheapest = vec![u32::MAX; self.shapes.shapes.len()];
+        let mut cheapest = vec![u32::MAX; self.shapes.list.len()];
         for (at, (_, s)) in self.shapes.by_cost.iter().enumerate().rev() {
             cheapest[*s as usize] = u32_of(at);
         }
@@ -317,8 +317,7 @@ impl<'a> State<'a> {
             packed.push(Packed { kind: BinRef::Started(StartedIdx(u32_of(s))), contents });
         }
         for bin in self.open {
-            let best =
-                bin.mask.iter().filter(|&s| holds(&self.shapes.shapes[s], &bin.usage)).map(|s| cheapest[s]).min();
+            let best = bin.mask.iter().filter(|&s| holds(&self.shapes.list[s], &bin.usage)).map(|s| cheapest[s]).min();
             if let Some(at) = best {
                 let kind = self.shapes.by_cost[at as usize].0;
                 packed.push(Packed { kind: BinRef::New(kind), contents: bin.contents });
@@ -327,6 +326,9 @@ impl<'a> State<'a> {
         packed
     }
 }
+
+/// Room left in a started bin, and what was put into it.
+type Filled = (Vec<i64>, Vec<(ItemIdx, u32)>);
 
 enum Try {
     Placed,
@@ -341,9 +343,9 @@ fn holds(shape: &Shape, usage: &[i64]) -> bool {
 }
 
 fn most_held(shapes: &Shapes, mask: &BitSet) -> Vec<i64> {
-    let mut most = vec![-1; shapes.shapes.first().map_or(0, |s| s.holds.len())];
+    let mut most = vec![-1; shapes.list.first().map_or(0, |s| s.holds.len())];
     for s in mask.iter() {
-        for (m, h) in most.iter_mut().zip(&shapes.shapes[s].holds) {
+        for (m, h) in most.iter_mut().zip(&shapes.list[s].holds) {
             *m = (*m).max(*h);
         }
     }

@@ -121,16 +121,12 @@ impl<'a, const R: usize> Guide<'a, R> {
             if (0..R).all(|r| used[r] <= offer.holds[r])
                 && node.pattern.iter().all(|p| offer.serves.contains(p.0 as usize))
             {
-                if !offer.uses.is_empty() {
-                    budget.give(inst, node.offer);
-                    let fine = budget.allows(inst, o);
-                    budget.take(inst, if fine { o } else { node.offer });
-                    if !fine {
-                        continue;
-                    }
-                } else {
-                    budget.give(inst, node.offer);
+                budget.give(inst, node.offer);
+                if !budget.allows(inst, o) {
+                    budget.take(inst, node.offer);
+                    continue;
                 }
+                budget.take(inst, o);
                 node.turn_into(inst, o);
                 return;
             }
@@ -178,10 +174,11 @@ fn directions<const R: usize>(prices: &[[f64; R]]) -> (Vec<[f64; R]>, Vec<u32>) 
         let sum: f64 = p.iter().sum::<f64>().max(1e-30);
         let d: [f64; R] =
             std::array::from_fn(|r| if p[r] > 0.0 { (((p[r] / sum).log2() * 2.0).round() * 0.5).exp2() } else { 0.0 });
-        let at = found.iter().position(|x| *x == d).unwrap_or_else(|| {
-            found.push(d);
-            found.len() - 1
-        });
+        let at =
+            found.iter().position(|x| x.iter().zip(&d).all(|(a, b)| a.total_cmp(b).is_eq())).unwrap_or_else(|| {
+                found.push(d);
+                found.len() - 1
+            });
         of.push(u32_of(at));
     }
     (found, of)

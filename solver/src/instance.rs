@@ -136,7 +136,7 @@ impl<const R: usize> Instance<R> {
         let mut offers = pareto::<R>(shapes, &label_masks, pick, share, &total);
         for o in &mut offers {
             let BinRef::New(shape) = o.what else { continue };
-            o.what = BinRef::New(shapes.shapes[shape.at()].kind);
+            o.what = BinRef::New(shapes.list[shape.at()].kind);
             serve(o, &classes, |k| masks[k].contains(shape.at()));
         }
         offers.retain(|o| !o.fit.is_empty());
@@ -294,7 +294,7 @@ fn pareto<const R: usize>(
         shape: usize,
     }
     let holds: Vec<[i64; R]> = shapes
-        .shapes
+        .list
         .iter()
         .map(|s| {
             let mut h = pick(&s.holds);
@@ -307,19 +307,19 @@ fn pareto<const R: usize>(
             h
         })
         .collect();
-    let mut order: Vec<usize> = (0..shapes.shapes.len()).collect();
+    let mut order: Vec<usize> = (0..shapes.list.len()).collect();
     let size = |s: usize| -> f64 { share(&holds[s]).iter().sum() };
     order.sort_by(|&a, &b| {
-        shapes.shapes[a].value.cmp(&shapes.shapes[b].value).then(size(b).total_cmp(&size(a))).then(a.cmp(&b))
+        shapes.list[a].value.cmp(&shapes.list[b].value).then(size(b).total_cmp(&size(a))).then(a.cmp(&b))
     });
     let mut kept: Vec<Kept<R>> = Vec::new();
     for s in order {
         let served = BitSet::of(labels.len(), (0..labels.len()).filter(|&l| labels[l].contains(s)));
-        let uses = &shapes.shapes[s].uses;
+        let uses = &shapes.list[s].uses;
         let dominated = kept.iter().any(|k| {
             (0..R).all(|r| k.holds[r] >= holds[s][r])
                 && served.is_subset(&k.labels)
-                && shapes.shapes[k.shape].uses.iter().all(|(l, w)| uses.iter().any(|(m, v)| m == l && v >= w))
+                && shapes.list[k.shape].uses.iter().all(|(l, w)| uses.iter().any(|(m, v)| m == l && v >= w))
         });
         if !dominated && !served.is_empty() {
             kept.push(Kept { holds: holds[s], labels: served, shape: s });
@@ -329,11 +329,11 @@ fn pareto<const R: usize>(
         .map(|k| Offer {
             share: share(&k.holds),
             holds: k.holds,
-            price: real(shapes.shapes[k.shape].value).max(1.0),
-            value: shapes.shapes[k.shape].value,
+            price: real(shapes.list[k.shape].value).max(1.0),
+            value: shapes.list[k.shape].value,
             serves: BitSet::default(),
             fit: Vec::new(),
-            uses: shapes.shapes[k.shape].uses.clone(),
+            uses: shapes.list[k.shape].uses.clone(),
             what: BinRef::New(KindIdx(u32_of(k.shape))),
         })
         .collect()

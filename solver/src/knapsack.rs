@@ -42,6 +42,7 @@ pub(crate) struct Priced<const R: usize> {
 
 /// Value and upper bound of the best contents of `offer` at `values`, using at most `limit` of each class. Contents go
 /// to `out`. They are not looked for when the bound shows that they are worth at most `skip`. `nodes` bounds the search.
+#[expect(clippy::too_many_arguments, reason = "one knapsack and where its answer goes")]
 pub(crate) fn price<const R: usize>(
     inst: &Instance<R>,
     offer: &Offer<R>,
@@ -248,6 +249,7 @@ fn bound_at<const R: usize>(inst: &Instance<R>, offer: &Offer<R>, prices: &[f64;
 }
 
 /// The relaxation's floor, filled up by value per resource price; returns the value of `out`.
+#[expect(clippy::too_many_arguments, reason = "one knapsack and where its answer goes")]
 fn round_down<const R: usize>(
     inst: &Instance<R>,
     offer: &Offer<R>,

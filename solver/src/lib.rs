@@ -7,7 +7,9 @@
 #![allow(
     clippy::needless_range_loop,
     clippy::many_single_char_names,
-    reason = "dimension loops over fixed-size arrays read best by index; x, y, r, k are the literature's names"
+    clippy::needless_for_each,
+    reason = "dimension loops over fixed-size arrays read best by index; x, y, r, k are the literature's names; a loop of \
+              one short call reads best as a call"
 )]
 
 mod bits;
@@ -55,9 +57,9 @@ mod solve;
 
 pub use bits::BitSet;
 pub use effort::{Cancel, Effort};
+pub use exact::{Optimum, optimum};
 pub use greedy::greedy;
 pub use problem::{BinKind, Cap, Conflict, Item, ItemIdx, KindIdx, Options, Problem, Spread, StartedBin, StartedIdx};
-pub use exact::{Optimum, optimum};
 pub use reopt::{Destination, Move, Moves, Reoptimized, Wave, reoptimize};
 pub use solution::{Bin, BinRef, LowerBound, Proof, Solution};
 pub use solve::{Progress, lower_bound, solve, solve_watched};

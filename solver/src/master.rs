@@ -205,7 +205,6 @@ impl Master {
             }
         }
         if row == usize::MAX {
-            if crate::columns::DEBUG { eprintln!("    no pivot for {what:?} reduced {reduced:.3} ymax {:?} pivots {}", self.y.iter().copied().fold(f64::MIN, f64::max), self.pivots); }
             return false;
         }
         for (x, y) in self.x.iter_mut().zip(&self.y) {

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::buy::Work;
 use crate::columns::Generated;
 use crate::dive::Draft;
 use crate::effort::Meter;
-use crate::buy::Work;
 use crate::guide::Guide;
 use crate::nodes::Node;
 use crate::num::floor_count;

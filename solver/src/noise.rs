@@ -10,7 +10,8 @@ impl Noise {
         Self((seed ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xBF58_476D_1CE4_E5B9) | 1)
     }
 
-    fn next(&mut self) -> u64 {
+    /// Any 64 bits.
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -25,6 +26,7 @@ impl Noise {
 
     /// Uniform in `0..n`; 0 when `n` is 0.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "less than n, which is a usize")]
     pub(crate) fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.next()) * n as u128) >> 64) as usize
     }

@@ -1,8 +1,8 @@
 //! Ruin and recreate: empties a few bins that are poor value and packs their contents anew, in less or cheaper room.
 //! Large packings are cut into regions at random, round after round, which several threads may polish at once.
 
-use crate::effort::Meter;
 use crate::buy::{Leeway, Work};
+use crate::effort::Meter;
 use crate::guide::Guide;
 use crate::nodes::{Budget, Node, price_of};
 use crate::noise::Noise;
@@ -29,7 +29,7 @@ pub(crate) fn polish<const R: usize>(
         if nodes.len() < 2 * REGION || !budget.0.is_empty() {
             let mut part = meter.part(REGION_OPERATIONS.min(meter.left()).max(1));
             Region::new(guide, noise.clone()).run(nodes, budget, &mut part);
-            *noise = Noise::new((noise.unit() * 1e15) as u64);
+            *noise = Noise::new(noise.next());
             meter.absorb(&part);
         } else {
             regions(guide, nodes, noise, threads, meter);
@@ -57,7 +57,7 @@ fn regions<const R: usize>(
     let affordable = usize::try_from(meter.left() / REGION_OPERATIONS).unwrap_or(usize::MAX).max(1);
     let n = all.min(affordable);
     let cuts: Vec<usize> = (0..=all).map(|p| p * nodes.len() / all).collect();
-    let seeds: Vec<u64> = (0..n).map(|_| (noise.unit() * 1e15) as u64).collect();
+    let seeds: Vec<u64> = (0..n).map(|_| noise.next()).collect();
     let operations = REGION_OPERATIONS.min(meter.left().max(1));
     let source: &[Node<R>] = nodes;
     let polished = in_parts(threads, n, 1, |range| {

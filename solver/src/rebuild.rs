@@ -52,7 +52,8 @@ impl<const R: usize> State<R> {
             let mut pattern: Vec<(u32, u32)> = Vec::new();
             for &(item, n) in bin.contents.iter().filter(|c| c.1 > 0) {
                 let here = |k: &usize| {
-                    inst.offers[offer as usize].serves.contains(*k) && inst.classes[*k].members.iter().any(|m| m.0 == item)
+                    inst.offers[offer as usize].serves.contains(*k)
+                        && inst.classes[*k].members.iter().any(|m| m.0 == item)
                 };
                 let k = (0..inst.classes.len()).find(here)?;
                 pattern.push((crate::num::u32_of(k), n));
@@ -104,7 +105,15 @@ impl<'a, const R: usize> Rebuild<'a, R> {
             first
         });
         let guide = Guide::new(inst, &values, meter);
-        Self { inst, guide, moves, first, left: vec![0; inst.classes.len()], work: Work::default(), noise: Noise::new(7) }
+        Self {
+            inst,
+            guide,
+            moves,
+            first,
+            left: vec![0; inst.classes.len()],
+            work: Work::default(),
+            noise: Noise::new(7),
+        }
     }
 
     pub(crate) fn run(&mut self, start: State<R>, meter: &mut Meter) -> State<R> {
@@ -174,7 +183,14 @@ impl<'a, const R: usize> Rebuild<'a, R> {
 
     /// Bin `i` gone: its contents into the room of bins that are to stay (those that would go later), and, when
     /// `buying`, what finds none into cheaper new ones.
-    fn without(&mut self, state: &State<R>, i: usize, ratio: f64, buying: bool, meter: &mut Meter) -> Option<Change<R>> {
+    fn without(
+        &mut self,
+        state: &State<R>,
+        i: usize,
+        ratio: f64,
+        buying: bool,
+        meter: &mut Meter,
+    ) -> Option<Change<R>> {
         let inst = self.inst;
         let mut contents = state.bins[i].node.pattern.clone();
         contents.sort_unstable_by_key(|c| self.guide.rank[c.0 as usize]);
@@ -233,7 +249,11 @@ impl<'a, const R: usize> Rebuild<'a, R> {
         let score = |s: &Self, b: &Held<R>| {
             let value: f64 = b.node.pattern.iter().map(|&(k, x)| s.guide.values[k as usize] * f64::from(x)).sum();
             let things: u32 = b.node.pattern.iter().map(|p| p.1).sum();
-            if b.pinned { f64::NEG_INFINITY } else { (b.cost - value) / (price * f64::from(things) + 0.01 * b.cost + 1.0) }
+            if b.pinned {
+                f64::NEG_INFINITY
+            } else {
+                (b.cost - value) / (price * f64::from(things) + 0.01 * b.cost + 1.0)
+            }
         };
         let wanted = if self.noise.unit() < 0.45 { 1 } else { 2 + self.noise.below(4) }.min(n - 1);
         let mut out: Vec<usize> = Vec::new();

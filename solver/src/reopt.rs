@@ -152,8 +152,8 @@ fn pieces(problem: &Problem, shapes: &Shapes) -> Vec<Piece> {
         for (d, count, homes) in places {
             let mut mask = shapes.labels[shapes.label_of[i] as usize].clone();
             let mut started = item.allowed_started.clone();
-            for s in 0..shapes.shapes.len() {
-                if domain(&shapes.shapes[s].domains) != d {
+            for s in 0..shapes.list.len() {
+                if domain(&shapes.list[s].domains) != d {
                     mask.remove(s);
                 }
             }

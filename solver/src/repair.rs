@@ -60,9 +60,7 @@ pub(crate) fn repair<const R: usize>(
 
 /// Takes `excess` off the value of a pattern: first from what its classes have above their legal values, else from all.
 fn lower(values: &mut [f64], legal: &[f64], pattern: &Pattern, excess: f64) {
-    let above = |values: &[f64], k: u32| {
-        (values[k as usize] - legal.get(k as usize).copied().unwrap_or(0.0)).max(0.0)
-    };
+    let above = |values: &[f64], k: u32| (values[k as usize] - legal.get(k as usize).copied().unwrap_or(0.0)).max(0.0);
     let total: f64 = pattern.iter().map(|&(k, n)| above(values, k) * f64::from(n)).sum();
     if total > excess {
         let share = excess / total;

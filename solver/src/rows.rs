@@ -14,7 +14,7 @@ pub(crate) struct Rows {
     pub unit: Vec<u32>,
     pub n_units: usize,
     /// Row of each limit.
-    limit_rows: Vec<u32>,
+    of_limits: Vec<u32>,
     wanted: Vec<Wanted>,
 }
 
@@ -45,7 +45,7 @@ impl Rows {
             demand: Vec::new(),
             unit: vec![0; inst.classes.len()],
             n_units: 0,
-            limit_rows: Vec::new(),
+            of_limits: Vec::new(),
             wanted: Vec::new(),
         };
         for (k, class) in inst.classes.iter().enumerate() {
@@ -108,14 +108,19 @@ impl Rows {
             return None;
         }
         for &(limit, weight) in &inst.offers[offer as usize].uses {
-            sums[self.limit_rows[limit as usize] as usize] -= weight as f64;
+            sums[self.of_limits[limit as usize] as usize] -= weight as f64;
         }
         let rows = sums.iter().enumerate().filter(|s| *s.1 != 0.0).map(|(i, &s)| (u32_of(i), s)).collect();
         Some(Column::new(offer, inst.offers[offer as usize].price, rows, used))
     }
 
     /// Artificial columns: a price per row that any real column beats.
-    pub(crate) fn start<const R: usize>(&self, inst: &Instance<R>, left: &[u32], seed: &[f64]) -> Vec<Option<(f64, f64)>> {
+    pub(crate) fn start<const R: usize>(
+        &self,
+        inst: &Instance<R>,
+        left: &[u32],
+        seed: &[f64],
+    ) -> Vec<Option<(f64, f64)>> {
         let mut alone = vec![f64::INFINITY; inst.classes.len()];
         for offer in &inst.offers[..inst.n_new] {
             for &(k, n) in &offer.fit {
@@ -130,12 +135,12 @@ impl Rows {
             for &(row, a) in covers {
                 let real = if alone[k].is_finite() { alone[k] * 1.02 } else { seed[k] * 10.0 + 1.0 };
                 // A row of one class is never worth more than serving it alone; a shared row may be.
-                let own = covers.len() == 1 && a == 1.0;
+                let own = covers.len() == 1 && (a - 1.0).abs() < 1e-12;
                 let price = if own { real } else { real.max(3.0 * seed[k]) };
                 rate[row as usize] = rate[row as usize].max(price / a);
             }
         }
-        let first_limit = self.demand.len() - self.limit_rows.len();
+        let first_limit = self.demand.len() - self.of_limits.len();
         (0..self.demand.len())
             .map(|i| {
                 let chunk = (self.demand[i] / 10.0).max(1.0);
@@ -151,12 +156,12 @@ impl Rows {
 
     /// Price of one unit of limit `l` at these duals.
     pub(crate) fn limit_price(&self, duals: &[f64], l: usize) -> f64 {
-        duals[self.limit_rows[l] as usize].max(0.0)
+        duals[self.of_limits[l] as usize].max(0.0)
     }
 
     /// What the demand is worth, less what the limits are.
     pub(crate) fn worth(&self, values: &[f64], at_limits: &[f64]) -> f64 {
-        let first_limit = self.demand.len() - self.limit_rows.len();
+        let first_limit = self.demand.len() - self.of_limits.len();
         let limits: f64 = at_limits.iter().zip(&self.demand[first_limit..]).map(|(p, d)| p * d).sum();
         let demand: f64 = self
             .wanted
@@ -178,7 +183,7 @@ impl Rows {
             demand: Vec::new(),
             unit: Vec::new(),
             n_units: 0,
-            limit_rows: Vec::new(),
+            of_limits: Vec::new(),
             wanted: Vec::new(),
         };
         let mut plain = vec![0.0; inst.classes.len()];
@@ -221,7 +226,7 @@ impl Rows {
 
     fn add_limits(&mut self, limits: &[i64]) {
         for &limit in limits {
-            self.limit_rows.push(u32_of(self.demand.len()));
+            self.of_limits.push(u32_of(self.demand.len()));
             self.demand.push(-(limit as f64));
         }
     }

@@ -67,7 +67,6 @@ struct Walk<'a, const R: usize> {
 const NODE: usize = 24;
 
 /// Searches for contents worth more than `threshold` among the classes listed by the relaxation just solved.
-#[expect(clippy::too_many_arguments, reason = "continues the relaxation's call")]
 pub(crate) fn search<const R: usize>(
     inst: &Instance<R>,
     offer: &Offer<R>,
@@ -120,8 +119,7 @@ fn drop_dominated<const R: usize>(entries: &mut Vec<Entry<R>>, holds: &[i64; R])
     let mut operations = 0;
     entries.retain(|e| {
         operations += strong.len() * 2 + 4;
-        let dominated =
-            strong.iter().any(|s| s.value >= e.value && (0..R).all(|r| s.need[r] <= e.need[r]));
+        let dominated = strong.iter().any(|s| s.value >= e.value && (0..R).all(|r| s.need[r] <= e.need[r]));
         if !dominated && e.most >= times(&e.need, holds) {
             strong.push(*e);
         }
@@ -193,9 +191,8 @@ impl<const R: usize> Walk<'_, R> {
             for n in (1..=open.fit).rev() {
                 let v = value + e.value * f64::from(n);
                 let left = worth - cost * f64::from(n);
-                let rest = next.map_or(0.0, |o| {
-                    (left + o.beyond).min(left * frame.entries[o.entry as usize].density).max(0.0)
-                });
+                let rest = next
+                    .map_or(0.0, |o| (left + o.beyond).min(left * frame.entries[o.entry as usize].density).max(0.0));
                 if v > self.best_value * (1.0 + 1e-12) || v + rest > self.best_value * (1.0 + 1e-12) {
                     frame.chosen.push((e.class, n));
                     let complete = self.visit(frame, i + 1, end, &after, v);

@@ -32,7 +32,7 @@ pub(crate) struct Shape {
 #[derive(Clone, Debug)]
 pub(crate) struct Shapes {
     /// By descending first dimension, so that a search for any that fits ends soon.
-    pub shapes: Vec<Shape>,
+    pub list: Vec<Shape>,
     /// Label of each item.
     pub label_of: Vec<u32>,
     /// By label: the shapes allowed.
@@ -117,7 +117,7 @@ impl Shapes {
             }
         }
         by_cost.sort_by_key(|&(k, _)| (problem.kinds[k.at()].cost, k));
-        Self { shapes, label_of, labels: by_label, limits, by_cost }
+        Self { list: shapes, label_of, labels: by_label, limits, by_cost }
     }
 }
 

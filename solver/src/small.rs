@@ -39,7 +39,8 @@ pub(crate) fn search_all<const R: usize>(
         let Some(patterns) = maximal(inst, o, &demand, MOST_PATTERNS - choices.len(), meter) else {
             return (None, false);
         };
-        let list = patterns.into_iter().map(|pattern| Choice { offer: u32_of(o), value: inst.offers[o].value, pattern });
+        let list =
+            patterns.into_iter().map(|pattern| Choice { offer: u32_of(o), value: inst.offers[o].value, pattern });
         if o < inst.n_new {
             choices.extend(list);
         } else {
@@ -118,9 +119,7 @@ fn extend<const R: usize>(
         return false;
     }
     let Some(&k) = classes.get(at) else {
-        let full = classes
-            .iter()
-            .all(|&k| node.count(k) >= demand[k as usize] || node.room_for(inst, k) == 0);
+        let full = classes.iter().all(|&k| node.count(k) >= demand[k as usize] || node.room_for(inst, k) == 0);
         if full && !node.pattern.is_empty() {
             out.push(node.pattern.clone());
         }
@@ -143,7 +142,11 @@ fn extend<const R: usize>(
 fn drop_dominated<const R: usize>(inst: &Instance<R>, choices: &mut Vec<Choice>, meter: &mut Meter) {
     choices.sort_by(|a, b| {
         let things = |c: &Choice| c.pattern.iter().map(|p| p.1).sum::<u32>();
-        a.value.cmp(&b.value).then(things(b).cmp(&things(a))).then_with(|| a.pattern.cmp(&b.pattern)).then(a.offer.cmp(&b.offer))
+        a.value
+            .cmp(&b.value)
+            .then(things(b).cmp(&things(a)))
+            .then_with(|| a.pattern.cmp(&b.pattern))
+            .then(a.offer.cmp(&b.offer))
     });
     let covers = |a: &Pattern, b: &Pattern| {
         b.iter().all(|&(k, n)| a.binary_search_by_key(&k, |e| e.0).is_ok_and(|i| a[i].1 >= n))
@@ -266,7 +269,8 @@ impl<const R: usize> Walk<'_, R> {
 
     fn draft(&self, path: &[(u32, Pattern)]) -> Draft<R> {
         let inst = self.inst;
-        let mut draft = Draft { nodes: Vec::new(), left: vec![0; inst.classes.len()], budget: Budget(inst.limits.clone()) };
+        let mut draft =
+            Draft { nodes: Vec::new(), left: vec![0; inst.classes.len()], budget: Budget(inst.limits.clone()) };
         for (offer, pattern) in path {
             if !pattern.is_empty() {
                 draft.budget.take(inst, *offer);

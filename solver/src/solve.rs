@@ -73,7 +73,6 @@ fn bound_only<const R: usize>(problem: &Problem, shapes: &Shapes, dims: &[usize]
     LowerBound { cost: whole_bound(engine.certificate.bound), values: per_item, effort_spent: meter.steps() }
 }
 
-#[expect(clippy::too_many_arguments, reason = "what the entry point has gathered")]
 fn better<const R: usize>(
     problem: &Problem,
     shapes: &Shapes,

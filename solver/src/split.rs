@@ -85,9 +85,9 @@ fn domain_masks(problem: &Problem, shapes: &Shapes, s: usize) -> Vec<(u32, BitSe
         .keys()
         .map(|&d| {
             let here = |domains: &Vec<u32>| domains.get(key) == Some(&d);
-            let shapes_here = (0..shapes.shapes.len()).filter(|&i| here(&shapes.shapes[i].domains));
+            let shapes_here = (0..shapes.list.len()).filter(|&i| here(&shapes.list[i].domains));
             let started_here = (0..problem.started.len()).filter(|&i| here(&problem.started[i].domains));
-            (d, BitSet::of(shapes.shapes.len(), shapes_here), BitSet::of(problem.started.len(), started_here))
+            (d, BitSet::of(shapes.list.len(), shapes_here), BitSet::of(problem.started.len(), started_here))
         })
         .collect()
 }
@@ -109,12 +109,8 @@ fn one(
         p.mask.intersect_with(mask);
         p.started.intersect_with(started);
         let on_started = p.started.iter().any(|s| Problem::fits(needs, &problem.started[s].room));
-        let cheapest = p
-            .mask
-            .iter()
-            .filter(|&s| Problem::fits(needs, &shapes.shapes[s].holds))
-            .map(|s| shapes.shapes[s].value)
-            .min();
+        let cheapest =
+            p.mask.iter().filter(|&s| Problem::fits(needs, &shapes.list[s].holds)).map(|s| shapes.list[s].value).min();
         if on_started || cheapest.is_some() {
             parts.push((*d, if on_started { 0 } else { cheapest.unwrap_or(0) }, p));
         }
@@ -144,7 +140,7 @@ fn one(
 /// With one item alone in a spread, no domain can end with less than the others' limits leave for it:
 /// a smallest count `m` allows at most `m + (D − 1)(m + skew)` in all.
 fn set_floors(level: &Level, count: u32, parts: &mut [(u32, i64, Piece)]) {
-    let domains = level.counts.len() as i64;
+    let domains = i64::from(u32_of(level.counts.len()));
     if level.few || domains == 0 {
         return;
     }

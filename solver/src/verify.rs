@@ -195,7 +195,7 @@ fn spreads(problem: &Problem, solution: &Solution, faults: &mut Vec<Fault>) {
     for (s, spread) in problem.spreads.iter().enumerate() {
         let mut counts: BTreeMap<u32, u64> = spread.counts.iter().map(|(d, n)| (*d, u64::from(*n))).collect();
         let mut received = BTreeSet::new();
-        for bin in &solution.bins {
+        for bin in solution.bins.iter().filter(|b| names_are_known(problem, b)) {
             let n: u64 = bin.contents.iter().filter(|c| spread.items.contains(&c.0)).map(|c| u64::from(c.1)).sum();
             if n == 0 {
                 continue;

@@ -73,7 +73,7 @@ fn jobs<const R: usize>(
     }
     // Free places per class: what a bin holds in the end beyond what it held first.
     let mut places: Vec<Vec<(Destination, u32)>> = vec![Vec::new(); inst.classes.len()];
-    for b in start.bins.iter() {
+    for b in &start.bins {
         let Some(o) = b.origin else { continue };
         for &(k, n) in after[o].iter().flat_map(|n| &n.pattern) {
             let more = n.saturating_sub(b.node.count(k));
@@ -172,13 +172,13 @@ fn arrive<const R: usize>(inst: &Instance<R>, job: &Job, now: &mut [Option<Node<
     let mut changed: Vec<(usize, Node<R>)> = Vec::new();
     for &(k, n, to) in &job.moves {
         let Destination::Started(s) = to else { continue };
-        let at = match changed.iter().position(|c| c.0 == s.at()) {
-            Some(at) => at,
-            None => {
-                let Some(node) = &now[s.at()] else { return false };
-                changed.push((s.at(), node.clone()));
-                changed.len() - 1
-            }
+        let known = changed.iter().position(|c| c.0 == s.at());
+        let at = if let Some(at) = known {
+            at
+        } else {
+            let Some(node) = &now[s.at()] else { return false };
+            changed.push((s.at(), node.clone()));
+            changed.len() - 1
         };
         if changed[at].1.room_for(inst, k) < n {
             return false;

@@ -1,8 +1,8 @@
 //! What holds for every problem: packings are legal, never dearer than first-fit-decreasing, bounds are valid.
 
+use crate::support::{Shape, best_by_trying_everything, problem};
 use proptest::prelude::*;
 use solver::{Cancel, Effort, greedy, lower_bound, solve, verify};
-use crate::support::{Shape, best_by_trying_everything, problem};
 
 const PLAIN: Shape = Shape { most_things: 7, extras: false };
 const EXTRAS: Shape = Shape { most_things: 6, extras: true };

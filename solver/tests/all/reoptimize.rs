@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::support::{Shape, problem};
 use proptest::prelude::*;
 use solver::{
     BinRef, Cancel, Destination, Effort, ItemIdx, Moves, Problem, Reoptimized, StartedBin, greedy, reoptimize,
 };
-use crate::support::{Shape, problem};
 
 /// The greedy packing of a problem as started bins, with some things gone.
 fn packed(mut problem: Problem, leave: u32) -> Problem {
@@ -17,8 +17,7 @@ fn packed(mut problem: Problem, leave: u32) -> Problem {
     for bin in &solution.bins {
         let BinRef::New(kind) = bin.kind else { continue };
         let kind_of = &problem.kinds[kind.at()];
-        let contents: Vec<(ItemIdx, u32)> =
-            bin.contents.iter().map(|&(i, n)| (i, n.div_ceil(leave))).collect();
+        let contents: Vec<(ItemIdx, u32)> = bin.contents.iter().map(|&(i, n)| (i, n.div_ceil(leave))).collect();
         let mut room = kind_of.holds.clone();
         for &(i, n) in &contents {
             for (r, need) in room.iter_mut().zip(&problem.items[i.at()].needs) {

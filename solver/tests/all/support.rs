@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use solver::{
-    BinKind, BinRef, BitSet, Cap, Conflict, Item, ItemIdx, Options, Problem, Spread, StartedBin,
-};
+use solver::{BinKind, BinRef, BitSet, Cap, Conflict, Item, ItemIdx, Options, Problem, Spread, StartedBin};
 
 /// What a random problem may contain.
 #[derive(Clone, Copy, Debug)]
@@ -97,12 +95,8 @@ struct Block {
 
 /// The least (things unpacked, cost) of any legal packing.
 pub fn best_by_trying_everything(problem: &Problem) -> (u64, i64) {
-    let things: Vec<usize> = problem
-        .items
-        .iter()
-        .enumerate()
-        .flat_map(|(i, item)| std::iter::repeat_n(i, item.count as usize))
-        .collect();
+    let things: Vec<usize> =
+        problem.items.iter().enumerate().flat_map(|(i, item)| std::iter::repeat_n(i, item.count as usize)).collect();
     let blocks = problem
         .started
         .iter()
