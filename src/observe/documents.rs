@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::error::{InputError, Origin};
 
-/// How deep an object may be nested, as for JSON.
-const MAX_DEPTH: usize = 128;
+/// How deep an object may be nested; the deepest known (CRDs with a pod template in them) need about 50.
+const MAX_DEPTH: usize = 96;
 
 /// Takes each object with where it stood.
 pub(crate) type Sink<'a> = dyn FnMut(Origin, Value) -> Result<(), InputError> + 'a;

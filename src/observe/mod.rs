@@ -17,6 +17,7 @@ mod kinds;
 mod objects;
 mod options;
 mod strict;
+pub mod trace;
 mod translate;
 
 use planner::model::Snapshot;

@@ -116,7 +116,10 @@ impl Builder {
 
     /// Takes one object.
     pub(crate) fn add(&mut self, origin: Origin, mut value: Value) -> Result<(), InputError> {
-        drop_nulls(&mut value);
+        let (digest, has_nulls) = digest(&value);
+        if has_nulls {
+            drop_nulls(&mut value);
+        }
         let text = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_string);
         let missing = |field: &str| {
             InputError::new(format!("not a Kubernetes object: {field} is missing"))
@@ -149,7 +152,6 @@ impl Builder {
                 .field("metadata.name")
                 .remedy("give it a name; generateName is filled in by an API server only"));
         }
-        let digest = digest(&value);
         match self.seen.entry((served.kind, namespace, name)) {
             Entry::Occupied(first) if first.get().0 == digest => return Ok(()),
             Entry::Occupied(first) => {
@@ -287,27 +289,105 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// Equal for equal objects, whatever the order of their fields.
-fn digest(value: &Value) -> u64 {
+/// A digest that is equal for equal objects (null fields count as not there), and whether there are null fields.
+fn digest(value: &Value) -> (u64, bool) {
     let mut state = DefaultHasher::new();
+    let mut has_nulls = false;
+    feed(value, &mut state, &mut has_nulls);
+    (state.finish(), has_nulls)
+}
+
+fn feed(value: &Value, state: &mut DefaultHasher, has_nulls: &mut bool) {
     match value {
-        Value::Null => 0u8.hash(&mut state),
-        Value::Bool(flag) => (1u8, flag).hash(&mut state),
-        Value::Number(number) => (2u8, number).hash(&mut state),
-        Value::String(text) => (3u8, text).hash(&mut state),
+        Value::Null => state.write_u8(0),
+        Value::Bool(flag) => state.write_u8(if *flag { 1 } else { 2 }),
+        Value::Number(number) => (3u8, number).hash(state),
+        Value::String(text) => text.hash(state),
         Value::Array(items) => {
-            (4u8, items.len()).hash(&mut state);
-            items.iter().for_each(|item| digest(item).hash(&mut state));
+            state.write_u8(4);
+            items.iter().for_each(|item| feed(item, state, has_nulls));
+            state.write_u8(5);
         }
         Value::Object(fields) => {
-            let one = |(key, value): (&String, &Value)| {
-                let mut state = DefaultHasher::new();
-                (key, digest(value)).hash(&mut state);
-                state.finish()
-            };
-            (5u8, fields.len()).hash(&mut state);
-            fields.iter().map(one).fold(0u64, u64::wrapping_add).hash(&mut state);
+            state.write_u8(6);
+            for (key, value) in fields {
+                if value.is_null() {
+                    *has_nulls = true;
+                } else {
+                    key.hash(state);
+                    feed(value, state, has_nulls);
+                }
+            }
+            state.write_u8(7);
         }
     }
-    state.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(extra: Value) -> Value {
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": []}});
+        if let (Value::Object(spec), Value::Object(extra)) = (&mut pod["spec"], extra) {
+            spec.extend(extra);
+        }
+        pod
+    }
+
+    fn build(validate: Validate, values: &[Value]) -> Result<Objects, InputError> {
+        let mut builder = Builder::new(validate);
+        for (line, value) in (1..).zip(values) {
+            builder.add(Origin { file: "f.yaml".into(), line }, value.clone())?;
+        }
+        Ok(builder.finish())
+    }
+
+    #[test]
+    fn the_same_object_twice_counts_once_and_two_different_ones_are_an_error() {
+        let null = json!({"nodeName": null});
+        assert_eq!(build(Validate::Strict, &[pod(json!({})), pod(null)]).unwrap().pods.len(), 1);
+        let error = build(Validate::Strict, &[pod(json!({})), pod(json!({"nodeName": "n"}))]).unwrap_err();
+        assert!(error.to_string().starts_with("f.yaml:2: Pod default/a: stands here and in f.yaml:1"), "{error}");
+    }
+
+    #[test]
+    fn unknown_fields_are_errors_notes_or_nothing() {
+        let wrong = [pod(json!({"nodeNam": "n"}))];
+        assert!(build(Validate::Strict, &wrong).unwrap_err().to_string().contains("did you mean nodeName?"));
+        assert_eq!(build(Validate::Warn, &wrong).unwrap().notes.len(), 1);
+        assert!(build(Validate::Ignore, &wrong).unwrap().notes.is_empty());
+        assert!(build(Validate::Ignore, &[pod(json!({"nodeName": 7}))]).is_err(), "a wrong type cannot be read");
+    }
+
+    #[test]
+    fn unknown_kinds_are_passed_over_with_one_note_per_kind() {
+        let map = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+        let objects = build(Validate::Strict, &[map("a"), map("b")]).unwrap();
+        assert_eq!(objects.notes, ["2 objects of kind ConfigMap (v1) passed over: no part of a plan"]);
+    }
+
+    #[test]
+    fn an_unserved_version_is_told_with_the_served_one() {
+        let old = json!({"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "a"}});
+        let error = build(Validate::Strict, &[old]).unwrap_err();
+        assert!(error.to_string().contains("write apiVersion: policy/v1"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_object_or_has_no_name_is_told() {
+        for (value, part) in [
+            (json!({"replicaCount": 1}), "kind is missing"),
+            (json!({"kind": "Pod"}), "apiVersion is missing"),
+            (
+                json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "a-"}}),
+                "metadata.name: has no name",
+            ),
+        ] {
+            let error = build(Validate::Strict, &[value]).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
 }

@@ -84,6 +84,7 @@ fn of_buffer(
         status: None,
         owner: Owner::Other,
         templates: &[],
+        owner_selector: None,
     };
     let mut shape = source.shape(world)?;
     source.finish(&mut shape, true, world)?;

@@ -19,7 +19,7 @@ use super::groups::Groups;
 use super::pods::{Source, opted_out, uses_dynamic_resources};
 use super::volumes::Mounts;
 use super::world::World;
-use super::{buffers, nodes, pools, taints};
+use super::{buffers, defaults, nodes, pools, taints};
 
 /// Pods of one shape on their way into the snapshot.
 struct Batch {
@@ -46,7 +46,7 @@ struct Gathered {
 
 /// The snapshot of everything in `objects`; adds what was passed over to `notes`.
 pub(crate) fn translate(objects: &Objects, options: &Options, notes: &mut Vec<String>) -> Result<Snapshot, InputError> {
-    let world = World::new(objects, options.now)?;
+    let world = World::new(objects, options)?;
     let mut nodes: Vec<Node> = objects.nodes.iter().map(|node| nodes::node(node, &world)).collect::<Result<_, _>>()?;
     let claims = nodes::claims(&world)?;
     let pools = pools::pools(objects, options, notes)?;
@@ -115,7 +115,8 @@ impl Gathered {
         if finished(object) {
             return Ok(());
         }
-        let from = Source::of(At::new(origin, "Pod", &object.metadata, "spec"), object);
+        let mut from = Source::of(At::new(origin, "Pod", &object.metadata, "spec"), object);
+        from.owner_selector = defaults::owner_selector(world, &object.metadata);
         let key: Str = format!("{}/{}", from.namespace, object.metadata.name).into();
         let node = &object.spec.node_name;
         let stationary = matches!(from.owner, Owner::DaemonSet | Owner::Node);
@@ -178,6 +179,7 @@ impl Gathered {
                 status: None,
                 owner: workload.owner,
                 templates: workload.claims,
+                owner_selector: workload.selector,
             };
             // Selectors may fold in labels of the pod itself, and a StatefulSet's pods differ in two of them.
             let folds = !template.spec.topology_spread_constraints.iter().all(|c| c.match_label_keys.is_empty());
@@ -233,6 +235,7 @@ fn daemons(world: &World<'_>) -> Result<Vec<Daemon>, InputError> {
             status: None,
             owner: Owner::DaemonSet,
             templates: &[],
+            owner_selector: None,
         };
         let mut shape = from.shape(world)?;
         shape.tolerations.extend(taints::of_daemons(template.spec.host_network));

@@ -23,6 +23,8 @@ pub(super) struct Missing<'a> {
     /// Claims each pod gets.
     pub(super) claims: &'a [ClaimTemplate],
     pub(super) names: Vec<Str>,
+    /// Which pods are its own.
+    pub(super) selector: Option<&'a LabelSelector>,
 }
 
 impl Missing<'_> {
@@ -173,7 +175,16 @@ fn replicas<'a>(
     };
     let owner = if stateful { Owner::StatefulSet } else { Owner::Other };
     let claims = &spec.volume_claim_templates;
-    Ok(Some(Missing { kind, origin, meta, template: &spec.template, owner, claims, names }))
+    Ok(Some(Missing {
+        kind,
+        origin,
+        meta,
+        template: &spec.template,
+        owner,
+        claims,
+        names,
+        selector: spec.selector.as_ref(),
+    }))
 }
 
 fn of_job<'a>(
@@ -208,5 +219,14 @@ fn of_job<'a>(
         return Ok(None);
     }
     let names = pods.names(meta.namespace(), &meta.name, short);
-    Ok(Some(Missing { kind: "Job", origin, meta, template: &spec.template, owner: Owner::Other, claims: &[], names }))
+    Ok(Some(Missing {
+        kind: "Job",
+        origin,
+        meta,
+        template: &spec.template,
+        owner: Owner::Other,
+        claims: &[],
+        names,
+        selector: None,
+    }))
 }

@@ -5,6 +5,7 @@ mod at;
 mod buffers;
 mod classes;
 mod cluster;
+mod defaults;
 mod expand;
 mod groups;
 mod labels;
@@ -19,3 +20,6 @@ mod volumes;
 mod world;
 
 pub(crate) use cluster::translate;
+
+#[cfg(test)]
+mod tests;

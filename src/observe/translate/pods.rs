@@ -9,13 +9,13 @@ use planner::model::{Code, Labels, Operator, PodShape, Reason, Requirements};
 use super::super::error::InputError;
 use super::super::k8s::pod::PodStatus;
 use super::super::k8s::storage::ClaimTemplate;
-use super::super::k8s::{ObjectMeta, Pod, PodSpec};
+use super::super::k8s::{LabelSelector, ObjectMeta, Pod, PodSpec};
 use super::affinity::{self, Of};
 use super::at::At;
 use super::labels::{node_key, node_selector};
 use super::volumes::Mounts;
 use super::world::World;
-use super::{requests, taints, time};
+use super::{defaults, requests, taints, time};
 
 /// A pod, or what a template would make.
 pub(super) struct Source<'a> {
@@ -30,6 +30,8 @@ pub(super) struct Source<'a> {
     pub(super) status: Option<&'a PodStatus>,
     pub(super) owner: Owner,
     pub(super) templates: &'a [ClaimTemplate],
+    /// Of what made it, for default spread constraints.
+    pub(super) owner_selector: Option<&'a LabelSelector>,
 }
 
 impl<'a> Source<'a> {
@@ -45,6 +47,7 @@ impl<'a> Source<'a> {
             status: Some(&pod.status),
             owner: owner(&pod.metadata),
             templates: &[],
+            owner_selector: None,
         }
     }
 
@@ -75,6 +78,10 @@ impl<'a> Source<'a> {
             do_not_disrupt: do_not_disrupt(self.annotations, self.status, world.now),
             refused: None,
         };
+        // A DaemonSet's pods are where their nodes are.
+        if spec.topology_spread_constraints.is_empty() && self.owner != Owner::DaemonSet && spec.node_name.is_empty() {
+            shape.spreads = defaults::spreads(&of, self.owner_selector)?;
+        }
         if let Some(class) = runtime {
             let scheduling = &class.object.scheduling;
             shape.node_selector.add_all(&node_selector(&scheduling.node_selector));

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use crds::pool_validation::LabelRules;
 use planner::model::labels::NODEPOOL;
 use planner::model::{Code, Pool, Reason};
 
@@ -25,7 +26,7 @@ pub(super) fn pools(objects: &Objects, options: &Options, notes: &mut Vec<String
     }
     let mut out = Vec::new();
     for source in &objects.node_pools {
-        out.push(pool(source, options, asked, &mut classes, &overlays, notes)?);
+        out.push(pool(source, objects, options, asked, &mut classes, &overlays, notes)?);
     }
     out.sort_by(|a, b| Reverse((a.weight, &a.name)).cmp(&Reverse((b.weight, &b.name))));
     Ok(out)
@@ -40,6 +41,7 @@ fn no_status(objects: &Objects) -> bool {
 
 fn pool(
     source: &Sourced<NodePool>,
+    objects: &Objects,
     options: &Options,
     asked: bool,
     classes: &mut Classes<'_>,
@@ -74,7 +76,7 @@ fn pool(
         startup_taints: taints(&at, "template.spec.startupTaints", &terms.startup_taints)?,
         limits: at.resources("limits", &spec.limits)?,
         replicas,
-        not_ready: not_ready(object, asked, classes),
+        not_ready: not_ready(object, asked, classes).or_else(|| invalid(object, objects)),
         types,
     })
 }
@@ -115,5 +117,21 @@ fn not_ready(pool: &NodePool, asked: bool, classes: &Classes<'_>) -> Option<Reas
     };
     why.and_then(|why| {
         reason(format!("NodePool {name} {why}"), Some(format!("NodePool {name} ready, or --assume-ready")))
+    })
+}
+
+/// What a controller would say against the pool that its schema cannot.
+fn invalid(pool: &NodePool, objects: &Objects) -> Option<Reason> {
+    let name = &pool.metadata.name;
+    let mut written = objects.custom.iter().filter(|(kind, _)| *kind == "NodePool").map(|(_, written)| &written.object);
+    let written = written.find(|value| value.pointer("/metadata/name").and_then(|n| n.as_str()) == Some(name))?;
+    let typed: crds::NodePool = serde_json::from_value(written.clone()).ok()?;
+    let rules = LabelRules::of_group(&pool.spec.template.spec.node_class_ref.group);
+    let faults = crds::pool_validation::validate(&typed, &rules);
+    (!faults.is_empty()).then(|| Reason {
+        pool: name.clone(),
+        code: Code::NodePoolNotReady,
+        message: format!("NodePool {name} is not valid: {}", faults.join("; ")),
+        nearest_miss: None,
     })
 }

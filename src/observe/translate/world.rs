@@ -8,9 +8,10 @@ use planner::model::{Labels, Str};
 use super::super::error::InputError;
 use super::super::k8s::{self, NodeClaim};
 use super::super::objects::{Objects, Sourced};
+use super::super::options::Options;
 use super::at::At;
 use super::labels::selector;
-use super::time;
+use super::{defaults, time};
 
 /// Lookups while translating.
 pub(super) struct World<'a> {
@@ -27,6 +28,8 @@ pub(super) struct World<'a> {
     default_priority: i32,
     /// CSI drivers that have an attach limit on some node: only their volumes can matter.
     pub(super) limited_drivers: BTreeSet<&'a str>,
+    /// Spread constraints of pods to place that have none.
+    pub(super) default_spreads: Vec<k8s::pod::SpreadConstraint>,
     budgets: Vec<Budget<'a>>,
     claims_by_node: BTreeMap<&'a str, &'a Sourced<NodeClaim>>,
     claims_by_provider: BTreeMap<&'a str, &'a Sourced<NodeClaim>>,
@@ -42,7 +45,7 @@ struct Budget<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(objects: &'a Objects, now: i64) -> Result<Self, InputError> {
+    pub(super) fn new(objects: &'a Objects, options: &Options) -> Result<Self, InputError> {
         let drivers = objects.csi_nodes.iter().flat_map(|node| &node.object.spec.drivers);
         let default = objects.storage_classes.iter().filter(|class| class.object.is_default());
         // Of several default classes the API server takes the newest.
@@ -52,7 +55,8 @@ impl<'a> World<'a> {
         let global = objects.priority_classes.iter().filter(|class| class.object.global_default);
         Ok(Self {
             objects,
-            now,
+            now: options.now,
+            default_spreads: options.scheduler_config.as_deref().map(defaults::read).transpose()?.unwrap_or_default(),
             namespaces: namespaces(objects),
             volumes: objects.volumes.iter().map(|v| (&*v.object.metadata.name, v)).collect(),
             claims: objects

@@ -1,0 +1,144 @@
+//! Spread constraints of pods that have none, from `--scheduler-config`.
+
+use std::path::Path;
+
+use planner::model::pod::Spread;
+use planner::model::selector::LabelSelector;
+use serde::Deserialize;
+
+use super::super::error::InputError;
+use super::super::k8s::pod::SpreadConstraint;
+use super::super::k8s::{self, ObjectMeta};
+use super::super::options::read_text;
+use super::affinity::Of;
+use super::labels::selector;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Config {
+    pod_topology_spread: Option<PodTopologySpread>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PodTopologySpread {
+    #[serde(default)]
+    default_constraints: Vec<Default>,
+}
+
+/// A constraint without a selector: the pod's services and owner give it one.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Default {
+    max_skew: i64,
+    topology_key: String,
+    when_unsatisfiable: String,
+    min_domains: Option<i64>,
+    #[serde(default)]
+    node_affinity_policy: String,
+    #[serde(default)]
+    node_taints_policy: String,
+}
+
+/// Reads the document `podTopologySpread: {defaultConstraints: […]}`.
+pub(super) fn read(path: &Path) -> Result<Vec<SpreadConstraint>, InputError> {
+    parse(&path.to_string_lossy(), &read_text(path, "--scheduler-config")?)
+}
+
+fn parse(file: &str, text: &str) -> Result<Vec<SpreadConstraint>, InputError> {
+    let wrong = |message: String| {
+        let remedy = "write podTopologySpread: {defaultConstraints: [{maxSkew, topologyKey, whenUnsatisfiable}]}";
+        InputError::new(message).file(file).remedy(remedy)
+    };
+    let config: Config = serde_saphyr::from_str(text).map_err(|error| wrong(error.without_snippet().to_string()))?;
+    let mut out: Vec<SpreadConstraint> = Vec::new();
+    for (index, d) in config.pod_topology_spread.into_iter().flat_map(|p| p.default_constraints).enumerate() {
+        let fault = |part: &str, message: &str| {
+            wrong(message.into()).field(format!("podTopologySpread.defaultConstraints[{index}].{part}"))
+        };
+        if d.max_skew < 1 {
+            return Err(fault("maxSkew", "must be 1 or more").value(&d.max_skew.to_string()));
+        }
+        if d.topology_key.is_empty() {
+            return Err(fault("topologyKey", "is empty"));
+        }
+        if !["DoNotSchedule", "ScheduleAnyway"].contains(&d.when_unsatisfiable.as_str()) {
+            return Err(
+                fault("whenUnsatisfiable", "must be DoNotSchedule or ScheduleAnyway").value(&d.when_unsatisfiable)
+            );
+        }
+        if out.iter().any(|o| *o.topology_key == *d.topology_key && *o.when_unsatisfiable == *d.when_unsatisfiable) {
+            return Err(fault("topologyKey", "stands twice with the same whenUnsatisfiable").value(&d.topology_key));
+        }
+        out.push(SpreadConstraint {
+            max_skew: d.max_skew,
+            topology_key: d.topology_key.into(),
+            when_unsatisfiable: d.when_unsatisfiable.into(),
+            label_selector: None,
+            min_domains: d.min_domains,
+            node_affinity_policy: d.node_affinity_policy.into(),
+            node_taints_policy: d.node_taints_policy.into(),
+            match_label_keys: Vec::new(),
+        });
+    }
+    Ok(out)
+}
+
+/// The default constraints of a pod that has none: over the pods its services and its owner select. None without both.
+pub(super) fn spreads(of: &Of<'_>, owner: Option<&k8s::LabelSelector>) -> Result<Vec<Spread>, InputError> {
+    if of.world.default_spreads.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut labels = planner::model::Labels::new();
+    for service in &of.world.objects.services {
+        let wanted = &service.object.spec.selector;
+        let selects = !wanted.is_empty() && wanted.iter().all(|(key, value)| of.labels.get(key) == Some(value));
+        if service.object.metadata.namespace() == of.namespace && selects {
+            labels.extend(wanted.iter().map(|(key, value)| (key.clone(), value.clone())));
+        }
+    }
+    let mut counted = LabelSelector::equal(labels);
+    if let Some(owner) = owner {
+        counted.0.extend(selector(of.at, "selector", owner)?.0);
+    }
+    if counted.0.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut spreads = of.spreads(&of.world.default_spreads)?;
+    spreads.iter_mut().for_each(|spread| spread.selector = Some(counted.clone()));
+    Ok(spreads)
+}
+
+/// The selector of the `ReplicaSet` or `StatefulSet` that made a pod.
+pub(super) fn owner_selector<'a>(world: &super::world::World<'a>, pod: &ObjectMeta) -> Option<&'a k8s::LabelSelector> {
+    if world.default_spreads.is_empty() {
+        return None;
+    }
+    let owner = pod.controller()?;
+    let list = match &*owner.kind {
+        "ReplicaSet" => &world.objects.replica_sets,
+        "StatefulSet" => &world.objects.stateful_sets,
+        _ => return None,
+    };
+    let mut here = list.iter().map(|w| &w.object).filter(|w| w.metadata.namespace() == pod.namespace());
+    here.find(|w| w.metadata.name == owner.name)?.spec.selector.as_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constraints_are_read_and_faults_are_named() {
+        let read = |text: &str| parse("s.yaml", text).map_err(|error| error.to_string());
+        let one = "{maxSkew: 2, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}";
+        let all = |list: &str| read(&format!("podTopologySpread: {{defaultConstraints: [{list}]}}"));
+        assert_eq!(all(one).unwrap().len(), 1);
+        assert!(all(&format!("{one}, {one}")).unwrap_err().contains("stands twice"));
+        assert!(all("{maxSkew: 0, topologyKey: a, whenUnsatisfiable: DoNotSchedule}").unwrap_err().contains("maxSkew"));
+        assert!(all("{maxSkew: 1, topologyKey: a, whenUnsatisfiable: Never}").unwrap_err().contains("Never"));
+        assert!(all("{maxSkew: 1, topologyKey: a, whenUnsatisfiable: DoNotSchedule, labelSelector: {}}").is_err());
+        assert!(read("profiles: []").is_err());
+        assert_eq!(read("{}").unwrap().len(), 0);
+    }
+}

@@ -1,0 +1,306 @@
+//! The translation seen whole: objects as text in, what the snapshot says of them out.
+
+use planner::model::{Code, PodGroup};
+
+use super::super::documents;
+use super::super::error::InputError;
+use super::super::objects::{Builder, Validate};
+use super::super::{Observed, Options, snapshot};
+
+const POOL: &str = "
+apiVersion: karpenter.sh/v1
+kind: NodePool
+metadata: {name: general}
+spec:
+  template:
+    spec:
+      nodeClassRef: {group: karpenter.kwok.sh, kind: KWOKNodeClass, name: default}
+      requirements: [{key: kubernetes.io/arch, operator: In, values: [amd64]}]
+";
+
+fn observe_with(text: &str, change: impl FnOnce(&mut Options)) -> Result<Observed, InputError> {
+    let mut builder = Builder::new(Validate::Strict);
+    documents::each("f.yaml", text.as_bytes(), &mut |origin, value| builder.add(origin, value))?;
+    let mut options = Options { now: 1_767_312_000, ..Options::default() };
+    change(&mut options);
+    snapshot(builder.finish(), &options)
+}
+
+fn observe(text: &str) -> Observed {
+    observe_with(text, |_| {}).unwrap()
+}
+
+/// Per group its pods.
+fn pods(groups: &[PodGroup]) -> Vec<Vec<&str>> {
+    groups.iter().map(|group| group.pods.iter().map(|pod| &*pod.key).collect()).collect()
+}
+
+fn pod(name: &str, spec: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop, labels: {{app: {name}}}}}\nspec: {{containers: [], {spec}}}\n"
+    )
+}
+
+#[test]
+fn pods_that_differ_only_in_a_label_nobody_looks_at_are_one_group() {
+    let seen = observe(&(pod("a", "") + &pod("b", "")));
+    assert_eq!(pods(&seen.snapshot.groups), [["shop/a", "shop/b"]]);
+    let looks = "topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: a}}}]";
+    assert_eq!(observe(&(pod("a", "") + &pod("b", "") + &pod("c", looks))).snapshot.groups.len(), 3);
+}
+
+#[test]
+fn gated_opted_out_and_nominated_pods_are_left_out_with_a_code() {
+    let out = "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: \
+               [{key: karpenter.sh/nodepool, operator: DoesNotExist}]}]}}}";
+    let nominated = pod("c", "") + "status: {nominatedNodeName: n}\n";
+    let seen = observe(&(pod("a", "schedulingGates: [{name: x}]") + &pod("b", out) + &nominated));
+    let codes: Vec<Code> = seen.snapshot.ignored.iter().map(|i| i.code).collect();
+    assert_eq!(codes, [Code::SchedulingGated, Code::OptedOut, Code::NotPending]);
+    assert!(seen.snapshot.groups.is_empty());
+}
+
+#[test]
+fn a_deployment_with_its_set_and_some_pods_is_short_of_the_rest_only() {
+    let template =
+        "selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: []}}";
+    let deployment = format!(
+        "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web, namespace: shop}}\nspec: {{replicas: 4, {template}}}\n"
+    );
+    let set = format!(
+        "---\napiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {{name: web-1, namespace: shop, ownerReferences: [{{apiVersion: apps/v1, kind: \
+         Deployment, name: web, uid: u, controller: true}}]}}\nspec: {{replicas: 4, {template}}}\n"
+    );
+    let first = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: web-0, namespace: shop, labels: {app: web}}\nspec: {containers: [], nodeName: gone}\n";
+    let seen = observe(&(deployment + &set + first));
+    assert_eq!(pods(&seen.snapshot.groups), [["shop/web-1", "shop/web-2", "shop/web-3"]]);
+}
+
+#[test]
+fn a_stateful_set_gets_its_missing_ordinals_and_their_claims() {
+    let set = "
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db, namespace: shop}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: db}}
+  template: {metadata: {labels: {app: db}}, spec: {containers: []}}
+  volumeClaimTemplates: [{metadata: {name: data}, spec: {storageClassName: fast}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db-1, namespace: shop, labels: {app: db}}
+spec: {containers: [], nodeName: gone}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data-db-2, namespace: shop, annotations: {pv.kubernetes.io/bind-completed: 'yes'}}
+spec: {volumeName: pv}
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: pv}
+spec: {nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: topology.ebs.csi.aws.com/zone, operator: In, values: [z]}]}]}}}
+";
+    let seen = observe(set);
+    assert_eq!(pods(&seen.snapshot.groups), [["shop/db-0"], ["shop/db-2"]]);
+    let refused = seen.snapshot.groups[0].shape.refused.as_ref().unwrap();
+    assert_eq!(refused.code, Code::VolumeNotReady);
+    assert!(refused.message.contains("StorageClass fast, which does not exist"), "{}", refused.message);
+    let zone = &seen.snapshot.groups[1].shape.volumes[0][0];
+    assert_eq!(zone.to_string(), "topology.kubernetes.io/zone In [z]");
+}
+
+#[test]
+fn a_job_runs_what_parallelism_and_completions_leave() {
+    let job = |spec: &str| {
+        format!(
+            "---\napiVersion: batch/v1\nkind: Job\nmetadata: {{name: j, namespace: shop}}\nspec: {{{spec}, template: {{spec: {{containers: []}}}}}}\n"
+        )
+    };
+    let count = |spec: &str| observe(&job(spec)).snapshot.groups.first().map_or(0, |group| group.pods.len());
+    assert_eq!(count("parallelism: 4, completions: 10"), 4);
+    assert_eq!(count("parallelism: 4, completions: 2"), 2);
+    assert_eq!(count("parallelism: 3"), 3);
+    assert_eq!(count("completions: 5"), 1);
+    assert_eq!(count("parallelism: 3, suspend: true"), 0);
+}
+
+#[test]
+fn pods_of_a_node_on_its_way_out_move_unless_something_holds_them() {
+    let node = "---\napiVersion: v1\nkind: Node\nmetadata: {name: n, deletionTimestamp: '2026-01-01T00:00:00Z'}\n";
+    let bound = pod("a", "nodeName: n") + &pod("b", "nodeName: n");
+    let budget = "---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: x, namespace: shop}\nspec: {maxUnavailable: 0, selector: {matchLabels: {app: b}}}\n";
+    let seen = observe(&format!("{node}{bound}{budget}"));
+    assert_eq!(pods(&seen.snapshot.groups), [["shop/a"]]);
+    assert_eq!(seen.snapshot.nodes[0].pods[0].pods, ["shop/b".into()]);
+}
+
+#[test]
+fn do_not_disrupt_counts_for_as_long_as_it_says() {
+    let held = |value: &str| {
+        let text = format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: a, annotations: {{karpenter.sh/do-not-disrupt: '{value}'}}}}\n\
+             spec: {{containers: []}}\nstatus: {{startTime: '2026-01-01T22:30:00Z'}}\n"
+        );
+        observe(&text).snapshot.groups[0].shape.do_not_disrupt
+    };
+    assert!(held("true") && held("2h") && !held("1h") && !held("yes") && !held("-1h"));
+}
+
+#[test]
+fn a_node_that_is_starting_loses_the_taints_that_go_by_themselves() {
+    let text = "
+apiVersion: v1
+kind: Node
+metadata: {name: n, labels: {karpenter.sh/registered: 'true', beta.kubernetes.io/arch: arm64}}
+spec:
+  providerID: p
+  unschedulable: true
+  taints:
+  - {key: node.kubernetes.io/not-ready, effect: NoSchedule}
+  - {key: startup, effect: NoExecute}
+  - {key: dedicated, value: gpu, effect: NoSchedule}
+---
+apiVersion: karpenter.sh/v1
+kind: NodeClaim
+metadata: {name: c}
+spec:
+  nodeClassRef: {group: karpenter.kwok.sh, kind: KWOKNodeClass, name: default}
+  requirements: []
+  startupTaints: [{key: startup, effect: NoExecute}]
+status: {providerID: p, allocatable: {cpu: 2}}
+";
+    let node = &observe(text).snapshot.nodes[0];
+    let taints: Vec<String> = node.taints.iter().map(ToString::to_string).collect();
+    assert_eq!(taints, ["dedicated=gpu:NoSchedule", "node.kubernetes.io/unschedulable:NoSchedule"]);
+    assert_eq!(node.labels.get("kubernetes.io/arch").map(AsRef::as_ref), Some("arm64"));
+    assert_eq!((node.claim.as_deref(), node.initialized, node.allocatable.get("cpu")), (Some("c"), false, 2000));
+    assert!(observe(text).snapshot.claims.is_empty());
+}
+
+#[test]
+fn a_claim_on_its_way_has_the_room_it_was_asked_for_until_it_is_launched() {
+    let text = "
+apiVersion: karpenter.sh/v1
+kind: NodeClaim
+metadata: {name: c, labels: {karpenter.sh/nodepool: general}}
+spec:
+  nodeClassRef: {group: karpenter.kwok.sh, kind: KWOKNodeClass, name: default}
+  requirements: [{key: topology.kubernetes.io/zone, operator: In, values: [z]}, {key: kubernetes.io/arch, operator: In, values: [a, b]}]
+  resources: {requests: {cpu: 1500m}}
+";
+    let claim = &observe(text).snapshot.claims[0];
+    let labels: Vec<String> = claim.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(labels, ["karpenter.sh/nodepool=general", "kubernetes.io/hostname=c", "topology.kubernetes.io/zone=z"]);
+    assert_eq!(claim.allocatable.get("cpu"), 1500);
+}
+
+#[test]
+fn pools_are_ready_when_nothing_has_a_status_and_must_say_so_when_something_has() {
+    let reason = |text: &str| observe(text).snapshot.pools[0].not_ready.clone().map(|reason| reason.message);
+    assert_eq!(reason(POOL), None);
+    let class = "---\napiVersion: karpenter.kwok.sh/v1alpha1\nkind: KWOKNodeClass\nmetadata: {name: other}\nspec: {}\nstatus: {conditions: []}\n";
+    assert_eq!(
+        reason(&format!("{POOL}{class}")).unwrap(),
+        "NodePool general refers to KWOKNodeClass default, which does not exist"
+    );
+    let class = class.replace("other", "default");
+    assert_eq!(
+        reason(&format!("{POOL}{class}")).unwrap(),
+        "NodePool general: KWOKNodeClass default has no Ready condition yet"
+    );
+    let assumed = observe_with(&format!("{POOL}{class}"), |options| options.assume_ready = Some(true)).unwrap();
+    assert_eq!(assumed.snapshot.pools[0].not_ready, None);
+}
+
+#[test]
+fn a_buffer_keeps_as_much_free_as_it_says_when_the_gate_is_on() {
+    let buffer = "
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec: {replicas: 10, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i, resources: {requests: {cpu: 1}}}]}}}
+---
+apiVersion: autoscaling.x-k8s.io/v1beta1
+kind: CapacityBuffer
+metadata: {name: spare, namespace: shop}
+spec: {scalableRef: {apiGroup: apps, kind: Deployment, name: web}, percentage: 25, limits: {cpu: 2}}
+";
+    let on = observe_with(buffer, |options| options.feature_gates.capacity_buffer = true).unwrap();
+    let stand_ins: Vec<&str> =
+        on.snapshot.groups.iter().flat_map(|g| &g.pods).filter(|pod| pod.stand_in).map(|pod| &*pod.key).collect();
+    assert_eq!(stand_ins, ["shop/capacity-buffer-spare-0", "shop/capacity-buffer-spare-1"]);
+    let off = observe(buffer);
+    assert!(off.snapshot.groups.iter().flat_map(|g| &g.pods).all(|pod| !pod.stand_in));
+    assert!(off.notes.iter().any(|note| note.contains("CapacityBuffer is off")), "{:?}", off.notes);
+}
+
+#[test]
+fn an_overlay_changes_prices_and_resources_of_what_it_matches() {
+    let overlay = "
+---
+apiVersion: karpenter.sh/v1alpha1
+kind: NodeOverlay
+metadata: {name: o}
+spec:
+  requirements: [{key: topology.kubernetes.io/zone, operator: In, values: [test-zone-a]}]
+  priceAdjustment: '-50%'
+  capacity: {example.com/fpga: 2}
+";
+    let text = format!("{POOL}{overlay}");
+    let plain = observe(&text).snapshot.pools[0].types.clone();
+    let changed = observe_with(&text, |options| options.feature_gates.node_overlay = true).unwrap().snapshot.pools[0]
+        .types
+        .clone();
+    let price = |types: &[planner::model::InstanceType], zone: &str| {
+        let all = types.iter().filter(|t| &*t.name == "c-1x-amd64-linux").flat_map(|t| &t.offerings);
+        all.filter(|o| &*o.zone == zone && o.capacity_type.as_str() == "on-demand").map(|o| o.price.0).min().unwrap()
+    };
+    assert_eq!(price(&changed, "test-zone-b"), price(&plain, "test-zone-b"));
+    assert_eq!(price(&changed, "test-zone-a"), (price(&plain, "test-zone-a") + 1) / 2);
+    let has = |t: &&planner::model::InstanceType| t.allocatable.get("example.com/fpga") == 2;
+    assert!(changed.iter().filter(has).all(|t| t.offerings.iter().all(|o| &*o.zone == "test-zone-a")));
+    assert!(changed.iter().any(|t| has(&t)));
+}
+
+#[test]
+fn what_no_pool_can_change_is_refused_with_its_code() {
+    let code = |spec: &str| observe(&pod("a", spec)).snapshot.groups[0].shape.refused.clone().map(|reason| reason.code);
+    assert_eq!(code("nodeSelector: {kubernetes.io/hostname: n}"), Some(Code::RestrictedLabel));
+    assert_eq!(code("resourceClaims: [{name: gpu}]"), Some(Code::DynamicResourcesUnsupported));
+    assert_eq!(code("volumes: [{name: v, persistentVolumeClaim: {claimName: none}}]"), Some(Code::VolumeNotReady));
+    let fields = "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchFields: \
+                  [{key: metadata.name, operator: In, values: [n]}]}]}}}";
+    assert_eq!(code(fields), Some(Code::UnsupportedField));
+    assert_eq!(code("nodeSelector: {topology.kubernetes.io/zone: z}"), None);
+}
+
+#[test]
+fn errors_in_fields_name_the_field_and_the_remedy() {
+    for (spec, field) in [
+        ("tolerations: [{key: a, operator: Is}]", "spec.tolerations[0].operator"),
+        (
+            "topologySpreadConstraints: [{maxSkew: 0, topologyKey: z, whenUnsatisfiable: DoNotSchedule}]",
+            "spec.topologySpreadConstraints[0].maxSkew",
+        ),
+        ("overhead: {cpu: '-1'}", "spec.overhead.cpu"),
+    ] {
+        let error = observe_with(&pod("a", spec), |_| {}).unwrap_err();
+        assert_eq!(error.field.as_deref(), Some(field));
+        assert!(error.remedy.is_some() && error.value.is_some(), "{error}");
+        assert_eq!(error.object.as_deref(), Some("Pod shop/a"));
+    }
+}
+
+#[test]
+fn a_namespace_selector_is_resolved_to_names() {
+    let namespaces = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: front, labels: {team: web}}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: back}\n";
+    let term = "affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: z, labelSelector: {}, \
+                namespaceSelector: {matchLabels: {team: web}}, namespaces: [extra]}]}}";
+    let seen = observe(&format!("{namespaces}{}", pod("a", term)));
+    let names: Vec<&str> = seen.snapshot.groups[0].shape.affinity[0].namespaces.iter().map(AsRef::as_ref).collect();
+    assert_eq!(names, ["extra", "front"]);
+}
