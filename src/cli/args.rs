@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use cloud::catalog::UnavailablePattern;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cloud::catalog::UnavailablePattern;
 
 use crate::observe::{FeatureGates, InputError, MinValuesPolicy, Options, PreferencePolicy, Validate, read_prices};
 

@@ -114,7 +114,11 @@ pub fn document(snapshot: &Snapshot, plan: &Plan) -> Document {
         api_version: "millwright.dev/v1alpha1",
         kind: "Plan",
         summary: summary(snapshot, plan),
-        launches: plan.launches.iter().map(|launch| launch_row(launch, pools.get(launch.pool.as_ref()).copied())).collect(),
+        launches: plan
+            .launches
+            .iter()
+            .map(|launch| launch_row(launch, pools.get(launch.pool.as_ref()).copied()))
+            .collect(),
         nominations: plan
             .nominations
             .iter()
@@ -124,7 +128,7 @@ pub fn document(snapshot: &Snapshot, plan: &Plan) -> Document {
         unplaced: plan
             .unplaced
             .iter()
-            .map(|u| UnplacedRow { pods: strings(&u.pods), reasons: u.reasons.iter().map(reason_row).collect() })
+            .map(|u| UnplacedRow { pods: strings(&u.pods), reasons: u.reasons.iter().map(ReasonRow::from).collect() })
             .collect(),
         ignored: plan
             .ignored
@@ -139,7 +143,8 @@ pub fn document(snapshot: &Snapshot, plan: &Plan) -> Document {
 pub fn summary(snapshot: &Snapshot, plan: &Plan) -> Summary {
     let stand_ins: std::collections::BTreeSet<&str> =
         snapshot.groups.iter().flat_map(|g| &g.pods).filter(|p| p.stand_in).map(|p| p.key.as_ref()).collect();
-    let real = |pods: &mut dyn Iterator<Item = &planner::model::Str>| pods.filter(|p| !stand_ins.contains(p.as_ref())).count();
+    let real =
+        |pods: &mut dyn Iterator<Item = &planner::model::Str>| pods.filter(|p| !stand_ins.contains(p.as_ref())).count();
     Summary {
         pods: plan.pods,
         placed_on_existing_nodes: real(&mut plan.nominations.iter().map(|n| &n.pod)),
@@ -169,7 +174,8 @@ fn launch_row(launch: &Launch, pool: Option<&Pool>) -> LaunchRow {
         None => (String::new(), String::new(), ""),
     };
     let taints = |list: &[Taint]| -> Vec<TaintRow> {
-        let row = |t: &Taint| TaintRow { key: t.key.to_string(), value: t.value.to_string(), effect: t.effect.as_str() };
+        let row =
+            |t: &Taint| TaintRow { key: t.key.to_string(), value: t.value.to_string(), effect: t.effect.as_str() };
         list.iter().map(row).collect()
     };
     LaunchRow {
@@ -199,12 +205,14 @@ fn offering_row(offering: &RankedOffering) -> OfferingRow {
     }
 }
 
-fn reason_row(reason: &Reason) -> ReasonRow {
-    ReasonRow {
-        node_pool: reason.pool.to_string(),
-        code: reason.code,
-        message: reason.message.clone(),
-        nearest_miss: reason.nearest_miss.clone(),
+impl From<&Reason> for ReasonRow {
+    fn from(reason: &Reason) -> Self {
+        Self {
+            node_pool: reason.pool.to_string(),
+            code: reason.code,
+            message: reason.message.clone(),
+            nearest_miss: reason.nearest_miss.clone(),
+        }
     }
 }
 

@@ -1,10 +1,20 @@
 //! The commands: read, ask the planner, print. Nothing is decided here.
 
 pub mod args;
+mod crds;
+mod diff;
+mod explain;
+mod html;
+mod input;
 pub mod json;
+mod lint;
+mod market;
+mod near;
 mod offerings;
+mod phases;
 mod plan;
 mod table;
+mod text;
 
 use std::process::ExitCode;
 
@@ -13,10 +23,12 @@ use clap::Parser;
 
 use args::{Cli, Command};
 
-/// Everything placed.
+/// All is well.
 const DONE: u8 = 0;
-/// Some pods have no place.
+/// Some pods have no place, or lint found an error.
 const UNPLACED: u8 = 2;
+/// Stopped by a signal, as shells count it (128 + SIGINT).
+const INTERRUPTED: i32 = 130;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -27,6 +39,10 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() || shown.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
+    let handled = ctrlc::set_handler(|| std::process::exit(INTERRUPTED));
+    if let Err(error) = handled {
+        eprintln!("note: interrupts end this process without exit code {INTERRUPTED}: {error}");
+    }
     match run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -39,6 +55,8 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Plan(args) => plan::run(&args),
-        Command::Explain(_) | Command::Lint(_) | Command::Crds(_) => anyhow::bail!("not here yet"),
+        Command::Explain(args) => explain::run(&args),
+        Command::Lint(args) => lint::run(&args),
+        Command::Crds(args) => crds::run(&args),
     }
 }

@@ -41,7 +41,8 @@ fn value_of(offering: &RankedOffering, pool: Option<&Pool>, key: &str) -> Option
         _ => {
             let of_type = |t: &&InstanceType| t.name == offering.instance_type;
             let pool = pool?;
-            let label = pool.types.iter().find(of_type).and_then(|t| t.labels.get(key)).or_else(|| pool.labels.get(key));
+            let label =
+                pool.types.iter().find(of_type).and_then(|t| t.labels.get(key)).or_else(|| pool.labels.get(key));
             label.map(ToString::to_string)
         }
     }

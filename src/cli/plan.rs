@@ -6,40 +6,42 @@ use anyhow::{Context, Result};
 use planner::model::Snapshot;
 use planner::plan::Plan;
 
-use super::args::{InputArgs, Output, PlanArgs};
-use super::{DONE, UNPLACED, json, table};
-use crate::observe::{Observed, files, snapshot};
+use super::args::{Output, PlanArgs};
+use super::phases::Phases;
+use super::{DONE, UNPLACED, diff, html, input, json, table};
 
 /// Plans, prints, and says by the exit code whether every pod has a place.
 pub fn run(args: &PlanArgs) -> Result<u8> {
-    let observed = observe(&args.input, &args.input.files)?;
-    let plan = planner::plan(&observed.snapshot);
-    let text = render(&observed.snapshot, &plan, args.output)?;
+    let mut phases = Phases::new(args.input.verbose);
+    if let Some([before, after]) = args.diff.as_deref() {
+        return diff::run(args, before, after, &mut phases);
+    }
+    let observed = input::observe(&args.input, &mut phases)?;
+    let plan = phases.run("plan", || planner::plan(&observed.snapshot));
+    let text = phases.run("render", || render(&observed.snapshot, &plan, args.output))?;
     print(&text)?;
+    phases.report();
     Ok(if plan.unplaced.is_empty() { DONE } else { UNPLACED })
-}
-
-/// Reads the files and says on stderr what was passed over.
-pub fn observe(input: &InputArgs, paths: &[std::path::PathBuf]) -> Result<Observed> {
-    if paths.is_empty() && input.trace.is_empty() {
-        anyhow::bail!("nothing to read: name files or folders with -f PATH (- for standard input), or a trace with --trace FILE");
-    }
-    let options = input.options()?;
-    let objects = files::read(paths, input.validate())?;
-    let observed = snapshot(objects, &options)?;
-    for note in &observed.notes {
-        eprintln!("note: {note}");
-    }
-    Ok(observed)
 }
 
 fn render(snapshot: &Snapshot, plan: &Plan, output: Output) -> Result<String> {
     let document = json::document(snapshot, plan);
-    Ok(match output {
-        Output::Json => serde_json::to_string_pretty(&document).context("plan as JSON")? + "\n",
-        Output::Yaml => serde_saphyr::to_string(&document).context("plan as YAML")?,
-        Output::Table | Output::Html => table::plan(snapshot, plan, &document),
-    })
+    match output {
+        Output::Json => to_json(&document),
+        Output::Yaml => to_yaml(&document),
+        Output::Table => Ok(table::plan(plan, &document)),
+        Output::Html => Ok(html::page(snapshot, plan, &document)),
+    }
+}
+
+/// Indented JSON that ends a line.
+pub fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
+    Ok(serde_json::to_string_pretty(value).context("write as JSON")? + "\n")
+}
+
+/// The same document as YAML.
+pub fn to_yaml<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_saphyr::to_string(value).context("write as YAML")
 }
 
 /// Writes to stdout; a reader that went away is no error.

@@ -1,0 +1,34 @@
+//! `millwright crds`: the CustomResourceDefinitions, ready for `kubectl apply --server-side -f -`.
+
+use anyhow::Result;
+use crds::Kind;
+
+use super::DONE;
+use super::args::{CrdFormat, CrdsArgs};
+use super::plan::print;
+
+/// Prints all of them.
+pub fn run(args: &CrdsArgs) -> Result<u8> {
+    match args.format {
+        CrdFormat::Yaml => print(&joined())?,
+    }
+    Ok(DONE)
+}
+
+/// One YAML document each.
+fn joined() -> String {
+    let documents = Kind::ALL.iter().map(|kind| kind.yaml().trim_start_matches("---\n").trim_end());
+    documents.map(|yaml| format!("---\n{yaml}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_definition_is_one_document() {
+        let text = joined();
+        assert_eq!(text.matches("\nkind: CustomResourceDefinition").count(), Kind::ALL.len());
+        assert_eq!(text.matches("---\n").count(), Kind::ALL.len());
+    }
+}

@@ -1,0 +1,72 @@
+//! The cluster as it stands once a plan is carried out, save for one pod: what a pool is asked against.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use planner::model::labels::HOSTNAME;
+use planner::model::node::BoundPods;
+use planner::model::resources::PODS;
+use planner::model::{Labels, Node, PodShape, Resources, Snapshot, Str};
+use planner::plan::{Launch, Plan};
+
+/// All machines, bought ones included, with everybody on them but `pod`. They keep their place in spread, affinity and
+/// limits, and take nobody in. A machine bought for `pod` alone is not there.
+pub fn settled(snapshot: &Snapshot, plan: &Plan, pod: &Str) -> Snapshot {
+    let mut shapes: BTreeMap<&Str, &Arc<PodShape>> = BTreeMap::new();
+    for group in &snapshot.groups {
+        shapes.extend(group.pods.iter().map(|pod| (&pod.key, &group.shape)));
+    }
+    let mut coming: BTreeMap<&Str, Vec<&Str>> = BTreeMap::new();
+    for nomination in plan.nominations.iter().filter(|n| n.pod != *pod) {
+        coming.entry(&nomination.node).or_default().push(&nomination.pod);
+    }
+    let mut nodes = snapshot.nodes.clone();
+    nodes.extend(snapshot.claims.iter().map(|claim| {
+        let (capacity, allocatable) = (claim.capacity.clone(), claim.allocatable.clone());
+        let labels = claim.labels.clone();
+        Node { deleting: claim.deleting, ..bare(&claim.name, labels, capacity, allocatable, claim.pool.clone()) }
+    }));
+    nodes.extend(plan.launches.iter().filter(|launch| launch.pods != [pod.clone()]).map(machine));
+    for launch in &plan.launches {
+        coming.entry(&launch.name).or_default().extend(launch.pods.iter().filter(|other| *other != pod));
+    }
+    for node in &mut nodes {
+        let here = coming.get(&node.name).into_iter().flatten();
+        let mut by_shape: BTreeMap<&Arc<PodShape>, Vec<Str>> = BTreeMap::new();
+        for key in here {
+            if let Some(shape) = shapes.get(*key) {
+                by_shape.entry(shape).or_default().push((*key).clone());
+            }
+        }
+        let bound =
+            by_shape.into_iter().map(|(shape, pods)| BoundPods { shape: shape.clone(), pods, terminating: false });
+        node.pods.extend(bound);
+        node.allocatable.set(PODS, 0);
+    }
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    Snapshot { nodes, claims: Vec::new(), ignored: Vec::new(), ..snapshot.clone() }
+}
+
+fn machine(launch: &Launch) -> Node {
+    let mut labels = launch.labels.clone();
+    labels.insert(HOSTNAME.into(), launch.name.clone());
+    let node =
+        bare(&launch.name, labels, launch.capacity.clone(), launch.allocatable.clone(), Some(launch.pool.clone()));
+    Node { taints: launch.taints.clone(), ..node }
+}
+
+fn bare(name: &Str, labels: Labels, capacity: Resources, allocatable: Resources, pool: Option<Str>) -> Node {
+    Node {
+        name: name.clone(),
+        labels,
+        taints: Vec::new(),
+        capacity,
+        allocatable,
+        pool,
+        claim: None,
+        initialized: true,
+        deleting: false,
+        pods: Vec::new(),
+        attach_limits: BTreeMap::new(),
+    }
+}

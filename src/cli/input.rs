@@ -1,0 +1,48 @@
+//! From options to a snapshot: reads files and traces, and says on stderr what was passed over.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::args::InputArgs;
+use super::phases::Phases;
+use crate::observe::{Objects, Observed, Options, Validate, files, snapshot, trace};
+
+/// What `-f` and `--trace` name, as the planner sees it.
+pub fn observe(input: &InputArgs, phases: &mut Phases) -> Result<Observed> {
+    observe_paths(input, &input.files, phases)
+}
+
+/// The same for other paths than those of `-f`.
+pub fn observe_paths(input: &InputArgs, paths: &[PathBuf], phases: &mut Phases) -> Result<Observed> {
+    let options = input.options()?;
+    let objects = objects(input, paths, input.validate(), phases)?;
+    distil(objects, &options, phases)
+}
+
+/// The objects alone.
+pub fn objects(input: &InputArgs, paths: &[PathBuf], validate: Validate, phases: &mut Phases) -> Result<Objects> {
+    if paths.is_empty() && input.trace.is_empty() {
+        anyhow::bail!(
+            "nothing to read: neither -f nor --trace is given, and this version does not read a running cluster\n  \
+             remedy: name files or folders with -f PATH (- for standard input); kubectl get \
+             nodes,nodeclaims,nodepools,pods -A -o yaml writes what a cluster holds"
+        );
+    }
+    phases.run("read", || {
+        let mut objects = files::read(paths, validate)?;
+        for path in &input.trace {
+            trace::add(path, &mut objects)?;
+        }
+        Ok(objects)
+    })
+}
+
+/// The snapshot of objects, notes said on stderr.
+pub fn distil(objects: Objects, options: &Options, phases: &mut Phases) -> Result<Observed> {
+    let observed = phases.run("distil", || snapshot(objects, options))?;
+    for note in &observed.notes {
+        eprintln!("note: {note}");
+    }
+    Ok(observed)
+}

@@ -1,0 +1,479 @@
+//! `explain`, `lint`, `crds` and `plan --diff` as a person runs them: output, exit code, and what goes to stderr.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A small kwok cluster: one pool with a limit, one tainted pool, a DaemonSet-free node with a pod on it.
+const CLUSTER: &str = r#"
+apiVersion: karpenter.kwok.sh/v1alpha1
+kind: KWOKNodeClass
+metadata: {name: plain}
+---
+apiVersion: karpenter.sh/v1
+kind: NodePool
+metadata: {name: meadow}
+spec:
+  weight: 20
+  limits: {cpu: "64"}
+  template:
+    spec:
+      nodeClassRef: {group: karpenter.kwok.sh, kind: KWOKNodeClass, name: plain}
+      requirements:
+        - {key: kubernetes.io/os, operator: In, values: [linux]}
+        - {key: kubernetes.io/arch, operator: In, values: [amd64]}
+        - {key: karpenter.sh/capacity-type, operator: In, values: [on-demand]}
+---
+apiVersion: karpenter.sh/v1
+kind: NodePool
+metadata: {name: orchard}
+spec:
+  template:
+    spec:
+      nodeClassRef: {group: karpenter.kwok.sh, kind: KWOKNodeClass, name: plain}
+      taints: [{key: fruit, value: "yes", effect: NoSchedule}]
+      requirements:
+        - {key: kubernetes.io/os, operator: In, values: [linux]}
+        - {key: karpenter.sh/capacity-type, operator: In, values: [on-demand]}
+---
+apiVersion: v1
+kind: Node
+metadata:
+  name: barn
+  labels: {kubernetes.io/hostname: barn, kubernetes.io/os: linux, kubernetes.io/arch: amd64}
+status:
+  capacity: {cpu: "2", memory: 4Gi, pods: "10"}
+  allocatable: {cpu: "2", memory: 4Gi, pods: "10"}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: old-horse, namespace: farm}
+spec:
+  nodeName: barn
+  containers: [{name: c, image: i, resources: {requests: {cpu: "1", memory: 1Gi}}}]
+status: {phase: Running}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: foal, namespace: farm}
+spec:
+  containers: [{name: c, image: i, resources: {requests: {cpu: 500m, memory: 1Gi}}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: tractor, namespace: farm}
+spec:
+  containers: [{name: c, image: i, resources: {requests: {cpu: "6", memory: 4Gi}}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: mountain, namespace: farm}
+spec:
+  containers: [{name: c, image: i, resources: {requests: {cpu: "200"}}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: seed, namespace: farm}
+spec:
+  schedulingGates: [{name: spring.example/thaw}]
+  containers: [{name: c, image: i}]
+"#;
+
+/// A file below the test's own folder, removed with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("millwright-commands-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn millwright(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_millwright")).args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}\n{}", stderr(output)))
+}
+
+/// `explain KIND NAME` on the cluster above: exit code, JSON, table.
+fn explain(folder: &str, kind: &str, name: &str) -> (i32, Value, String) {
+    let folder = Folder::new(folder);
+    let file = folder.file("cluster.yaml", CLUSTER);
+    let out = millwright(&["explain", kind, name, "-f", &file, "-o", "json"]);
+    let table = millwright(&["explain", kind, name, "-f", &file]);
+    assert_eq!(out.status.code(), table.status.code());
+    (out.status.code().unwrap(), json(&out), stdout(&table))
+}
+
+#[test]
+fn a_pod_that_fits_on_a_node_goes_there() {
+    let (code, answer, table) = explain("foal", "pod", "farm/foal");
+    assert_eq!((code, &answer["outcome"], &answer["node"]), (0, &"existingNode".into(), &"barn".into()));
+    assert!(table.contains("barn"), "{table}");
+}
+
+#[test]
+fn a_pod_for_which_a_node_is_bought_has_a_price_and_alternatives_and_a_refusal() {
+    let (code, answer, table) = explain("tractor", "pod", "tractor");
+    assert_eq!((code, &answer["outcome"]), (0, &"newNode".into()));
+    assert_eq!(answer["offering"]["instanceType"], "c-8x-amd64-linux");
+    assert_eq!(answer["alternatives"].as_array().unwrap().len(), 5);
+    let pools = answer["nodePools"].as_array().unwrap();
+    assert_eq!(pools[1]["code"], "TaintNotTolerated");
+    assert!(table.contains("toleration for fruit=yes:NoSchedule"), "{table}");
+}
+
+#[test]
+fn a_pod_without_a_place_has_reasons_and_exit_code_2() {
+    let (code, answer, table) = explain("mountain", "pod", "farm/mountain");
+    assert_eq!((code, &answer["outcome"]), (2, &"unplaced".into()));
+    let codes: Vec<&Value> = answer["reasons"].as_array().unwrap().iter().map(|r| &r["code"]).collect();
+    assert_eq!(codes, ["LimitExceeded", "TaintNotTolerated"]);
+    assert!(table.contains("limits.cpu 64"), "{table}");
+}
+
+#[test]
+fn pods_that_run_or_wait_for_a_gate_are_told_as_such() {
+    let (code, answer, _) = explain("horse", "pod", "farm/old-horse");
+    assert_eq!((code, &answer["outcome"], &answer["node"]), (0, &"running".into(), &"barn".into()));
+    let (_, answer, table) = explain("seed", "pod", "seed");
+    assert_eq!(answer["outcome"], "ignored");
+    assert!(table.contains("spring.example/thaw"), "{table}");
+}
+
+#[test]
+fn an_unknown_name_is_an_error_that_names_near_ones() {
+    let folder = Folder::new("unknown");
+    let file = folder.file("cluster.yaml", CLUSTER);
+    for (kind, name, meant) in
+        [("pod", "farm/foul", "farm/foal"), ("node", "born", "barn"), ("nodepool", "medow", "meadow")]
+    {
+        let out = millwright(&["explain", kind, name, "-f", &file]);
+        assert_eq!(out.status.code(), Some(1));
+        assert!(out.stdout.is_empty());
+        assert!(stderr(&out).contains(meant), "{}", stderr(&out));
+    }
+}
+
+#[test]
+fn a_node_tells_what_is_on_it_what_is_free_and_who_comes() {
+    let (code, answer, table) = explain("barn", "node", "barn");
+    assert_eq!(code, 0);
+    assert_eq!(answer["pods"], serde_json::json!(["farm/old-horse"]));
+    assert_eq!(answer["nominated"], serde_json::json!(["farm/foal"]));
+    assert_eq!(answer["free"]["cpu"], "500m");
+    assert!(table.contains("farm/foal"), "{table}");
+}
+
+#[test]
+fn a_node_pool_tells_its_limits_its_launches_and_whom_it_refused() {
+    let (code, answer, table) = explain("meadow", "nodepool", "meadow");
+    assert_eq!(code, 0, "{table}");
+    assert!(table.contains("farm/mountain") && table.contains("64"), "{table}");
+    assert_eq!(answer["launches"].as_array().unwrap().len(), 1, "{answer}");
+}
+
+#[test]
+fn a_comparison_has_both_summaries_and_the_pods_that_changed_sides() {
+    let folder = Folder::new("diff");
+    let before = folder.file("before.yaml", CLUSTER);
+    let after = folder.file("after.yaml", &CLUSTER.replace("{cpu: \"64\"}", "{cpu: \"640\"}"));
+    let out = millwright(&["plan", "--diff", &before, &after, "-o", "json"]);
+    let answer = json(&out);
+    assert_eq!(out.status.code(), Some(0), "the plan of AFTER places everything");
+    assert_eq!(answer["before"]["unplaced"], 1);
+    assert_eq!(answer["after"]["unplaced"], 0);
+    assert_eq!(answer["newlyPlaced"], serde_json::json!(["farm/mountain"]));
+    assert_eq!(answer["newlyUnplaced"], serde_json::json!([]));
+    assert!(answer["hourlyCost"].as_str().unwrap().starts_with('+'));
+    assert!(answer["nodes"]["added"].as_u64().unwrap() >= 1);
+    let back = millwright(&["plan", "--diff", &after, &before]);
+    assert_eq!(back.status.code(), Some(2), "the plan of AFTER leaves a pod out");
+    assert!(stdout(&back).contains("no place any more: farm/mountain"), "{}", stdout(&back));
+}
+
+#[test]
+fn the_definitions_are_printed_as_yaml() {
+    let out = millwright(&["crds"]);
+    assert_eq!(out.status.code(), Some(0));
+    let text = stdout(&out);
+    assert_eq!(text.matches("kind: CustomResourceDefinition").count(), 6);
+    assert_eq!(text, stdout(&millwright(&["crds", "--format", "yaml"])));
+}
+
+/// A node class and one pool of it; `%SPEC%` and `%REQUIREMENTS%` are filled in by each case.
+fn pool(name: &str, spec: &str, template: &str, requirements: &[&str]) -> String {
+    let mut out = format!(
+        "apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {{name: {name}}}\nspec:\n  {spec}\n  template:\n    spec:\n      \
+         nodeClassRef: {{group: karpenter.k8s.aws, kind: EC2NodeClass, name: plain}}\n      {template}\n      requirements:\n"
+    );
+    for requirement in ["kubernetes.io/os, operator: In, values: [linux]"].iter().chain(requirements) {
+        out += &format!("        - {{key: {requirement}}}\n");
+    }
+    out
+}
+
+const CLASS: &str = "apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass\nmetadata: {name: plain}\nspec:\n  role: r\n  \
+                     amiSelectorTerms: [{alias: al2023@v20250920}]\n  subnetSelectorTerms: [{id: subnet-1}]\n  \
+                     securityGroupSelectorTerms: [{id: sg-1}]\n---\n";
+const ON_DEMAND: &str = "karpenter.sh/capacity-type, operator: In, values: [on-demand]";
+
+/// Exit code and (level, code, field) of every finding.
+fn lint(name: &str, yaml: &str, more: &[&str]) -> (i32, Vec<(String, String, String)>) {
+    let folder = Folder::new(name);
+    let file = folder.file("pools.yaml", yaml);
+    let args = [&["lint", "-f", &file, "-o", "json"], more].concat();
+    let out = millwright(&args);
+    let report = json(&out);
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_string();
+    let findings = report["findings"].as_array().unwrap();
+    let found = findings.iter().map(|f| (text(f, "level"), text(f, "code"), text(f, "field"))).collect();
+    (out.status.code().unwrap(), found)
+}
+
+#[test]
+fn a_sound_pool_has_no_findings() {
+    let (code, found) = lint("sound", &(CLASS.to_string() + &pool("sound", "weight: 1", "", &[ON_DEMAND])), &[]);
+    assert_eq!((code, found), (0, vec![]));
+}
+
+#[test]
+fn each_mistake_is_found_at_its_level() {
+    const REQUIREMENTS: &str = "spec.template.spec.requirements";
+    let cases: &[(&str, &str, &str, &[&str], (i32, &str, &str))] = &[
+        (
+            "a misspelt provider label",
+            "weight: 1",
+            "",
+            &[ON_DEMAND, "karpenter.k8s.aws/instance-famly, operator: In, values: [m5]"],
+            (2, "error", "UnknownLabel"),
+        ),
+        (
+            "a value no type has",
+            "weight: 1",
+            "",
+            &[ON_DEMAND, "karpenter.k8s.aws/instance-family, operator: In, values: [m55]"],
+            (2, "error", "UnknownValue"),
+        ),
+        (
+            "one wrong value among good ones",
+            "weight: 1",
+            "",
+            &[ON_DEMAND, "karpenter.k8s.aws/instance-family, operator: In, values: [m5, m55]"],
+            (0, "warning", "UnknownValue"),
+        ),
+        (
+            "a bound above everything",
+            "weight: 1",
+            "",
+            &[ON_DEMAND, "karpenter.k8s.aws/instance-cpu, operator: Gt, values: [\"9000\"]"],
+            (2, "error", "UnknownValue"),
+        ),
+        (
+            "a zone of elsewhere",
+            "weight: 1",
+            "",
+            &[ON_DEMAND, "topology.kubernetes.io/zone, operator: In, values: [eu-west-1a]"],
+            (2, "error", "ImpossibleZone"),
+        ),
+        (
+            "one wrong zone",
+            "weight: 1",
+            "",
+            &[ON_DEMAND, "topology.kubernetes.io/zone, operator: In, values: [us-east-1a, us-east-1z]"],
+            (0, "warning", "ImpossibleZone"),
+        ),
+        (
+            "an alias",
+            "weight: 1",
+            "",
+            &[ON_DEMAND, "beta.kubernetes.io/arch, operator: In, values: [amd64]"],
+            (0, "warning", "DeprecatedLabel"),
+        ),
+        (
+            "a label that is the controller's",
+            "weight: 1",
+            "",
+            &[ON_DEMAND, "kubernetes.io/hostname, operator: In, values: [a]"],
+            (2, "error", "RestrictedLabel"),
+        ),
+        (
+            "two lists without a common value",
+            "weight: 1",
+            "",
+            &[
+                ON_DEMAND,
+                "kubernetes.io/arch, operator: In, values: [amd64]",
+                "kubernetes.io/arch, operator: In, values: [arm64]",
+            ],
+            (2, "error", "ContradictoryRequirements"),
+        ),
+        (
+            "crossed bounds",
+            "weight: 1",
+            "",
+            &[
+                ON_DEMAND,
+                "karpenter.k8s.aws/instance-cpu, operator: Gt, values: [\"8\"]",
+                "karpenter.k8s.aws/instance-cpu, operator: Lt, values: [\"4\"]",
+            ],
+            (2, "error", "ContradictoryRequirements"),
+        ),
+        (
+            "met one by one, not together",
+            "weight: 1",
+            "",
+            &[
+                ON_DEMAND,
+                "karpenter.k8s.aws/instance-family, operator: In, values: [t3]",
+                "kubernetes.io/arch, operator: In, values: [arm64]",
+            ],
+            (2, "error", "NothingToBuy"),
+        ),
+        ("limits below a node", "limits: {cpu: 500m}", "", &[ON_DEMAND], (2, "error", "LimitTooSmall")),
+        ("a limit of no nodes", "limits: {nodes: \"0\"}", "", &[ON_DEMAND], (0, "warning", "LimitTooSmall")),
+        (
+            "a limit on devices below a node",
+            "limits: {nvidia.com/gpu: \"2\"}",
+            "",
+            &[ON_DEMAND, "karpenter.k8s.aws/instance-family, operator: In, values: [p5]"],
+            (2, "error", "LimitTooSmall"),
+        ),
+        (
+            "minValues beyond reach",
+            "weight: 1",
+            "",
+            &[
+                ON_DEMAND,
+                "karpenter.k8s.aws/instance-family, operator: In, values: [m5, m6i], minValues: 2",
+                "node.kubernetes.io/instance-type, operator: In, values: [m5.large, m5.xlarge]",
+            ],
+            (2, "error", "MinValuesImpossible"),
+        ),
+        (
+            "few types for spot",
+            "weight: 1",
+            "",
+            &[
+                "karpenter.sh/capacity-type, operator: In, values: [spot, on-demand]",
+                "karpenter.k8s.aws/instance-family, operator: In, values: [t3]",
+            ],
+            (0, "warning", "TooLittleSpotChoice"),
+        ),
+        (
+            "a taint twice",
+            "weight: 1",
+            "taints: [{key: a, value: b, effect: NoSchedule}, {key: a, value: c, effect: NoSchedule}]",
+            &[ON_DEMAND],
+            (2, "error", "DuplicateTaint"),
+        ),
+        (
+            "a budget of none",
+            "disruption: {budgets: [{nodes: \"0\"}]}",
+            "",
+            &[ON_DEMAND],
+            (0, "warning", "BudgetBlocksAlways"),
+        ),
+    ];
+    for (at, (what, spec, template, requirements, (code, level, mistake))) in cases.iter().enumerate() {
+        let yaml = CLASS.to_string() + &pool("p", spec, template, requirements);
+        let (exit, found) = lint(&format!("case-{at}"), &yaml, &[]);
+        let here = found.iter().find(|(l, c, _)| l == level && c == mistake);
+        assert!(here.is_some(), "{what}: {found:?}");
+        assert_eq!(exit, *code, "{what}: {found:?}");
+        let fields = ["spec.limits", REQUIREMENTS, "spec.template.spec.taints", "spec.disruption.budgets"];
+        assert!(fields.iter().any(|field| here.unwrap().2.starts_with(field)), "{what}: {found:?}");
+    }
+}
+
+#[test]
+fn a_pool_behind_a_heavier_one_without_limits_is_shadowed() {
+    let heavy = |spec: &str| CLASS.to_string() + &pool("heavy", spec, "", &[ON_DEMAND]) + "---\n";
+    let light = pool(
+        "light",
+        "weight: 5",
+        "",
+        &[ON_DEMAND, "karpenter.k8s.aws/instance-family, operator: In, values: [m5, m6i]"],
+    );
+    let shadowed =
+        |spec: &str| lint("shadow", &(heavy(spec) + &light), &[]).1.iter().any(|(_, c, _)| c == "ShadowedPool");
+    assert!(shadowed("weight: 50"));
+    assert!(!shadowed("weight: 50\n  limits: {cpu: \"1000\"}"), "a limit leaves room for the lighter one");
+    assert!(!shadowed("weight: 5"), "equal weights shadow nothing");
+}
+
+#[test]
+fn a_node_class_that_is_missing_beside_others_is_an_error() {
+    let other = CLASS.replace("{name: plain}", "{name: plane}");
+    let (code, found) = lint("class", &(other + &pool("p", "weight: 1", "", &[ON_DEMAND])), &[]);
+    assert_eq!(code, 2);
+    assert!(found.iter().any(|(l, c, _)| l == "error" && c == "NodeClassMissing"), "{found:?}");
+    assert!(found.iter().any(|(l, c, _)| l == "info" && c == "NodeClassUnused"), "{found:?}");
+    let (code, found) = lint("no-class", &pool("p", "weight: 1", "", &[ON_DEMAND]), &[]);
+    assert_eq!(code, 0, "pools alone may be linted: {found:?}");
+    assert!(found.iter().any(|(l, c, _)| l == "warning" && c == "NodeClassMissing"), "{found:?}");
+}
+
+#[test]
+fn overlays_that_match_nothing_or_fight_are_found() {
+    let overlay = |name: &str, body: &str| {
+        format!(
+            "---\napiVersion: karpenter.sh/v1alpha1\nkind: NodeOverlay\nmetadata: {{name: {name}}}\nspec:\n  {body}\n"
+        )
+    };
+    let base = CLASS.to_string() + &pool("p", "weight: 1", "", &[ON_DEMAND]);
+    let m5 = "requirements: [{key: karpenter.k8s.aws/instance-family, operator: In, values: [m5]}]";
+    let none = overlay("none", &format!("{}\n  price: \"1\"", m5.replace("m5", "m55")));
+    let (code, found) = lint("overlay", &(base.clone() + &none), &["--feature-gates", "NodeOverlay=true"]);
+    assert_eq!(code, 2, "{found:?}");
+    assert!(found.iter().any(|(_, c, _)| c == "UnknownValue" || c == "OverlayMatchesNothing"), "{found:?}");
+    let fight = overlay("one", &format!("{m5}\n  price: \"1\"")) + &overlay("two", &format!("{m5}\n  price: \"2\""));
+    let (_, found) = lint("overlays", &(base + &fight), &["--feature-gates", "NodeOverlay=true"]);
+    assert!(found.iter().any(|(_, c, _)| c == "OverlayConflict"), "{found:?}");
+}
+
+#[test]
+fn the_table_names_file_object_field_and_remedy() {
+    let folder = Folder::new("lint-table");
+    let yaml = CLASS.to_string()
+        + &pool("p", "weight: 1", "", &[ON_DEMAND, "karpenter.k8s.aws/instance-famly, operator: Exists"]);
+    let file = folder.file("pools.yaml", &yaml);
+    let out = millwright(&["lint", "-f", &file]);
+    assert_eq!(out.status.code(), Some(2));
+    let text = stdout(&out);
+    for part in [
+        "pools.yaml:10",
+        "NodePool p",
+        "spec.template.spec.requirements[2]",
+        "karpenter.k8s.aws/instance-family",
+        "1 error",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+}
