@@ -39,11 +39,13 @@ struct Row {
 /// Runs every case and prints, and on request keeps, the table.
 pub fn run(args: &[String]) -> anyhow::Result<()> {
     let (mut json, mut quick, mut write, mut only) = (None::<PathBuf>, false, false, String::new());
+    let mut effort = None;
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         match arg.as_str() {
             "--json" => json = Some(rest.next().context("--json needs a file")?.into()),
             "--only" => only.clone_from(rest.next().context("--only needs a text")?),
+            "--effort" => effort = Some(rest.next().context("--effort needs a number of steps")?.parse()?),
             "--quick" => quick = true,
             "--write" => write = true,
             other => anyhow::bail!("unknown option {other:?}"),
@@ -51,7 +53,9 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     }
     let mut rows = Vec::new();
     for (name, build) in cases(quick).into_iter().filter(|(name, _)| name.contains(&only)) {
-        rows.push(measure(&name, &build()?, if quick { 1 } else { 3 }));
+        let mut input = build()?;
+        input.policies.effort = effort.unwrap_or(input.policies.effort);
+        rows.push(measure(&name, &input, if quick { 1 } else { 3 }));
         eprintln!("{name} done");
     }
     let text = format!("{}\n\nOn {}; CPU seconds of one thread.\n", table(&rows).markdown(), machine());

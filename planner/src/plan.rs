@@ -1,6 +1,7 @@
 //! What should be done: the planner's one answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +35,7 @@ pub struct Launch {
     pub name: Str,
     pub pool: Str,
     /// Every offering that holds the same contents, cheapest first; the first is the chosen one. Never empty.
-    pub offerings: Vec<RankedOffering>,
+    pub offerings: Arc<[RankedOffering]>,
     /// What its pods and its `DaemonSets` ask for.
     pub requests: Resources,
     /// What the chosen offering has for pods.
@@ -46,7 +47,7 @@ pub struct Launch {
     pub taints: Vec<Taint>,
     pub startup_taints: Vec<Taint>,
     /// What the offerings and the open labels were narrowed to.
-    pub requirements: Requirements,
+    pub requirements: Arc<Requirements>,
     /// `minValues` lowered to what could be had, by key.
     pub relaxed_min_values: BTreeMap<Str, u32>,
     /// `namespace/name`, sorted.

@@ -94,7 +94,7 @@ fn ranking(bought: &Bought, faults: &mut Vec<Fault>) {
     let Bought { launch, pool, .. } = bought;
     let mut seen = BTreeSet::new();
     let mut edge = launch.price();
-    for offering in &launch.offerings {
+    for offering in launch.offerings.iter() {
         let (name, ranked) = (launch.name.clone(), offering.clone());
         if !seen.insert((&offering.instance_type, &offering.zone, offering.capacity_type, &offering.reservation)) {
             faults.push(Fault::OfferingTwice { launch: name.clone(), offering: ranked.clone() });

@@ -54,7 +54,7 @@ fn limits(after: &After, pool: &Pool, faults: &mut Vec<Fault>) {
         faults.push(Fault::OverLimit { pool: pool.name.clone(), resource: resource.clone(), limit, used });
     }
     for b in bought() {
-        for offering in &b.launch.offerings {
+        for offering in b.launch.offerings.iter() {
             let Some((kind, _)) = find(pool, offering) else { continue };
             let over = |resource: &str, limit: i64| {
                 let more = kind.capacity.get(resource) - b.kind.capacity.get(resource);

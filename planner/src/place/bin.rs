@@ -239,6 +239,7 @@ impl State<'_, '_> {
     /// Opens a machine with its first pods.
     pub(crate) fn open(&mut self, mut blank: Bin, joining: Joining, group: usize, level: usize) {
         blank.top = self.world.shelves[blank.shelf].top(&blank.mask, self.world.dims.len());
+        self.by_pods.insert((blank.n_pods, self.bins.len()));
         self.bins.push(blank);
         self.note(|_| Undo::Opened);
         self.join(self.bins.len() - 1, joining, group, level);
@@ -268,7 +269,9 @@ impl State<'_, '_> {
             }
         }
         add(&mut bin.used, &g.need, i64::from(joining.count));
+        self.by_pods.remove(&(bin.n_pods, at));
         bin.n_pods += joining.count;
+        self.by_pods.insert((bin.n_pods, at));
         match bin.contents.iter_mut().find(|p| p.group == group && p.level == level) {
             Some(placed) => placed.count += joining.count,
             None => bin.contents.push(Placed { group, level, count: joining.count }),

@@ -105,30 +105,35 @@ pub(crate) fn buy(state: &mut State, group: usize, level: usize, mut left: u32) 
     left
 }
 
-/// Pours pods into machines that accept them, one at a time into the one with the fewest.
+/// Pours pods into machines that accept them, one at a time into the one with the fewest. Looks at no more machines than that takes.
 fn share_out(state: &mut State, group: usize, level: usize, left: u32) -> u32 {
-    let mut queue = BinaryHeap::new();
-    let mut takes = vec![0u32; state.bins.len()];
-    for (at, takes) in takes.iter_mut().enumerate() {
+    // (pods, machine, how many more it takes), fewest pods first.
+    let mut takers: Vec<(u32, usize, u32)> = Vec::new();
+    for (pods, at) in state.by_pods.iter().copied() {
+        let below: u64 = takers.iter().map(|(n, _, takes)| u64::from((pods - n).min(*takes))).sum();
+        if below >= u64::from(left) {
+            break;
+        }
         if let Some(joining) = state.joining(&state.bins[at], state.bin_host(at), group, level, left) {
-            *takes = joining.count;
-            queue.push(Reverse((state.bins[at].n_pods, at)));
+            takers.push((pods, at, joining.count));
         }
     }
-    let mut given = vec![0u32; state.bins.len()];
+    let mut queue: BinaryHeap<Reverse<(u32, usize, usize)>> =
+        takers.iter().enumerate().map(|(i, (pods, at, _))| Reverse((*pods, *at, i))).collect();
+    let mut given = vec![0u32; takers.len()];
     let mut left = left;
     while left > 0 {
-        let Some(Reverse((pods, at))) = queue.pop() else { break };
+        let Some(Reverse((pods, at, i))) = queue.pop() else { break };
         // Alone, or up to the next fullest.
-        let step =
-            queue.peek().map_or(left, |Reverse((next, _))| (next - pods).max(1)).min(takes[at] - given[at]).min(left);
-        given[at] += step;
+        let next = queue.peek().map_or(left, |Reverse((next, _, _))| (next - pods).max(1));
+        let step = next.min(takers[i].2 - given[i]).min(left);
+        given[i] += step;
         left -= step;
-        if given[at] < takes[at] {
-            queue.push(Reverse((pods + step, at)));
+        if given[i] < takers[i].2 {
+            queue.push(Reverse((pods + step, at, i)));
         }
     }
-    for (at, count) in given.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+    for ((_, at, _), count) in takers.into_iter().zip(given).filter(|(_, count)| *count > 0) {
         match state.joining(&state.bins[at], state.bin_host(at), group, level, count) {
             Some(joining) => {
                 left += count - joining.count;

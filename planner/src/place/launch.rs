@@ -1,6 +1,7 @@
 //! Opened machines as launches: every offering that holds the same contents, labels settled, pods named.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use fixedbitset::FixedBitSet as Bits;
 
@@ -31,12 +32,17 @@ pub(crate) fn launches(state: &State, left: &[u32]) -> (Vec<Launch>, Vec<Nominat
     }
     nominations.sort();
     let mut names = Names::of(state);
+    let mut models = BTreeMap::new();
     let mut out = Vec::new();
     for at in 0..state.bins.len() {
         let mut pods: Vec<Str> = state.bins[at].contents.iter().flat_map(|placed| take(*placed)).collect();
         pods.sort();
-        let goods = &state.world.shelves[state.bins[at].shelf];
-        out.push(launch(state, at, names.next(&goods.pool.name), pods));
+        let bin = &state.bins[at];
+        let name = names.next(&state.world.shelves[bin.shelf].pool.name);
+        // Machines with equal contents in the same domains are equal but for name and pods.
+        let same = (bin.shelf, bin.chosen, bin.contents.clone(), bin.pinned.clone(), bin.open.clone());
+        let like = models.entry(same).or_insert_with(|| launch(state, at));
+        out.push(Launch { name, pods, ..like.clone() });
     }
     let over = |(group, left): (usize, &u32)| -> Vec<Str> {
         let all = &groups[group].pods;
@@ -46,7 +52,8 @@ pub(crate) fn launches(state: &State, left: &[u32]) -> (Vec<Launch>, Vec<Nominat
     (out, nominations, over)
 }
 
-fn launch(state: &State, at: usize, name: Str, pods: Vec<Str>) -> Launch {
+/// A machine as a launch that has no name and no pods yet.
+fn launch(state: &State, at: usize) -> Launch {
     let bin = &state.bins[at];
     let goods = &state.world.shelves[bin.shelf];
     let (mask, chosen) = alternatives(state, at);
@@ -55,7 +62,7 @@ fn launch(state: &State, at: usize, name: Str, pods: Vec<Str>) -> Launch {
         let shape = state.world.groups[placed.group].shape;
         requests.add_times(&shape.requests, i64::from(placed.count));
     }
-    compose(state.world.snapshot, goods, &bin.open, (&mask, chosen), requests, name, pods)
+    compose(state.world.snapshot, goods, &bin.open, (&mask, chosen), requests)
 }
 
 /// A machine of a pool that no pod asked for; nothing where the pool sells nothing.
@@ -65,7 +72,8 @@ pub(crate) fn empty_launch(snapshot: &Snapshot, goods: &Shelf, name: Str) -> Opt
     if goods.generic.contains(chosen) {
         mask.intersect_with(&goods.generic);
     }
-    Some(compose(snapshot, goods, &goods.open, (&mask, chosen), Resources::default(), name, Vec::new()))
+    Some(compose(snapshot, goods, &goods.open, (&mask, chosen), Resources::default()))
+        .map(|launch| Launch { name, ..launch })
 }
 
 fn compose(
@@ -74,8 +82,6 @@ fn compose(
     open: &Requirements,
     (mask, chosen): (&Bits, usize),
     mut requests: Resources,
-    name: Str,
-    pods: Vec<Str>,
 ) -> Launch {
     let instance_type = goods.instance_type(chosen);
     let labels = labels_of(goods, open, chosen);
@@ -93,12 +99,12 @@ fn compose(
     }
     let relaxed = goods.min_values.iter().map(|(key, least)| (key, *least, goods.distinct(mask, key)));
     Launch {
-        name,
+        name: "".into(),
         pool: goods.pool.name.clone(),
         requests: requests.nonzero(),
         allocatable: instance_type.allocatable.nonzero(),
         capacity: instance_type.capacity.nonzero(),
-        requirements: requirements_of(goods, open, mask),
+        requirements: Arc::new(requirements_of(goods, open, mask)),
         relaxed_min_values: relaxed
             .filter(|(_, least, have)| have < least)
             .map(|(key, _, have)| (key.clone(), have))
@@ -107,7 +113,7 @@ fn compose(
         taints: goods.pool.taints.clone(),
         startup_taints: goods.pool.startup_taints.clone(),
         offerings: ranked.into_iter().map(|choice| ranked_offering(goods, choice)).collect(),
-        pods,
+        pods: Vec::new(),
     }
 }
 

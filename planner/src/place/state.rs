@@ -25,6 +25,8 @@ pub(crate) struct State<'w, 'a> {
     rooms: Vec<Vec<i64>>,
     pub(crate) on_hosts: BTreeMap<usize, Vec<Placed>>,
     pub(crate) bins: Vec<Bin>,
+    /// The same, fewest pods first.
+    pub(super) by_pods: BTreeSet<(u32, usize)>,
     counts: Vec<BTreeMap<u32, u32>>,
     totals: Vec<u32>,
     /// Per shelf, the limited resources in use, in the order of its pool's limits.
@@ -58,6 +60,7 @@ impl<'w, 'a> State<'w, 'a> {
             rooms: world.hosts.iter().map(|host| host.room.clone()).collect(),
             on_hosts: BTreeMap::new(),
             bins: Vec::new(),
+            by_pods: BTreeSet::new(),
             totals: world.initial.iter().map(|domains| domains.values().sum()).collect(),
             counts: world.initial.clone(),
             used: world.shelves.iter().map(use_of).collect(),
@@ -92,8 +95,16 @@ impl<'w, 'a> State<'w, 'a> {
                         list.pop();
                     }
                 }
-                Undo::Bin { at, before } => self.bins[at] = *before,
-                Undo::Opened => drop(self.bins.pop()),
+                Undo::Bin { at, before } => {
+                    self.by_pods.remove(&(self.bins[at].n_pods, at));
+                    self.by_pods.insert((before.n_pods, at));
+                    self.bins[at] = *before;
+                }
+                Undo::Opened => {
+                    if let Some(bin) = self.bins.pop() {
+                        self.by_pods.remove(&(bin.n_pods, self.bins.len()));
+                    }
+                }
                 Undo::Used { shelf, before } => self.used[shelf] = before,
             }
         }
