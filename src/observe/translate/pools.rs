@@ -32,11 +32,10 @@ pub(super) fn pools(objects: &Objects, options: &Options, notes: &mut Vec<String
     Ok(out)
 }
 
-/// No pool and no class in the input has been seen by a controller.
+/// No pool and no class in the input has been seen by a controller. A kwok class is born with a status: its API's default.
 fn no_status(objects: &Objects) -> bool {
     objects.node_pools.iter().all(|pool| pool.object.status.is_none())
         && objects.ec2_classes.iter().all(|class| class.object.status.is_none())
-        && objects.kwok_classes.iter().all(|class| class.object.status.is_none())
 }
 
 fn pool(
