@@ -27,6 +27,8 @@ pub enum Validate {
     Warn,
     /// Nothing. Wrong types stay errors: such a field cannot be read.
     Ignore,
+    /// Every fault of our own kinds goes into [`Objects::faults`]; other kinds as with `Warn`.
+    Collect,
 }
 
 /// An object and where it was read.
@@ -66,6 +68,8 @@ pub struct Objects {
     pub custom: Vec<(&'static str, Sourced<Value>)>,
     /// What was passed over, for stderr.
     pub notes: Vec<String>,
+    /// What an API server would refuse and was read all the same; with [`Validate::Collect`] only.
+    pub faults: Vec<InputError>,
 }
 
 /// Name and namespace of an object that can be sorted.
@@ -162,8 +166,8 @@ impl Builder {
             }
             Entry::Vacant(free) => drop(free.insert((digest, origin.clone()))),
         }
-        let notes = &mut self.objects.notes;
-        let value = strict::check(served, value, self.validate, &origin, &object, notes)?;
+        let Objects { notes, faults, .. } = &mut self.objects;
+        let value = strict::check(served, value, self.validate, &origin, &object, notes, faults)?;
         self.keep(served, origin, value, &object)
     }
 
@@ -305,7 +309,9 @@ fn feed(value: &Value, state: &mut DefaultHasher, has_nulls: &mut bool) {
         Value::String(text) => text.hash(state),
         Value::Array(items) => {
             state.write_u8(4);
-            items.iter().for_each(|item| feed(item, state, has_nulls));
+            for item in items {
+                feed(item, state, has_nulls);
+            }
             state.write_u8(5);
         }
         Value::Object(fields) => {

@@ -17,7 +17,7 @@ use super::phases::Phases;
 use super::plan::{print, to_json};
 use super::text::count;
 use super::{DONE, UNPLACED, input};
-use crate::observe::{Observed, Origin};
+use crate::observe::{InputError, Observed, Origin, Validate};
 
 /// How bad it is. Only errors change the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -40,6 +40,7 @@ pub enum Mistake {
     DuplicateTaint,
     ImpossibleZone,
     InvalidBudget,
+    InvalidObject,
     LimitTooSmall,
     MinValuesImpossible,
     NodeClassMissing,
@@ -101,7 +102,10 @@ impl Subject<'_> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Report {
+    api_version: &'static str,
+    kind: &'static str,
     errors: usize,
     warnings: usize,
     infos: usize,
@@ -111,11 +115,14 @@ struct Report {
 /// Reads, looks, prints. Exit code 2 when an error is found.
 pub fn run(args: &LintArgs) -> Result<u8> {
     let mut phases = Phases::new(args.input.verbose);
-    let observed = input::observe(&args.input, &mut phases)?;
+    let options = args.input.options()?;
+    let objects = input::objects(&args.input, &args.input.files, Validate::Collect, &mut phases)?;
+    let observed = input::distil(objects, &options, &mut phases)?;
     let findings = phases.run("lint", || findings(&observed));
     let n = |level: Level| findings.iter().filter(|finding| finding.level == level).count();
     let (errors, warnings, infos) = (n(Level::Error), n(Level::Warning), n(Level::Info));
-    let report = Report { errors, warnings, infos, findings };
+    let (api_version, kind) = ("millwright.dev/v1alpha1", "LintReport");
+    let report = Report { api_version, kind, errors, warnings, infos, findings };
     print(&if args.output == Plain::Json { to_json(&report)? } else { table(&report) })?;
     phases.report();
     Ok(if report.errors == 0 { DONE } else { UNPLACED })
@@ -128,9 +135,31 @@ pub fn findings(observed: &Observed) -> Vec<Finding> {
     out.extend(budgets::findings(observed));
     out.extend(classes::findings(observed));
     out.extend(overlays::findings(observed));
+    out.extend(refused(observed, &out));
     out.sort();
     out.dedup();
     out
+}
+
+/// What an API server would refuse, unless a finding of ours says it already, and better.
+fn refused(observed: &Observed, found: &[Finding]) -> Vec<Finding> {
+    let text = |part: &Option<Box<str>>| part.as_deref().unwrap_or_default().to_string();
+    let one = |fault: &InputError| {
+        let line = fault.line.map_or_else(String::new, |line| format!(":{line}"));
+        let (object, field) = (text(&fault.object), text(&fault.field));
+        let said = |f: &&Finding| f.level == Level::Error && f.object == object && field.starts_with(&f.field);
+        let remedy = text(&fault.remedy);
+        found.iter().find(said).is_none().then(|| Finding {
+            level: Level::Error,
+            object: object.clone(),
+            field: field.clone(),
+            code: Mistake::InvalidObject,
+            message: fault.message.to_string(),
+            remedy: if remedy.is_empty() { "an API server refuses it; correct the field".into() } else { remedy },
+            file: format!("{}{line}", fault.file.as_deref().unwrap_or_default()),
+        })
+    };
+    observed.objects.faults.iter().filter_map(one).collect()
 }
 
 fn table(report: &Report) -> String {
@@ -151,7 +180,7 @@ fn table(report: &Report) -> String {
         "{}, {}, {}",
         count(report.errors, "error"),
         count(report.warnings, "warning"),
-        count(report.infos, "hint")
+        count(report.infos, "note")
     );
     out
 }

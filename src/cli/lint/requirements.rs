@@ -1,7 +1,7 @@
 //! Requirements of pools and overlays against what there is to buy.
 
-use planner::model::labels::{ZONE, normalize, restricted, well_known};
-use planner::model::{InstanceType, Labels, Operator, Requirement, Requirements};
+use planner::model::labels::{CAPACITY_TYPE, ZONE, normalize, restricted, well_known};
+use planner::model::{CapacityType, InstanceType, Labels, Operator, Requirement, Requirements};
 
 use super::super::market::{keys, values};
 use super::super::near::near;
@@ -69,6 +69,20 @@ fn suggestion(meant: &[&str], otherwise: &str) -> String {
 }
 
 impl Asked<'_> {
+    /// Capacity types that exist and are not on sale here: spot without prices, reserved without reservations.
+    fn unpriced(&self, field: &str, missing: &[&str], n_listed: usize) -> Option<Finding> {
+        let only = missing.len() == n_listed;
+        let spot = missing.contains(&CapacityType::Spot.as_str());
+        // A pool that falls back to another capacity type is as it should be where nothing is reserved.
+        if !only && !spot {
+            return None;
+        }
+        let level = if only { Level::Error } else { Level::Info };
+        let message = format!("no {} capacity is on sale here", missing.join(" nor "));
+        let remedy = if spot { "give spot prices with --prices FILE" } else { "allow on-demand beside it" };
+        Some(self.finding(level, Mistake::UnknownValue, field, message, remedy))
+    }
+
     fn finding(
         &self,
         level: Level,
@@ -101,6 +115,9 @@ impl Asked<'_> {
         };
         let unknown: Vec<&str> = listed.iter().map(AsRef::as_ref).filter(|value| !sold.contains(value)).collect();
         let first = unknown.first()?;
+        if key == CAPACITY_TYPE && unknown.iter().all(|value| CapacityType::parse(value).is_some()) {
+            return self.unpriced(field, &unknown, listed.len());
+        }
         let level = if unknown.len() == listed.len() { Level::Error } else { Level::Warning };
         let meant = near(first, all.iter().copied(), 1);
         let remedy = suggestion(&meant, &format!("use {}", some(&all, 8)));

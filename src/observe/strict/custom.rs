@@ -19,6 +19,7 @@ pub(super) fn check(
     origin: &Origin,
     object: &str,
     notes: &mut Vec<String>,
+    collected: &mut Vec<InputError>,
 ) -> Result<Value, InputError> {
     let Some(kind) = crds::Kind::ALL.into_iter().find(|kind| kind.as_str() == served.name) else { return Ok(value) };
     let value = crds::schema::with_defaults(kind, value);
@@ -32,8 +33,11 @@ pub(super) fn check(
         let message = if unknown { UNKNOWN.to_string() } else { fault.message };
         let remedy = Some(fault.remedy).filter(|remedy| !remedy.is_empty());
         let fault = Fault { path: fault.path, message, value: None, remedy, unknown };
-        if let Some(error) = judge(fault, validate, origin, object, notes) {
-            return Err(error);
+        let strictly = if validate == Validate::Collect { Validate::Strict } else { validate };
+        match judge(fault, strictly, origin, object, notes) {
+            Some(error) if validate == Validate::Collect => collected.push(error),
+            Some(error) => return Err(error),
+            None => {}
         }
     }
     Ok(value)
@@ -56,7 +60,7 @@ mod tests {
         });
         change(&mut pool);
         let origin = Origin { file: "f.yaml".into(), line: 1 };
-        check(&SERVED[Kind::NodePool as usize], pool, validate, &origin, "NodePool a", &mut Vec::new())
+        check(&SERVED[Kind::NodePool as usize], pool, validate, &origin, "NodePool a", &mut Vec::new(), &mut Vec::new())
     }
 
     #[test]

@@ -22,9 +22,10 @@ pub(crate) fn check(
     origin: &Origin,
     object: &str,
     notes: &mut Vec<String>,
+    collected: &mut Vec<InputError>,
 ) -> Result<Value, InputError> {
     if served.custom {
-        return custom::check(served, value, validate, origin, object, notes);
+        return custom::check(served, value, validate, origin, object, notes, collected);
     }
     let mut faults = Vec::new();
     Schema::core().walk(served.name, &value, &mut faults);
@@ -49,7 +50,7 @@ fn judge(
     error.remedy = fault.remedy.map(Into::into);
     match (fault.unknown, validate) {
         (false, _) | (true, Validate::Strict) => Some(error),
-        (true, Validate::Warn) => {
+        (true, Validate::Warn | Validate::Collect) => {
             notes.push(error.to_string().replace('\n', ";"));
             None
         }
