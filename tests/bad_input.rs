@@ -1,0 +1,140 @@
+//! Bad input: every mistake is told with the file, the object, the field, the value and what to do; nothing is planned.
+//! And input that is merely large is planned.
+#![expect(clippy::unwrap_used, reason = "a test program; its helpers may panic too")]
+
+#[path = "bad_input/cases.rs"]
+mod cases;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use cases::{CASES, OPTIONS};
+
+/// A folder of this test alone, removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("millwright-bad-input-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
+        std::fs::write(self.0.join(name), content).unwrap();
+        self
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_millwright")).args(args).current_dir(&self.0).output().unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Exit code 1, an empty stdout, and every part on stderr; else what is wrong.
+fn judge(name: &str, out: &Output, parts: &[&str]) -> Option<String> {
+    let said = String::from_utf8_lossy(&out.stderr);
+    let missing: Vec<&&str> = parts.iter().filter(|part| !said.contains(**part)).collect();
+    let quiet = out.stdout.is_empty() && out.status.code() == Some(1) && !said.contains("panicked");
+    (!quiet || !missing.is_empty())
+        .then(|| format!("{name}: exit {:?}, missing {missing:?} in:\n{said}", out.status.code()))
+}
+
+#[test]
+fn every_mistake_in_a_file_is_told_with_its_place_and_its_remedy() {
+    let folder = Folder::new("files");
+    let failed: Vec<String> = CASES
+        .iter()
+        .filter_map(|case| {
+            folder.write(case.file, case.text);
+            judge(case.about, &folder.run(&["plan", "-o", "json", "-f", case.file]), case.told)
+        })
+        .collect();
+    assert!(failed.is_empty(), "{} of {} failed\n{}", failed.len(), CASES.len(), failed.join("\n"));
+}
+
+#[test]
+fn every_mistake_in_an_option_is_told_with_its_remedy() {
+    let folder = Folder::new("options");
+    folder
+        .write("ok.yaml", cases::EC2)
+        .write("torn.csv", "instance_type,zone,capacity_type,usd_per_hour\nm5.large,,spot,cheap\n");
+    let failed: Vec<String> = OPTIONS
+        .iter()
+        .filter_map(|(args, told)| {
+            let out = folder.run(&[&["plan", "-f", "ok.yaml"], *args].concat());
+            judge(&args.join(" "), &out, told)
+        })
+        .collect();
+    assert!(failed.is_empty(), "{} of {} failed\n{}", failed.len(), OPTIONS.len(), failed.join("\n"));
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let folder = Folder::new("unreadable");
+    folder
+        .write("torn.yaml.gz", [0x1f, 0x8b, 8, 0, 1, 2, 3])
+        .write("latin.yaml", b"kind: Pod\nmetadata: {name: caf\xe9}\n");
+    std::fs::create_dir_all(folder.0.join("empty")).unwrap();
+    let cases: [(&str, &[&str]); 4] = [
+        ("nowhere.yaml", &["nowhere.yaml", "cannot be read", "remedy: check the path given with -f"]),
+        ("torn.yaml.gz", &["torn.yaml.gz", "gzip", "remedy"]),
+        ("latin.yaml", &["latin.yaml:2", "UTF-8", "remedy"]),
+        ("empty", &["empty", "no .yaml, .yml or .json file", "remedy"]),
+    ];
+    for (path, told) in cases {
+        assert_eq!(judge(path, &folder.run(&["plan", "-f", path]), told), None);
+    }
+}
+
+#[test]
+fn a_mistake_deep_in_a_folder_is_named_by_its_own_file_and_line() {
+    let folder = Folder::new("tree");
+    std::fs::create_dir_all(folder.0.join("all/team/app")).unwrap();
+    folder.write("all/pool.yaml", cases::POOL);
+    folder.write(
+        "all/team/app/web.yaml",
+        "# first comes a good one\napiVersion: v1\nkind: Namespace\nmetadata: {name: mill}\n---\n\
+         apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: mill}\nspec:\n  replicas: many\n",
+    );
+    let told = ["all/team/app/web.yaml:6", "Deployment mill/web", "spec.replicas", "many"];
+    assert_eq!(judge("tree", &folder.run(&["plan", "-f", "all"]), &told), None);
+}
+
+/// Lines of the large file: a million, and a tenth of that where the parser is built without optimisation.
+const LINES: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+
+#[test]
+fn a_file_of_a_million_lines_is_planned() {
+    let folder = Folder::new("large");
+    let mut text = String::with_capacity(40 << 20);
+    text += cases::POOL;
+    let filler = "    mill.example/note-00: a line that nobody needs, and that has to be read all the same\n";
+    let mut lines = text.lines().count();
+    let mut n = 0;
+    while lines < LINES {
+        let _ = write!(
+            text,
+            "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: p{n}\n  namespace: mill\n  labels: {{app: p}}\n  annotations:\n"
+        );
+        for note in 0..988 {
+            text += &filler.replace("00", &note.to_string());
+        }
+        text +=
+            "spec:\n  containers:\n    - {name: main, image: i, resources: {requests: {cpu: 100m, memory: 64Mi}}}\n";
+        (n, lines) = (n + 1, lines + 8 + 988 + 3);
+    }
+    folder.write("large.yaml", &text);
+    let out = folder.run(&["plan", "-o", "json", "-v", "-f", "large.yaml"]);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{said}");
+    let plan: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(plan["summary"]["placedOnNewNodes"], n, "{said}");
+    assert!(said.contains("peak memory"), "{said}");
+}

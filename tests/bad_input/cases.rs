@@ -1,0 +1,274 @@
+//! The table of mistakes: what is written, and what must be told about it.
+
+/// One file with one mistake.
+pub struct Case {
+    pub about: &'static str,
+    pub file: &'static str,
+    pub text: &'static str,
+    /// Parts of stderr.
+    pub told: &'static [&'static str],
+}
+
+/// A pool and its class, without fault.
+pub const POOL: &str = "apiVersion: karpenter.kwok.sh/v1alpha1
+kind: KWOKNodeClass
+metadata: {name: mill}
+---
+apiVersion: karpenter.sh/v1
+kind: NodePool
+metadata: {name: mill}
+spec:
+  template:
+    spec:
+      nodeClassRef: {group: karpenter.kwok.sh, kind: KWOKNodeClass, name: mill}
+      requirements:
+        - {key: kubernetes.io/arch, operator: In, values: [amd64]}
+";
+
+/// An EC2 class and its pool, without fault.
+pub const EC2: &str = "apiVersion: karpenter.k8s.aws/v1
+kind: EC2NodeClass
+metadata: {name: cloud}
+spec:
+  role: mill
+  amiSelectorTerms: [{alias: al2023@latest}]
+  subnetSelectorTerms: [{tags: {mill: here}}]
+  securityGroupSelectorTerms: [{tags: {mill: here}}]
+---
+apiVersion: karpenter.sh/v1
+kind: NodePool
+metadata: {name: cloud}
+spec:
+  template:
+    spec:
+      nodeClassRef: {group: karpenter.k8s.aws, kind: EC2NodeClass, name: cloud}
+      requirements:
+        - {key: kubernetes.io/arch, operator: In, values: [amd64]}
+";
+
+macro_rules! case {
+    ($about:literal, $file:literal, $text:expr, [$($told:literal),+ $(,)?]) => {
+        Case { about: $about, file: $file, text: $text, told: &[$file, $($told),+] }
+    };
+}
+
+/// A pod with one more line in its spec or container.
+macro_rules! pod {
+    ($line:literal) => {
+        concat!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: mill}\nspec:\n  ",
+            $line,
+            "\n  containers:\n    - {name: main, image: i}\n"
+        )
+    };
+}
+macro_rules! requests {
+    ($amounts:literal) => {
+        concat!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: mill}\nspec:\n  containers:\n    - name: main\n      \
+             image: i\n      resources: {requests: {",
+            $amounts,
+            "}}\n"
+        )
+    };
+}
+/// A `NodePool` with one more line in its spec.
+macro_rules! pool {
+    ($line:literal) => {
+        concat!(
+            "apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {name: q}\nspec:\n  ",
+            $line,
+            "\n  template:\n    spec:\n      nodeClassRef: {group: karpenter.kwok.sh, kind: KWOKNodeClass, name: mill}\n      \
+             requirements: []\n"
+        )
+    };
+}
+/// A `NodePool` with one requirement.
+macro_rules! requirement {
+    ($term:literal) => {
+        concat!(
+            "apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {name: q}\nspec:\n  template:\n    spec:\n      \
+             nodeClassRef: {group: karpenter.kwok.sh, kind: KWOKNodeClass, name: mill}\n      requirements:\n        - {",
+            $term,
+            "}\n"
+        )
+    };
+}
+
+/// Mistakes in files.
+pub const CASES: &[Case] = &[
+    case!(
+        "wrong indentation",
+        "a.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n   namespace: mill\n",
+        [":5", "broken YAML", "remedy: check the indentation"]
+    ),
+    case!("a tab", "b.yaml", "apiVersion: v1\nkind: Pod\nmetadata:\n\tname: p\n", ["broken YAML", "remedy"]),
+    case!("a quote that does not end", "c.yaml", "kind: \"Pod\nmetadata: {}\n", ["broken YAML", "remedy"]),
+    case!("a key written twice", "d.yaml", "apiVersion: v1\nkind: Pod\nkind: Node\n", [":3", "broken YAML", "kind"]),
+    case!("broken JSON", "e.json", "{\"kind\": \"Pod\",\n \"metadata\": }\n", [":2", "broken JSON", "remedy"]),
+    case!("JSON cut short", "f.json", "{\"kind\": \"Pod\", \"metadata\": {\n", ["broken JSON", "remedy"]),
+    case!(
+        "a list at the top",
+        "g.yaml",
+        "- a\n- b\n",
+        ["holds a list, not a Kubernetes object", "remedy: begin with apiVersion and kind"]
+    ),
+    case!("a text at the top", "h.yaml", "hello\n", ["holds a text", "remedy"]),
+    case!("no kind", "i.yaml", "apiVersion: v1\nmetadata: {name: p}\n", ["kind is missing", "remedy"]),
+    case!("no apiVersion", "j.yaml", "kind: Pod\nmetadata: {name: p}\n", ["apiVersion is missing", "remedy"]),
+    case!(
+        "no name",
+        "k.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {generateName: p-}\nspec: {containers: []}\n",
+        ["Pod", "metadata.name", "has no name", "remedy"]
+    ),
+    case!(
+        "an old Deployment",
+        "l.yaml",
+        "apiVersion: extensions/v1beta1\nkind: Deployment\nmetadata: {name: web}\n",
+        ["Deployment", "web", "extensions/v1beta1", "not served", "remedy: write apiVersion: apps/v1"]
+    ),
+    case!(
+        "an old NodePool",
+        "m.yaml",
+        "apiVersion: karpenter.sh/v1beta1\nkind: NodePool\nmetadata: {name: q}\n",
+        ["NodePool q", "karpenter.sh/v1beta1", "remedy: write apiVersion: karpenter.sh/v1 "]
+    ),
+    case!(
+        "an old CronJob is passed over, an old PodDisruptionBudget is not",
+        "n.yaml",
+        "apiVersion: policy/v1beta1\nkind: PodDisruptionBudget\nmetadata: {name: d}\n",
+        ["PodDisruptionBudget", "policy/v1beta1", "policy/v1 "]
+    ),
+    case!(
+        "a misspelt field",
+        "o.yaml",
+        pod!("nodeSelectr: {a: b}"),
+        [":1", "Pod mill/p", "spec.nodeSelectr", "nodeSelector"]
+    ),
+    case!(
+        "a misspelt field of a container",
+        "p.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: mill}\nspec:\n  containers:\n    - {name: a, image: i, resource: {}}\n",
+        ["Pod mill/p", "spec.containers[0].resource", "resources"]
+    ),
+    case!("a misspelt field of a pool", "q.yaml", pool!("limit: {cpu: 1}"), ["NodePool q", "spec.limit", "limits"]),
+    case!(
+        "a text for a number",
+        "r.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: mill}\nspec: {replicas: lots}\n",
+        ["Deployment mill/web", "spec.replicas", "lots"]
+    ),
+    case!("a number for a text", "s.yaml", pod!("nodeSelector: {floor: 3}"), ["Pod mill/p", "spec.nodeSelector", "3"]),
+    case!("a text for a list", "t.yaml", pod!("tolerations: all"), ["Pod mill/p", "spec.tolerations", "all"]),
+    case!(
+        "a comma in a quantity",
+        "u.yaml",
+        requests!("cpu: \"1,5\""),
+        ["Pod mill/p", "spec.containers[0].resources.requests.cpu", "1,5", "remedy: write a number"]
+    ),
+    case!("an unknown unit", "v.yaml", requests!("memory: 4GB"), ["Pod mill/p", "requests.memory", "4GB", "remedy"]),
+    case!(
+        "a negative request",
+        "w.yaml",
+        requests!("cpu: -100m"),
+        ["Pod mill/p", "requests.cpu", "-100m", "negative", "remedy"]
+    ),
+    case!(
+        "an exponent without end",
+        "x.yaml",
+        requests!("memory: \"1e99999999999999999999\""),
+        ["Pod mill/p", "requests.memory", "1e99999999999999999999", "remedy"]
+    ),
+    case!("a quantity that is empty", "y.yaml", requests!("cpu: \"\""), ["Pod mill/p", "requests.cpu", "remedy"]),
+    case!(
+        "replicas below zero",
+        "z.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: mill}\nspec: {replicas: -3}\n",
+        ["Deployment mill/web", "spec.replicas", "-3", "remedy"]
+    ),
+    case!(
+        "more replicas than anybody means",
+        "aa.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: mill}\nspec: {replicas: 2000000000}\n",
+        ["Deployment mill/web", "spec.replicas", "2000000000", "remedy"]
+    ),
+    case!(
+        "an operator that is none",
+        "ab.yaml",
+        requirement!("key: a.example/b, operator: Includes, values: [x]"),
+        ["NodePool q", "operator", "Includes", "In"]
+    ),
+    case!(
+        "In without values",
+        "ac.yaml",
+        requirement!("key: a.example/b, operator: In"),
+        ["NodePool q", "requirements", "values"]
+    ),
+    case!(
+        "Gt with a word",
+        "ad.yaml",
+        requirement!("key: a.example/b, operator: Gt, values: [many]"),
+        ["NodePool q", "requirements"]
+    ),
+    case!("a weight out of range", "ae.yaml", pool!("weight: 1000"), ["NodePool q", "spec.weight", "1000", "100"]),
+    case!("a negative limit", "af.yaml", pool!("limits: {cpu: -4}"), ["NodePool q", "spec.limits.cpu", "-4"]),
+    case!(
+        "a restricted label in a pool",
+        "ag.yaml",
+        requirement!("key: karpenter.sh/nodepool, operator: In, values: [x]"),
+        ["NodePool q", "requirements", "karpenter.sh/nodepool"]
+    ),
+    case!(
+        "a misspelt effect of a taint",
+        "ah.yaml",
+        "apiVersion: v1\nkind: Node\nmetadata: {name: hall}\nspec: {taints: [{key: a, effect: NoScheduling}]}\n",
+        ["Node hall", "spec.taints[0]", "NoScheduling", "NoSchedule"]
+    ),
+    case!(
+        "a maxSkew of nothing",
+        "ai.yaml",
+        pod!("topologySpreadConstraints: [{topologyKey: zone, maxSkew: 0, whenUnsatisfiable: DoNotSchedule}]"),
+        ["Pod mill/p", "maxSkew", "0", "remedy"]
+    ),
+    case!(
+        "a policy that is none",
+        "aj.yaml",
+        pod!("topologySpreadConstraints: [{topologyKey: zone, maxSkew: 1, whenUnsatisfiable: Maybe}]"),
+        ["Pod mill/p", "whenUnsatisfiable", "Maybe", "DoNotSchedule"]
+    ),
+    case!(
+        "two objects of one name",
+        "al.yaml",
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: m}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: m, labels: {a: b}}\n",
+        [":5", "Namespace m", "al.yaml:1", "differ", "remedy: keep one of them"]
+    ),
+    case!(
+        "a price that is none",
+        "am.yaml",
+        "apiVersion: karpenter.sh/v1alpha1\nkind: NodeOverlay\nmetadata: {name: o}\nspec: {requirements: [], price: cheap}\n",
+        ["NodeOverlay o", "spec.price", "cheap"]
+    ),
+    case!(
+        "a fault inside a List",
+        "an.yaml",
+        "apiVersion: v1\nkind: List\nitems:\n  - {apiVersion: v1, kind: Pod, metadata: {name: p, namespace: mill}, spec: {containers: [], nodeNam: x}}\n",
+        ["Pod mill/p", "spec.nodeNam", "nodeName"]
+    ),
+];
+
+/// Mistakes in options.
+pub const OPTIONS: &[(&[&str], &[&str])] = &[
+    (&["--region", "moon-east-1"], &["--region", "moon-east-1"]),
+    (&["--zones", "moon-1"], &["--zones", "moon-1"]),
+    (&["--unavailable", "m5.large"], &["--unavailable", "m5.large", "TYPE/ZONE/CAPACITY_TYPE"]),
+    (&["--feature-gates", "NodeOverlays=true"], &["NodeOverlays", "did you mean NodeOverlay?"]),
+    (&["--feature-gates", "NodeOverlay=perhaps"], &["NodeOverlay=perhaps", "neither true nor false"]),
+    (&["--now", "yesterday"], &["--now", "yesterday", "2026-01-31T12:00:00Z"]),
+    (&["--prices", "torn.csv"], &["torn.csv", "cheap", "remedy"]),
+    (&["--prices", "lost.csv"], &["lost.csv", "cannot be read", "remedy"]),
+    (&["--effort=-1"], &["--effort"]),
+    (&["--output", "xml"], &["xml", "html"]),
+    (&["--trace", "lost.csv"], &["lost.csv", "cannot be read"]),
+];
