@@ -75,7 +75,15 @@ fn show() {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
     let snapshot = Workload::random(seed).snapshot();
     let plan = planner::plan(&snapshot);
-    println!("{snapshot:#?}\n{plan:#?}");
+    snapshot.groups.iter().for_each(|group| println!("{:?} {:?}", group.pods, group.shape));
+    snapshot.nodes.iter().for_each(|node| println!("{node:?}"));
+    snapshot.claims.iter().for_each(|claim| println!("{claim:?}"));
+    snapshot.daemons.iter().for_each(|daemon| println!("{daemon:?}"));
+    snapshot.pools.iter().for_each(|pool| println!("{pool:?}"));
+    plan.launches.iter().for_each(|launch| println!("{launch:?}"));
+    plan.nominations.iter().for_each(|nomination| println!("{nomination:?}"));
+    plan.unplaced.iter().for_each(|unplaced| println!("{unplaced:?}"));
+    println!("{:?}", snapshot.policies);
     for fault in check(&snapshot, &plan) {
         println!("{fault}");
     }

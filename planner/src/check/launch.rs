@@ -154,7 +154,11 @@ impl<'b> Holder<'_, 'b> {
     /// Nothing but the machine decides what may stand in: no wishes, no ties to other pods, no joint limits.
     fn settled(&self) -> bool {
         let pool = self.bought.pool;
+        let groups = self.after.snapshot.groups.iter().map(|group| &*group.shape);
+        let everyone = groups.chain(self.after.cells.iter().map(|cell| cell.shape));
+        let mut kept_away = everyone.flat_map(|shape| &shape.anti_affinity);
         pool.limits.0.is_empty()
+            && !kept_away.any(|term| self.shapes().any(|shape| term.picks(shape)))
             && !self.bought.launch.pods.is_empty()
             && pool.requirements.iter().all(|r| r.min_values.is_none())
             && self.shapes().all(|s| {

@@ -1,7 +1,8 @@
 //! Spread, affinity and anti-affinity among all pods, those already running included.
 //!
 //! Spread is judged on the cluster as it stands after the plan. Its domains are the values on machines that the pod may use,
-//! and beyond those the values that some offering would bring which takes the pod alone.
+//! and beyond those the values that some offering would bring which takes the pod alone. Pods that are being deleted neither
+//! help nor hinder: they will be gone when the plan's pods arrive.
 
 use std::collections::BTreeMap;
 
@@ -116,7 +117,8 @@ impl<'a, 'b> View<'a, 'b> {
     fn cells_picked(&mut self, term: &'b PodTerm) -> &BTreeMap<&'b str, Vec<usize>> {
         if !self.picked.contains_key(term) {
             let mut by_domain: BTreeMap<&'b str, Vec<usize>> = BTreeMap::new();
-            for (at, cell) in self.after.cells.iter().enumerate().filter(|(_, cell)| term.picks(cell.shape)) {
+            let picked = |cell: &Cell| !cell.terminating && term.picks(cell.shape);
+            for (at, cell) in self.after.cells.iter().enumerate().filter(|(_, cell)| picked(cell)) {
                 if let Some(domain) = self.stand(cell.host).label(&term.key) {
                     by_domain.entry(domain).or_default().push(at);
                 }
@@ -131,7 +133,7 @@ impl<'a, 'b> View<'a, 'b> {
         let after = self.after;
         for &at in &after.hosts[host].cells {
             let cell = &after.cells[at];
-            for term in &cell.shape.anti_affinity {
+            for term in cell.shape.anti_affinity.iter().filter(|_| !cell.terminating) {
                 let Some(domain) = self.stand(host).label(&term.key) else { continue };
                 let picked = self.cells_picked(term).get(domain);
                 for &other in picked.into_iter().flatten() {
@@ -150,7 +152,7 @@ impl<'a, 'b> View<'a, 'b> {
     /// Others who keep away from the pods of a machine.
     pub fn kept_away(&mut self, host: usize, found: &mut Vec<(usize, Misfit)>) {
         let after = self.after;
-        for (at, cell) in after.cells.iter().enumerate().filter(|(_, cell)| cell.host != host) {
+        for (at, cell) in after.cells.iter().enumerate().filter(|(_, cell)| cell.host != host && !cell.terminating) {
             for term in &cell.shape.anti_affinity {
                 let (mine, theirs) = (self.stand(host).label(&term.key), self.stand(cell.host).label(&term.key));
                 if mine.is_none() || mine != theirs {

@@ -33,6 +33,12 @@ pub(super) fn types(rng: &mut SplitMix64) -> Vec<InstanceType> {
         }
     }
     out.sort_by(|a, b| a.name.cmp(&b.name));
+    let open = *rng.pick(&[0, 0, 0, 0, 100, 100, 50]);
+    for kind in &mut out {
+        if rng.chance(open) {
+            kind.open_labels.push((TENANCY.into(), vec!["default".into(), "dedicated".into()]));
+        }
+    }
     out
 }
 
@@ -65,10 +71,15 @@ fn instance_type(rng: &mut SplitMix64, name: &str, arch: &str, cpus: i64, gpus: 
             offerings.push(offering(rng, zone, CapacityType::Reserved, base / 1_000, Some(reservation)));
         }
     }
-    let open = rng.chance(15);
-    let open_labels =
-        if open { vec![(TENANCY.into(), vec!["default".into(), "dedicated".into()])] } else { Vec::new() };
-    InstanceType { name: name.into(), labels, open_labels, capacity, allocatable, exotic: gpus > 0, offerings }
+    InstanceType {
+        name: name.into(),
+        labels,
+        open_labels: Vec::new(),
+        capacity,
+        allocatable,
+        exotic: gpus > 0,
+        offerings,
+    }
 }
 
 fn offering(
