@@ -1,4 +1,5 @@
 //! The command line: every option with its unit and default.
+#![expect(clippy::doc_markdown, reason = "clap prints these comments as they stand")]
 
 use std::path::PathBuf;
 
@@ -9,11 +10,12 @@ use cloud::catalog::UnavailablePattern;
 use crate::observe::{FeatureGates, InputError, MinValuesPolicy, Options, PreferencePolicy, Validate, read_prices};
 
 /// Plans the nodes of a Kubernetes cluster near a proven cost bound, and explains every decision.
-///
-/// Exit codes of every command: 0 all is well (plan: everything placed) · 2 some pods have no place, or lint found an error ·
-/// 1 an error, told on stderr with file, object, field, value and remedy (stdout stays empty) · 130 interrupted.
 #[derive(Parser, Debug)]
-#[command(name = "millwright", version, verbatim_doc_comment)]
+#[command(
+    name = "millwright",
+    version,
+    after_help = "Exit codes: 0 all is well · 1 an error, told on stderr (stdout stays empty) · 2 see the command's -h · 130 interrupted"
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -22,12 +24,22 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Which nodes to buy for these objects, at what price, how near to the proven cheapest, and why any pod has no place.
+    #[command(
+        after_help = "Prices are US dollars per hour.\nExit codes: 0 everything placed · 2 some pods have no place (with --diff: in AFTER) · 1 an error, told on stderr (stdout stays empty) · 130 interrupted"
+    )]
     Plan(PlanArgs),
     /// Why a pod, node or NodePool is as it is.
+    #[command(
+        after_help = "Prices are US dollars per hour.\nExit codes: 0 it has a place, or can be used · 2 the pod has no place, or the NodePool is not ready · 1 an error, such as an unknown name, told on stderr (stdout stays empty) · 130 interrupted"
+    )]
     Explain(ExplainArgs),
     /// Mistakes in NodePools, node classes and overlays.
+    #[command(
+        after_help = "Exit codes: 0 no error found (warnings and infos do not count) · 2 an error found · 1 the input cannot be read, told on stderr (stdout stays empty) · 130 interrupted"
+    )]
     Lint(LintArgs),
     /// Print the CustomResourceDefinitions.
+    #[command(after_help = "Exit codes: 0 printed · 1 an error, told on stderr")]
     Crds(CrdsArgs),
 }
 

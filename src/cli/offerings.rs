@@ -47,3 +47,74 @@ fn value_of(offering: &RankedOffering, pool: Option<&Pool>, key: &str) -> Option
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use planner::model::{CapacityType, Labels, MicroUsdPerHour, Operator, Requirement, Requirements, Resources};
+
+    use super::*;
+
+    /// A launch with `n` offerings, prices 1, 2, 3, … and the instance type that `name` gives.
+    fn launch(n: usize, name: impl Fn(usize) -> String) -> Launch {
+        let offering = |at: usize| RankedOffering {
+            price: MicroUsdPerHour(at as i64 + 1),
+            capacity_type: CapacityType::OnDemand,
+            instance_type: name(at).into(),
+            zone: format!("zone-{at}").into(),
+            reservation: None,
+        };
+        Launch {
+            name: "yard-1".into(),
+            pool: "yard".into(),
+            offerings: (0..n).map(offering).collect(),
+            requests: Resources::default(),
+            allocatable: Resources::default(),
+            capacity: Resources::default(),
+            labels: Labels::new(),
+            taints: Vec::new(),
+            startup_taints: Vec::new(),
+            requirements: Requirements::new().into(),
+            relaxed_min_values: std::collections::BTreeMap::default(),
+            pods: Vec::new(),
+        }
+    }
+
+    fn pool(min_values: Option<u32>) -> Pool {
+        let mut requirement = Requirement::new(labels::INSTANCE_TYPE, Operator::Exists, Vec::<&str>::new());
+        requirement.min_values = min_values;
+        Pool {
+            name: "yard".into(),
+            weight: 0,
+            labels: Labels::new(),
+            requirements: std::iter::once(requirement).collect(),
+            taints: Vec::new(),
+            startup_taints: Vec::new(),
+            limits: Resources::default(),
+            replicas: None,
+            not_ready: None,
+            types: std::sync::Arc::default(),
+        }
+    }
+
+    fn prices(shown: &[&RankedOffering]) -> Vec<i64> {
+        shown.iter().map(|o| o.price.0).collect()
+    }
+
+    #[test]
+    fn the_cheapest_sixty_are_shown_in_order_of_price() {
+        let launch = launch(100, |_| "same".into());
+        assert_eq!(prices(&shown(&launch, Some(&pool(None)))), (1..=60).collect::<Vec<i64>>());
+        assert_eq!(shown(&self::launch(7, |_| "same".into()), None).len(), 7);
+    }
+
+    #[test]
+    fn a_dear_type_is_shown_where_min_values_ask_for_it() {
+        let launch = launch(100, |at| format!("type-{}", at / 40));
+        let chosen = shown(&launch, Some(&pool(Some(3))));
+        assert_eq!(chosen.len(), MOST);
+        assert_eq!(prices(&chosen)[..15], (1..=15).collect::<Vec<i64>>());
+        let types: BTreeSet<&str> = chosen.iter().map(|o| o.instance_type.as_ref()).collect();
+        assert_eq!(types.len(), 3);
+        assert!(chosen.is_sorted_by_key(|o| o.price));
+    }
+}
