@@ -111,7 +111,37 @@ fn grouped(n: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::json;
     use super::*;
+    use crate::observe::{Options, Validate, files, snapshot};
+
+    fn planned(scenario: &str) -> (Snapshot, Plan) {
+        let folder = format!("{}/tests/scenarios/{scenario}/input.yaml", env!("CARGO_MANIFEST_DIR"));
+        let objects = files::read(&[folder], Validate::Strict).unwrap();
+        let snapshot = snapshot(objects, &Options::default()).unwrap().snapshot;
+        let plan = planner::plan(&snapshot);
+        (snapshot, plan)
+    }
+
+    fn shown(snapshot: &Snapshot, plan: &Plan) -> String {
+        page(snapshot, plan, &json::document(snapshot, plan))
+    }
+
+    #[test]
+    fn a_page_needs_nothing_from_elsewhere_and_says_why_pods_have_no_place() {
+        let (snapshot, plan) = planned("a-cpu-limit-is-never-overshot");
+        let page = shown(&snapshot, &plan);
+        assert!(["http", "<script", "url(", "src=", "@import"].iter().all(|outside| !page.contains(outside)));
+        assert!(page.contains("LimitExceeded") && page.contains("1 of 3 pods without a place, 2 new nodes"));
+    }
+
+    #[test]
+    fn a_page_of_thousands_of_nodes_is_added_up_by_type() {
+        let (snapshot, mut plan) = planned("weight-comes-before-price");
+        plan.launches = std::iter::repeat_n(plan.launches[0].clone(), 3_000).collect();
+        let page = shown(&snapshot, &plan);
+        assert!(page.contains("3000 × m-8x-amd64-linux") && page.len() < 1_000_000, "{} bytes", page.len());
+    }
 
     #[test]
     fn names_from_the_input_cannot_become_markup() {

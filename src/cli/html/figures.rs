@@ -6,7 +6,7 @@ use planner::model::resources::{CPU, MEMORY};
 use planner::model::{MicroUsdPerHour, Resources};
 use planner::plan::{Launch, Plan};
 
-use super::super::text::count;
+use super::super::text::{count, share};
 use super::escape;
 use super::svg::{self, Row};
 
@@ -35,10 +35,10 @@ pub fn all(plan: &Plan) -> String {
             "what is proven, what is planned, what first-fit-decreasing would pay",
             &cost(plan),
         );
-        out += &utilisation(&plan.launches);
         out += &figure("Cost by instance family", "US dollars an hour", &money(&plan.launches, family));
         out += &figure("Cost by zone", "US dollars an hour", &money(&plan.launches, zone));
         out += &figure("Pods per new node", "nodes (height) by how many pods each will hold", &pods(&plan.launches));
+        out += &utilisation(&plan.launches);
     }
     out + "</section>\n"
 }
@@ -105,7 +105,7 @@ fn used(label: String, list: &[&Launch]) -> Row {
         has.add(&launch.allocatable);
     }
     let (cpu, memory) = (ratio(asked.get(CPU), has.get(CPU)), ratio(asked.get(MEMORY), has.get(MEMORY)));
-    let value = format!("{:.0}% · {:.0}%", cpu * 100.0, memory * 100.0);
+    let value = format!("{} · {}", share(asked.get(CPU), has.get(CPU)), share(asked.get(MEMORY), has.get(MEMORY)));
     Row { label, value, bars: vec![("cpu", cpu), ("memory", memory)] }
 }
 

@@ -24,12 +24,16 @@ pub fn all(snapshot: &Snapshot, plan: &Plan) -> String {
     format!("<section class=\"tables\">\n{}</section>\n", tables.concat())
 }
 
-/// A table that folds; columns whose name begins with `#` hold numbers.
+/// A table that folds; columns whose name begins with `#` hold numbers, with `~` text that may need several lines.
 fn table(title: &str, header: &[&str], rows: &[Vec<String>], open: bool) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let class = |at: usize| if header.get(at).is_some_and(|h| h.starts_with('#')) { " class=\"num\"" } else { "" };
+    let class = |at: usize| match header.get(at).and_then(|name| name.chars().next()) {
+        Some('#') => " class=\"num\"",
+        Some('~') => " class=\"long\"",
+        _ => "",
+    };
     let open = if open && rows.len() <= OPEN { " open" } else { "" };
     let mut out = format!(
         "<details{open}><summary>{} <span class=\"n\">{}</span></summary>\n<div class=\"scroll\"><table>\n<thead><tr>",
@@ -37,7 +41,7 @@ fn table(title: &str, header: &[&str], rows: &[Vec<String>], open: bool) -> Stri
         rows.len()
     );
     for (at, name) in header.iter().enumerate() {
-        let _ = write!(out, "<th{}>{}</th>", class(at), escape(name.trim_start_matches('#')));
+        let _ = write!(out, "<th{}>{}</th>", class(at), escape(name.trim_start_matches(['#', '~'])));
     }
     out += "</tr></thead>\n<tbody>\n";
     for row in rows.iter().take(MOST) {
@@ -112,8 +116,19 @@ fn nodes(launches: &[Launch]) -> String {
         row
     };
     let rows: Vec<Vec<String>> = launches.iter().map(row).collect();
-    let header =
-        ["Node", "Type", "Zone", "Capacity", "#$/h", "#Pods", "#CPU", "#Memory", "#Choices", "Requests", "Which pods"];
+    let header = [
+        "Node",
+        "Type",
+        "Zone",
+        "Capacity",
+        "#$/h",
+        "#Pods",
+        "#CPU",
+        "#Memory",
+        "#Choices",
+        "~Requests",
+        "~Which pods",
+    ];
     table("Every new node", &header, &rows, false)
 }
 
@@ -130,7 +145,7 @@ fn existing(snapshot: &Snapshot, plan: &Plan) -> String {
             vec![text(node), state.into(), pods.len().to_string(), some(pods, NAMED)]
         })
         .collect();
-    table("Nodes that take pods already", &["Node", "State", "#Pods", "Which"], &rows, true)
+    table("Nodes that take pods already", &["Node", "State", "#Pods", "~Which"], &rows, true)
 }
 
 fn unplaced(plan: &Plan) -> String {
@@ -143,7 +158,7 @@ fn unplaced(plan: &Plan) -> String {
             rows.push(vec![n, pods, text(&reason.pool), format!("{:?}", reason.code), reason.message.clone(), helps]);
         }
     }
-    let header = ["#Pods", "Which", "NodePool", "Reason", "Why", "Would help"];
+    let header = ["#Pods", "~Which", "NodePool", "Reason", "~Why", "~Would help"];
     table("Pods without a place", &header, &rows, true)
 }
 
@@ -153,5 +168,5 @@ fn ignored(plan: &Plan) -> String {
         .iter()
         .map(|i| vec![count(i.pods.len(), "pod"), some(&i.pods, NAMED), format!("{:?}", i.code), i.message.clone()])
         .collect();
-    table("Pods left out", &["Pods", "Which", "Reason", "Why"], &rows, true)
+    table("Pods left out", &["Pods", "~Which", "Reason", "~Why"], &rows, true)
 }
