@@ -72,7 +72,7 @@ pub fn workloads(dir: &Path) -> anyhow::Result<Vec<Workload>> {
     for entry in std::fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with("w_") && (name.ends_with(".json") || name.ends_with(".json.gz")) {
+        if name.starts_with("w_") && name.trim_end_matches(".gz").strip_suffix(".json").is_some() {
             let workload: Workload =
                 serde_json::from_str(&read(&path)?).with_context(|| format!("parse {}", path.display()))?;
             found.insert(name, workload);
