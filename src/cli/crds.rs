@@ -1,4 +1,4 @@
-//! `millwright crds`: the CustomResourceDefinitions, ready for `kubectl apply --server-side -f -`.
+//! `millwright crds`: the `CustomResourceDefinitions`, ready for `kubectl apply --server-side -f -`.
 
 use anyhow::Result;
 use crds::Kind;
@@ -18,7 +18,7 @@ pub fn run(args: &CrdsArgs) -> Result<u8> {
 /// One YAML document each.
 fn joined() -> String {
     let documents = Kind::ALL.iter().map(|kind| kind.yaml().trim_start_matches("---\n").trim_end());
-    documents.map(|yaml| format!("---\n{yaml}\n")).collect()
+    documents.fold(String::new(), |all, yaml| all + "---\n" + yaml + "\n")
 }
 
 #[cfg(test)]

@@ -194,14 +194,14 @@ mod tests {
         Launch {
             name: name.into(),
             pool: "mill".into(),
-            offerings: vec![offering],
+            offerings: vec![offering].into(),
             requests: planner::model::Resources::default(),
             allocatable: planner::model::Resources::default(),
             capacity: planner::model::Resources::default(),
             labels: planner::model::Labels::default(),
             taints: Vec::new(),
             startup_taints: Vec::new(),
-            requirements: planner::model::Requirements::default(),
+            requirements: planner::model::Requirements::default().into(),
             relaxed_min_values: BTreeMap::default(),
             pods: pods.iter().map(|pod| (*pod).into()).collect(),
         }

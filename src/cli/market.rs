@@ -92,3 +92,54 @@ fn offering_value<'a>(o: &'a Offering, key: &str) -> Option<&'a str> {
         _ => o.labels.get(key).map(|value: &Str| value.as_ref()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use planner::model::{CapacityType, MicroUsdPerHour, Operator, Resources};
+
+    use super::*;
+
+    fn oak(zones: &[&str]) -> InstanceType {
+        let offering = |zone: &&str| Offering {
+            zone: (*zone).into(),
+            capacity_type: CapacityType::OnDemand,
+            price: MicroUsdPerHour(100),
+            available: true,
+            labels: Labels::default(),
+            reservation: None,
+        };
+        InstanceType {
+            name: "oak".into(),
+            labels: Labels::from([("wood.example/kind".into(), "oak".into())]),
+            open_labels: vec![("wood.example/cut".into(), vec!["plain".into(), "quarter".into()])],
+            capacity: Resources::default(),
+            allocatable: Resources::default(),
+            exotic: false,
+            offerings: zones.iter().map(offering).collect(),
+        }
+    }
+
+    fn left(key: &str, operator: Operator, value: &str) -> usize {
+        let wanted = Requirements::from_iter([Requirement::new(key, operator, [value])]);
+        let types = [oak(&["a", "b"])];
+        choices_of(&types, &wanted, &Labels::default()).iter().map(|choice| choice.offerings.len()).sum()
+    }
+
+    #[test]
+    fn a_requirement_leaves_the_offerings_that_meet_it() {
+        assert_eq!(left(ZONE, Operator::In, "a"), 1);
+        assert_eq!(left(CAPACITY_TYPE, Operator::In, "spot"), 0);
+        assert_eq!(left("wood.example/kind", Operator::NotIn, "oak"), 0);
+        assert_eq!(left("wood.example/cut", Operator::In, "quarter"), 2, "the launch settles an open label");
+        assert_eq!(left("team.example/own", Operator::In, "x"), 2, "a label of the pool's own is given to every node");
+        assert_eq!(left("karpenter.k8s.aws/instance-family", Operator::In, "m5"), 0, "the provider's labels are not");
+    }
+
+    #[test]
+    fn keys_and_values_are_those_of_the_catalogue() {
+        let types = [oak(&["b", "a"])];
+        assert!(keys(&types).contains("wood.example/cut"));
+        assert_eq!(values(&types, ZONE).into_iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(values(&types, "wood.example/cut").len(), 2);
+    }
+}

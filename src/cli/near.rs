@@ -26,7 +26,7 @@ mod tests {
     #[test]
     fn a_slip_of_the_finger_and_a_part_of_a_name_are_both_found() {
         let known = ["shop/web-0", "shop/web-1", "bank/ledger-0"];
-        assert_eq!(near("wbe-0", known, 3), ["shop/web-0"]);
+        assert_eq!(near("wbe-0", known, 1), ["shop/web-0"]);
         assert_eq!(near("ledger", known, 3), ["bank/ledger-0"]);
         assert_eq!(near("shop/web", known, 1), ["shop/web-0"]);
         assert!(near("zebra", known, 3).is_empty());

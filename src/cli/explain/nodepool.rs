@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use planner::model::resources::{NODES, quantity};
-use planner::model::{Code, Pool, Resources, Snapshot, labels};
+use planner::model::{Code, MicroUsdPerHour, Pool, Resources, Snapshot, labels};
 use planner::plan::Plan;
 use serde::Serialize;
 
@@ -30,6 +30,8 @@ struct PoolAnswer {
     catalogue: Catalogue,
     nodes: Vec<String>,
     launches: Vec<LaunchRow>,
+    /// Of the launches, decimal US dollars per hour.
+    hourly_cost: String,
     refused: Vec<RefusedRow>,
 }
 
@@ -102,6 +104,7 @@ pub fn explain(name: &str, snapshot: &Snapshot, plan: &Plan) -> Result<Answer> {
         catalogue: catalogue(pool),
         nodes: nodes.chain(claims).collect(),
         launches: launches(pool, plan),
+        hourly_cost: cost(pool, plan).to_string(),
         refused: refused(pool, plan),
     };
     let well = found.ready;
@@ -167,6 +170,10 @@ fn launches(pool: &Pool, plan: &Plan) -> Vec<LaunchRow> {
     .collect()
 }
 
+fn cost(pool: &Pool, plan: &Plan) -> MicroUsdPerHour {
+    plan.launches.iter().filter(|launch| launch.pool == pool.name).map(planner::plan::Launch::price).sum()
+}
+
 fn refused(pool: &Pool, plan: &Plan) -> Vec<RefusedRow> {
     let mut rows: BTreeMap<_, Vec<String>> = BTreeMap::new();
     for unplaced in &plan.unplaced {
@@ -229,6 +236,7 @@ fn table(pool: &PoolAnswer) -> String {
         let rows: Vec<Vec<String>> = pool.launches.iter().map(row).collect();
         out.push('\n');
         out += &columns(&["TO BUY", "TYPE", "ZONE", "CAPACITY", "$/H", "PODS"], &rows);
+        let _ = writeln!(out, "{} to buy, ${} an hour", count(pool.launches.len(), "node"), pool.hourly_cost);
     }
     if !pool.refused.is_empty() {
         out += "\nrefuses\n";

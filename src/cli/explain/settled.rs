@@ -70,3 +70,52 @@ fn bare(name: &Str, labels: Labels, capacity: Resources, allocatable: Resources,
         attach_limits: BTreeMap::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use planner::model::PodGroup;
+    use planner::model::group::PodRef;
+    use planner::plan::Nomination;
+
+    use super::*;
+    use crate::observe::{Objects, Options, snapshot};
+
+    fn launch(name: &str, pods: &[&str]) -> Launch {
+        Launch {
+            name: name.into(),
+            pool: "p".into(),
+            offerings: Vec::new().into(),
+            requests: Resources::default(),
+            allocatable: Resources::of([(PODS, 9)]),
+            capacity: Resources::default(),
+            labels: Labels::default(),
+            taints: Vec::new(),
+            startup_taints: Vec::new(),
+            requirements: planner::model::Requirements::default().into(),
+            relaxed_min_values: BTreeMap::new(),
+            pods: pods.iter().map(|pod| (*pod).into()).collect(),
+        }
+    }
+
+    #[test]
+    fn everybody_else_is_in_place_and_nobody_more_comes_in() {
+        let mut before = snapshot(Objects::default(), &Options::default()).unwrap().snapshot;
+        let pods = ["n/a", "n/b", "n/c", "n/d"].map(|key| PodRef { key: key.into(), stand_in: false });
+        before.groups = vec![PodGroup { shape: Arc::new(PodShape::default()), pods: pods.to_vec() }];
+        let none = Resources::default();
+        before.nodes = vec![bare(&"old".into(), Labels::default(), none.clone(), none, None)];
+        let plan = Plan {
+            launches: vec![launch("p-1", &["n/a", "n/b"]), launch("p-2", &["n/c"])],
+            nominations: vec![Nomination { pod: "n/d".into(), node: "old".into() }],
+            ..Plan::default()
+        };
+        let on = |pod: &str| -> Vec<(String, usize)> {
+            let nodes = settled(&before, &plan, &pod.into()).nodes;
+            assert!(nodes.iter().all(|node| node.allocatable.get(PODS) == 0));
+            nodes.iter().map(|n| (n.name.to_string(), n.pods.iter().map(|b| b.pods.len()).sum())).collect()
+        };
+        assert_eq!(on("n/a"), [("old".into(), 1), ("p-1".into(), 1), ("p-2".into(), 1)]);
+        assert_eq!(on("n/c"), [("old".into(), 1), ("p-1".into(), 2)], "a node bought for it alone is not there");
+        assert_eq!(on("n/d")[0], ("old".into(), 0));
+    }
+}

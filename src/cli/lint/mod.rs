@@ -180,7 +180,7 @@ fn table(report: &Report) -> String {
         "{}, {}, {}",
         count(report.errors, "error"),
         count(report.warnings, "warning"),
-        count(report.infos, "note")
+        count(report.infos, "info")
     );
     out
 }

@@ -108,7 +108,7 @@ impl Asked<'_> {
         }
         let all: Vec<&str> = sold.iter().copied().collect();
         let Some(listed) = own.concrete() else {
-            let message = format!("no instance type has {own}");
+            let message = format!("no instance type has {key} {} {}", written.operator, some(&written.values, 5));
             let remedy = format!("there are {}", some(&all, 8));
             let nothing = !sold.iter().any(|value| own.has(value));
             return nothing.then(|| self.finding(Level::Error, Mistake::UnknownValue, field, message, remedy));

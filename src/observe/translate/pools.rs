@@ -8,6 +8,7 @@ use planner::model::{Code, Pool, Reason};
 
 use super::super::error::InputError;
 use super::super::k8s::NodePool;
+use super::super::k8s::karpenter::Conditioned;
 use super::super::objects::{Objects, Sourced};
 use super::super::options::Options;
 use super::at::At;
@@ -32,10 +33,16 @@ pub(super) fn pools(objects: &Objects, options: &Options, notes: &mut Vec<String
     Ok(out)
 }
 
-/// No pool and no class in the input has been seen by a controller. A kwok class is born with a status: its API's default.
+/// No pool and no class in the input has been seen by a controller.
 fn no_status(objects: &Objects) -> bool {
     objects.node_pools.iter().all(|pool| pool.object.status.is_none())
         && objects.ec2_classes.iter().all(|class| class.object.status.is_none())
+        && objects.kwok_classes.iter().all(|class| class.object.status.as_ref().is_none_or(at_birth))
+}
+
+/// The status that the API's default gives a kwok class: `Ready`, and nothing else.
+fn at_birth(status: &Conditioned) -> bool {
+    matches!(&status.conditions[..], [only] if &*only.kind == "Ready" && &*only.status == "True")
 }
 
 fn pool(
