@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::error::{InputError, Origin};
 
 /// How deep an object may be nested; the deepest known (CRDs with a pod template in them) need about 50.
-const MAX_DEPTH: usize = 96;
+const MAX_DEPTH: usize = 64;
 
 /// Takes each object with where it stood.
 pub(crate) type Sink<'a> = dyn FnMut(Origin, Value) -> Result<(), InputError> + 'a;
@@ -15,7 +15,8 @@ pub(crate) type Sink<'a> = dyn FnMut(Origin, Value) -> Result<(), InputError> + 
 /// bounds the memory needed, not the file.
 pub(crate) fn each(file: &str, bytes: &[u8], sink: &mut Sink<'_>) -> Result<(), InputError> {
     let text = text(file, bytes)?;
-    let is_json = file.strip_suffix(".gz").unwrap_or(file).ends_with(".json");
+    let ending = file.strip_suffix(".gz").unwrap_or(file).rsplit('.').next();
+    let is_json = ending.is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
     if is_json || (text.trim_start().starts_with('{') && first_json(text)) {
         each_json(file, text, sink)
     } else {
@@ -26,7 +27,7 @@ pub(crate) fn each(file: &str, bytes: &[u8], sink: &mut Sink<'_>) -> Result<(), 
 fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, InputError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
-        let line = bytes[..error.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        let line = bytes[..error.valid_up_to()].split(|b| *b == b'\n').count();
         InputError::new("is not UTF-8 text").file(file).line(number(line)).remedy("save the file as UTF-8")
     })
 }
@@ -113,6 +114,8 @@ fn parse_yaml(file: &str, line: usize, document: &str) -> Result<Option<Value>, 
         budget: budget,
         emit_comments: false,
         with_snippet: false,
+        // YAML 1.2: a node may be called n, and a label say yes.
+        strict_booleans: true,
     };
     match serde_saphyr::from_str_with_options::<Value>(document, options) {
         Ok(Value::Null) => Ok(None),
@@ -164,7 +167,7 @@ fn unpack(origin: &Origin, value: Value, sink: &mut Sink<'_>) -> Result<(), Inpu
 }
 
 fn newlines(text: &str) -> usize {
-    text.bytes().filter(|b| *b == b'\n').count()
+    text.split('\n').count() - 1
 }
 
 fn number(line: usize) -> u32 {
@@ -237,6 +240,12 @@ mod tests {
     #[test]
     fn a_key_written_twice_is_an_error() {
         assert!(read("x.yaml", "kind: A\nkind: B\n").is_err());
+    }
+
+    #[test]
+    fn only_true_and_false_are_booleans() {
+        let found = read("x.yaml", "kind: A\na: [n, y, yes, off, true, False]\n").unwrap();
+        assert_eq!(found[0].1["a"], serde_json::json!(["n", "y", "yes", "off", true, false]));
     }
 
     #[test]

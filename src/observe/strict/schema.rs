@@ -194,7 +194,8 @@ fn wrong(kind: &Type, value: &Value, path: &[Step<'_>]) -> Fault {
     };
     let remedy = match (kind, value) {
         (Type::Text, Value::Number(_) | Value::Bool(_)) => Some(format!("put it in quotes: \"{text}\"")),
-        (Type::Integer | Type::Number | Type::Flag, Value::String(_)) => Some("write it without quotes".into()),
+        (Type::Flag, Value::String(_)) => Some("write true or false, without quotes".into()),
+        (Type::Integer | Type::Number, Value::String(_)) => Some("write it without quotes".into()),
         (Type::List(_), _) => Some("begin each entry with \"- \"".into()),
         _ => None,
     };

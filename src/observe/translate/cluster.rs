@@ -264,19 +264,20 @@ fn looked_at(gathered: &Gathered, daemons: &[Daemon]) -> BTreeSet<Str> {
     keys
 }
 
+/// Pods of one node by shape and whether they are being deleted.
+type OnNode = BTreeMap<(Arc<PodShape>, bool), Vec<Str>>;
+
 /// Puts pods on their nodes, equal ones together; equal shapes are shared among nodes.
 fn lay_down(nodes: &mut [Node], lying: Vec<Lying>, keys: &BTreeSet<Str>) {
     let mut shared: BTreeSet<Arc<PodShape>> = BTreeSet::new();
-    let mut by_node: BTreeMap<Str, BTreeMap<(Arc<PodShape>, bool), Vec<Str>>> = BTreeMap::new();
+    let mut by_node: BTreeMap<Str, OnNode> = BTreeMap::new();
     for pod in lying {
         let shape = Arc::new(project(pod.shape, keys));
-        let shape = match shared.get(&shape) {
-            Some(known) => known.clone(),
-            None => {
-                shared.insert(shape.clone());
-                shape
-            }
-        };
+        let known = shared.get(&shape).cloned();
+        let shape = known.unwrap_or_else(|| {
+            shared.insert(shape.clone());
+            shape
+        });
         by_node.entry(pod.node).or_default().entry((shape, pod.terminating)).or_default().push(pod.key);
     }
     for node in nodes {

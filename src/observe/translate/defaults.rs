@@ -105,7 +105,9 @@ pub(super) fn spreads(of: &Of<'_>, owner: Option<&k8s::LabelSelector>) -> Result
         return Ok(Vec::new());
     }
     let mut spreads = of.spreads(&of.world.default_spreads)?;
-    spreads.iter_mut().for_each(|spread| spread.selector = Some(counted.clone()));
+    for spread in &mut spreads {
+        spread.selector = Some(counted.clone());
+    }
     Ok(spreads)
 }
 

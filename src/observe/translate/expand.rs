@@ -194,14 +194,12 @@ fn of_job<'a>(
     let Sourced { origin, object } = job;
     let (meta, spec) = (&object.metadata, &object.spec);
     let at = At::new(origin, "Job", meta, "spec");
-    let mine = match &spec.selector {
-        Some(_) => pods.mine(&at, spec.selector.as_ref())?,
-        None => {
-            let all = pods.by_namespace.get(meta.namespace()).map(Vec::as_slice).unwrap_or_default();
-            let owned =
-                |pod: &Pod| pod.metadata.owner_references.iter().any(|o| o.name == meta.name && &*o.kind == "Job");
-            all.iter().copied().filter(|pod| owned(pod)).collect()
-        }
+    let mine = if spec.selector.is_some() {
+        pods.mine(&at, spec.selector.as_ref())?
+    } else {
+        let all = pods.by_namespace.get(meta.namespace()).map(Vec::as_slice).unwrap_or_default();
+        let owned = |pod: &Pod| pod.metadata.owner_references.iter().any(|o| o.name == meta.name && &*o.kind == "Job");
+        all.iter().copied().filter(|pod| owned(pod)).collect()
     };
     let succeeded = mine.iter().filter(|pod| &*pod.status.phase == "Succeeded").count();
     let succeeded = succeeded.max(usize::try_from(object.status.succeeded).unwrap_or(0));
