@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use kube_cel::{CompiledSchema, ErrorKind, ValidationError, Validator, compile_schema};
+use kube_cel::{CompiledSchema, ErrorKind, ValidationError, compile_schema};
 use serde_json::Value;
 
 use crate::kind::{Kind, all};
@@ -28,7 +28,7 @@ fn read(schema: &Value) -> Rules {
 /// the fields they speak of.
 pub fn validate(kind: Kind, object: &Value, old: Option<&Value>) -> Vec<Fault> {
     let rules = &RULES[kind as usize];
-    match Validator::new().validate_compiled(&rules.compiled, object, old) {
+    match kube_cel::validate_compiled(&rules.compiled, object, old) {
         Ok(()) => Vec::new(),
         Err(errors) => errors.into_vec().into_iter().map(|error| fault(rules, error)).collect(),
     }

@@ -80,17 +80,14 @@ fn part(number: &str, nanos_per_unit: u64) -> Option<u64> {
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
         return None;
     }
-    let mut nanos = format!("0{whole}").parse::<u64>().ok()?.checked_mul(nanos_per_unit)?;
-    let mut worth = nanos_per_unit;
-    let mut below = 0_u128;
-    let mut scale = 1_u128;
+    let nanos = format!("0{whole}").parse::<u64>().ok()?.checked_mul(nanos_per_unit)?;
+    let (mut numerator, mut denominator) = (0_u128, 1_u128);
     for digit in fraction.bytes().take(18) {
-        below = below * 10 + u128::from(digit - b'0');
-        scale *= 10;
+        numerator = numerator * 10 + u128::from(digit - b'0');
+        denominator *= 10;
     }
-    worth = u64::try_from(below * u128::from(worth) / scale).ok()?;
-    nanos = nanos.checked_add(worth)?;
-    Some(nanos)
+    let below = u64::try_from(numerator * u128::from(nanos_per_unit) / denominator).ok()?;
+    nanos.checked_add(below)
 }
 
 #[cfg(test)]

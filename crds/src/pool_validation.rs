@@ -61,10 +61,10 @@ impl LabelRules {
             return false;
         }
         let domain = key.split_once('/').map_or("", |(domain, _)| domain);
-        let is_within = |restricted: &&str| {
-            domain == *restricted || domain.strip_suffix(*restricted).is_some_and(|rest| rest.ends_with('.'))
+        let is_within = |restricted: &str| {
+            domain == restricted || domain.strip_suffix(restricted).is_some_and(|rest| rest.ends_with('.'))
         };
-        key == kubernetes::HOSTNAME || self.restricted_domains.iter().any(|restricted| is_within(&restricted))
+        key == kubernetes::HOSTNAME || self.restricted_domains.iter().any(|restricted| is_within(restricted))
     }
 }
 

@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 
 use crate::ec2_node_class::{
-    BlockDevice, BlockDeviceMapping, ConnectionTracking, CpuOptions, Ec2NodeClassSpec, InstanceStorePolicy,
-    MetadataOptions, NetworkInterface, PlacementGroupSelector,
+    AmiFamily, BlockDevice, BlockDeviceMapping, ConnectionTracking, CpuOptions, Ec2NodeClassSpec, InstanceStorePolicy,
+    MetadataOptions, NetworkInterface, OnOff, PlacementGroupSelector, Tokens, VolumeType,
 };
 
 use super::{Struct, flag, int, long, map, set, text};
@@ -17,7 +17,7 @@ pub const EC2_NODE_CLASS_HASH_VERSION: &str = "v6";
 ///
 /// `ca_bundle` is the cluster's certificate in base64, empty if it is not known.
 pub fn ec2_node_class(spec: &Ec2NodeClassSpec, ca_bundle: &str) -> String {
-    let family = spec.resolved_ami_family().map_or("", |family| family.as_str());
+    let family = spec.resolved_ami_family().map_or("", AmiFamily::as_str);
     let kubelet = kubelet_json(spec.kubelet.as_ref());
     set([self::spec(spec), text(family), text(ca_bundle), text(&kubelet)]).to_string()
 }
@@ -126,7 +126,7 @@ fn block_device(device: &BlockDevice) -> u64 {
         .field("Throughput", device.throughput.map(long))
         .field("VolumeInitializationRate", device.volume_initialization_rate.map(int))
         .pointer_text("VolumeSize", size.as_deref())
-        .pointer_text("VolumeType", device.volume_type.map(|volume| volume.as_str()))
+        .pointer_text("VolumeType", device.volume_type.map(VolumeType::as_str))
         .hash()
 }
 
@@ -141,10 +141,10 @@ fn network_interface(interface: &NetworkInterface) -> u64 {
 
 fn metadata_options(options: &MetadataOptions) -> u64 {
     Struct::named("MetadataOptions")
-        .pointer_text("HTTPEndpoint", options.http_endpoint.map(|switch| switch.as_str()))
-        .pointer_text("HTTPProtocolIPv6", options.http_protocol_ipv6.map(|switch| switch.as_str()))
+        .pointer_text("HTTPEndpoint", options.http_endpoint.map(OnOff::as_str))
+        .pointer_text("HTTPProtocolIPv6", options.http_protocol_ipv6.map(OnOff::as_str))
         .field("HTTPPutResponseHopLimit", options.http_put_response_hop_limit.map(long))
-        .pointer_text("HTTPTokens", options.http_tokens.map(|tokens| tokens.as_str()))
+        .pointer_text("HTTPTokens", options.http_tokens.map(Tokens::as_str))
         .hash()
 }
 
@@ -158,7 +158,7 @@ fn connection_tracking(tracking: &ConnectionTracking) -> u64 {
 
 fn cpu_options(options: &CpuOptions) -> u64 {
     Struct::named("CPUOptions")
-        .pointer_text("NestedVirtualization", options.nested_virtualization.map(|switch| switch.as_str()))
+        .pointer_text("NestedVirtualization", options.nested_virtualization.map(OnOff::as_str))
         .hash()
 }
 

@@ -106,8 +106,8 @@ mod tests {
         }
     }
 
-    fn texts(entries: &[(&str, &str)]) -> Option<BTreeMap<String, String>> {
-        Some(entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+    fn texts(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+        entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     fn taint(key: &str, value: &str, effect: TaintEffect) -> Taint {
@@ -122,9 +122,9 @@ mod tests {
         let vectors: [Vector; 10] = [
             ("12745407319442031341", |_| {}),
             ("7428780003907761376", |t| t.spec.expire_after = Some("Never".into())),
-            ("17411878721874582034", |t| t.metadata.labels = texts(&[("team", "a"), ("env", "prod")])),
-            ("5327702334917744615", |t| t.metadata.labels = texts(&[])),
-            ("12430946417653557431", |t| t.metadata.annotations = texts(&[("foo", "bar")])),
+            ("17411878721874582034", |t| t.metadata.labels = Some(texts(&[("team", "a"), ("env", "prod")]))),
+            ("5327702334917744615", |t| t.metadata.labels = Some(texts(&[]))),
+            ("12430946417653557431", |t| t.metadata.annotations = Some(texts(&[("foo", "bar")]))),
             ("15377148642321071670", |t| {
                 t.spec.taints = Some(vec![taint("example.com/special", "true", TaintEffect::NoSchedule)]);
             }),

@@ -35,7 +35,7 @@ pub const INSTANCE_GPU_MEMORY: &str = "karpenter.k8s.aws/instance-gpu-memory";
 pub const INSTANCE_GPU_NAME: &str = "karpenter.k8s.aws/instance-gpu-name";
 /// `nitro`, `xen`, or empty on bare metal.
 pub const INSTANCE_HYPERVISOR: &str = "karpenter.k8s.aws/instance-hypervisor";
-/// GB of local NVMe disks.
+/// GB of local `NVMe` disks.
 pub const INSTANCE_LOCAL_NVME: &str = "karpenter.k8s.aws/instance-local-nvme";
 /// MiB, before any overhead.
 pub const INSTANCE_MEMORY: &str = "karpenter.k8s.aws/instance-memory";

@@ -31,7 +31,9 @@ fn fill(schema: &Value, value: &mut Value) {
         }
         Value::Array(elements) => {
             if let Some(items) = schema.get("items") {
-                elements.iter_mut().for_each(|element| fill(items, element));
+                for element in elements {
+                    fill(items, element);
+                }
             }
         }
         _ => {}

@@ -28,18 +28,13 @@ impl<'a> Place<'a> {
     }
 
     pub(super) fn text(&self) -> String {
-        let mut text = self.parent.map(Place::text).unwrap_or_default();
+        let before = self.parent.map(Place::text).unwrap_or_default();
         match self.step {
-            None => {}
-            Some(Step::Field(name)) => {
-                if !text.is_empty() {
-                    text.push('.');
-                }
-                text.push_str(name);
-            }
-            Some(Step::Key(key)) => text.push_str(&format!("[{key}]")),
-            Some(Step::Item(index)) => text.push_str(&format!("[{index}]")),
+            None => before,
+            Some(Step::Field(name)) if before.is_empty() => name.to_owned(),
+            Some(Step::Field(name)) => format!("{before}.{name}"),
+            Some(Step::Key(key)) => format!("{before}[{key}]"),
+            Some(Step::Item(index)) => format!("{before}[{index}]"),
         }
-        text
     }
 }

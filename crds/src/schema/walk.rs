@@ -1,5 +1,7 @@
 //! The walk of an object along its schema.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::Fault;
@@ -44,7 +46,9 @@ impl Walk<'_> {
             Value::Number(number) => leaf::number(schema, number),
             _ => Vec::new(),
         };
-        complaints.into_iter().for_each(|complaint| self.complain(at, complaint));
+        for complaint in complaints {
+            self.complain(at, complaint);
+        }
         match value {
             Value::Object(fields) => self.object(schema, fields, at, names_all),
             Value::Array(elements) => self.array(schema, elements, at, names_all),
@@ -126,7 +130,7 @@ impl Walk<'_> {
             }
             keys.iter().map(|key| element[*key].to_string()).collect::<Vec<_>>().join(", ")
         };
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for (index, element) in elements.iter().enumerate() {
             let identity = identity(element);
             let text = excerpt(&identity);

@@ -1,0 +1,150 @@
+//! Every CEL rule of every CRD, by tables of good and bad objects with the messages that are due (`rules/*.yaml`).
+#![cfg(feature = "cel")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot read its table has failed")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crds::{Kind, Lookup};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+struct Table {
+    base: Value,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    #[serde(default)]
+    set: BTreeMap<String, Value>,
+    old: Option<BTreeMap<String, Value>>,
+    #[serde(default)]
+    faults: Vec<BTreeMap<String, String>>,
+}
+
+const TABLES: [&str; 5] = [
+    include_str!("rules/node_pool.yaml"),
+    include_str!("rules/node_claim.yaml"),
+    include_str!("rules/node_overlay.yaml"),
+    include_str!("rules/capacity_buffer.yaml"),
+    include_str!("rules/ec2_node_class.yaml"),
+];
+
+fn tables() -> Vec<(Kind, Table)> {
+    let read = |text: &str| {
+        let table: Table = serde_saphyr::from_str(text).unwrap();
+        let names = (table.base["apiVersion"].as_str().unwrap(), table.base["kind"].as_str().unwrap());
+        let Lookup::Known(kind) = Kind::lookup(names.0, names.1) else { panic!("{names:?} is no kind") };
+        (kind, table)
+    };
+    TABLES.into_iter().map(read).collect()
+}
+
+/// The base with some of its fields set, or taken away by a null.
+fn with(base: &Value, changes: &BTreeMap<String, Value>) -> Value {
+    let mut object = base.clone();
+    for (path, value) in changes {
+        let mut place = &mut object;
+        let (parents, last) = path.rsplit_once('/').unwrap();
+        for parent in parents.split('/').skip(1) {
+            place = &mut place[parent];
+        }
+        if value.is_null() {
+            place.as_object_mut().unwrap().remove(last);
+        } else {
+            place[last] = value.clone();
+        }
+    }
+    object
+}
+
+/// Path and message of each rule that the tables say is broken; indices are left out.
+type Broken = BTreeSet<(Kind, String, String)>;
+
+fn without_indices(path: &str) -> String {
+    let mut parts = path.split(['[', ']']);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    while let (Some(_index), Some(rest)) = (parts.next(), parts.next()) {
+        text.push_str("[]");
+        text.push_str(rest);
+    }
+    text
+}
+
+#[test]
+fn each_object_breaks_the_rules_that_its_table_says_and_no_other() {
+    for (kind, table) in tables() {
+        for case in &table.cases {
+            let object = with(&table.base, &case.set);
+            let old = case.old.as_ref().map(|changes| with(&table.base, changes));
+            let form = crds::schema::validate(kind, &object);
+            assert_eq!(form, [], "{kind}: {}: an API server would not come to the rules", case.name);
+            let mut found: Vec<(String, String)> = crds::cel::validate(kind, &object, old.as_ref())
+                .into_iter()
+                .map(|fault| {
+                    let message = fault.message.rsplit("evaluating rule: ").next().unwrap_or_default().to_owned();
+                    (fault.path, message)
+                })
+                .collect();
+            let mut expected: Vec<(String, String)> =
+                case.faults.iter().flatten().map(|(path, message)| (path.clone(), message.clone())).collect();
+            found.sort();
+            expected.sort();
+            assert_eq!(found, expected, "{kind}: {}", case.name);
+        }
+    }
+}
+
+fn collect_rules(kind: Kind, schema: &Value, path: &str, into: &mut Broken) {
+    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        assert!(rule["message"].is_string(), "{kind} {path}: every rule has a message");
+        into.insert((kind, path.to_owned(), rule["message"].as_str().unwrap().to_owned()));
+    }
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        collect_rules(kind, inner, &path, into);
+    }
+    for inner in ["items", "additionalProperties"] {
+        if schema[inner].is_object() {
+            collect_rules(kind, &schema[inner], &format!("{path}[]"), into);
+        }
+    }
+}
+
+#[test]
+fn every_rule_is_broken_by_some_object_of_the_tables() {
+    let mut rules = Broken::new();
+    for crd in crds::all() {
+        collect_rules(crd.kind, &crd.schema, "", &mut rules);
+    }
+    let mut broken = Broken::new();
+    for (kind, table) in tables() {
+        let faults = table.cases.iter().flat_map(|case| &case.faults).flatten();
+        broken.extend(faults.map(|(path, message)| (kind, without_indices(path), message.clone())));
+    }
+    assert_eq!(rules.difference(&broken).collect::<Vec<_>>(), Vec::<&(Kind, String, String)>::new(), "not covered");
+    assert_eq!(broken.difference(&rules).collect::<Vec<_>>(), Vec::<&(Kind, String, String)>::new(), "no such rule");
+    assert_eq!(rules.len(), 85, "the number of rules is part of docs/adr/0010-crd-yaml.md");
+}
+
+#[test]
+fn a_rule_that_stumbles_over_a_value_still_says_what_it_wants() {
+    let (kind, table) = tables().remove(0);
+    let requirements = serde_json::json!([{ "key": "a", "operator": "Gt", "values": ["many"] }]);
+    let object = with(&table.base, &BTreeMap::from([("/spec/template/spec/requirements".to_owned(), requirements)]));
+    let faults = crds::check(kind, &object, None);
+    assert_eq!(faults.len(), 1);
+    assert!(faults[0].message.contains("evaluating rule: requirements operator 'Gt'"), "{}", faults[0].message);
+    assert!(faults[0].remedy.starts_with("it must hold that self.all("), "{}", faults[0].remedy);
+}
+
+#[test]
+fn rules_are_not_looked_at_while_the_form_is_wrong() {
+    let (kind, table) = tables().remove(0);
+    let changes = [("/spec/replicas", Value::from(1)), ("/spec/weight", Value::from(1_000))];
+    let object = with(&table.base, &changes.map(|(path, value)| (path.to_owned(), value)).into());
+    let faults = crds::check(kind, &object, None);
+    assert_eq!(faults.iter().map(|fault| fault.path.as_str()).collect::<Vec<_>>(), ["spec.weight"]);
+}
