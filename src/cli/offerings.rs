@@ -57,7 +57,7 @@ mod tests {
     /// A launch with `n` offerings, prices 1, 2, 3, … and the instance type that `name` gives.
     fn launch(n: usize, name: impl Fn(usize) -> String) -> Launch {
         let offering = |at: usize| RankedOffering {
-            price: MicroUsdPerHour(at as i64 + 1),
+            price: MicroUsdPerHour(i64::try_from(at).unwrap() + 1),
             capacity_type: CapacityType::OnDemand,
             instance_type: name(at).into(),
             zone: format!("zone-{at}").into(),

@@ -91,7 +91,7 @@ mod tests {
     fn requirements_that_exclude_each_other_are_no_input_error() {
         let twice = json!({"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]});
         let add = |pool: &mut Value| {
-            pool.pointer_mut("/spec/template/spec/requirements").unwrap().as_array_mut().unwrap().push(twice)
+            pool.pointer_mut("/spec/template/spec/requirements").unwrap().as_array_mut().unwrap().push(twice);
         };
         assert!(read(Validate::Strict, add).is_ok());
     }
