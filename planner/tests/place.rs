@@ -7,7 +7,8 @@ use planner::plan::Plan;
 use support::{app, pod, pool, replicas, snapshot, spread, term};
 
 fn zones(plan: &Plan) -> Vec<(&str, usize)> {
-    let mut out: Vec<(&str, usize)> = plan.launches.iter().map(|l| (l.labels[labels::ZONE].as_ref(), l.pods.len())).collect();
+    let mut out: Vec<(&str, usize)> =
+        plan.launches.iter().map(|l| (l.labels[labels::ZONE].as_ref(), l.pods.len())).collect();
     out.sort_unstable();
     out
 }

@@ -219,6 +219,7 @@ pub(super) fn find<'a>(pool: &'a Pool, ranked: &RankedOffering) -> Option<(&'a I
     kind.offerings.iter().find(same).map(|offering| (kind, offering))
 }
 
+#[expect(clippy::result_large_err, reason = "one fault per launch at most, moved once")]
 fn resolve<'a>(snapshot: &'a Snapshot, launch: &'a Launch) -> Result<Bought<'a>, Fault> {
     let name = || launch.name.clone();
     let pool = snapshot.pools.iter().find(|pool| pool.name == launch.pool);

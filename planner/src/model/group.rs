@@ -59,3 +59,60 @@ fn natural(key: &str) -> (&str, u64, &str) {
     let (stem, number) = key.split_at(key.len() - digits);
     (stem, number.parse().unwrap_or(u64::MAX), number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Resources;
+
+    fn pod(name: &str, cpu: i64, labels: &[(&str, &str)]) -> (Pod, bool) {
+        let shape = PodShape {
+            namespace: "shop".into(),
+            labels: labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            requests: Resources::of([(CPU, cpu)]),
+            ..PodShape::default()
+        };
+        (Pod { name: name.into(), uid: name.into(), created: 0, node: None, terminating: false, shape }, false)
+    }
+
+    fn keys(group: &PodGroup) -> Vec<&str> {
+        group.pods.iter().map(|pod| pod.key.as_ref()).collect()
+    }
+
+    #[test]
+    fn equal_pods_are_one_group_in_natural_order() {
+        let pods = ["web-10", "web-2", "web-1", "web-a", "api"].map(|name| pod(name, 100, &[]));
+        let groups = collapse(pods, &BTreeSet::new());
+        assert_eq!(groups.len(), 1);
+        assert_eq!(keys(&groups[0]), ["shop/api", "shop/web-1", "shop/web-2", "shop/web-10", "shop/web-a"]);
+    }
+
+    #[test]
+    fn labels_that_no_selector_looks_at_do_not_split_a_group() {
+        let pods = || [pod("a-0", 1, &[("app", "a"), ("hash", "1")]), pod("a-1", 1, &[("app", "a"), ("hash", "2")])];
+        assert_eq!(collapse(pods(), &BTreeSet::from(["app".into()])).len(), 1);
+        assert_eq!(collapse(pods(), &BTreeSet::from(["hash".into()])).len(), 2);
+        assert_eq!(collapse(pods(), &BTreeSet::new())[0].shape.labels.len(), 0);
+    }
+
+    #[test]
+    fn the_largest_come_first_whatever_the_order_they_were_seen_in() {
+        let mut pods = vec![pod("s-0", 10, &[]), pod("l-0", 30, &[]), pod("m-0", 20, &[]), pod("l-1", 30, &[])];
+        let order = |pods: Vec<(Pod, bool)>| -> Vec<String> {
+            collapse(pods, &BTreeSet::new()).iter().map(|group| keys(group).join(" ")).collect()
+        };
+        let first = order(pods.clone());
+        assert_eq!(first, ["shop/l-0 shop/l-1", "shop/m-0", "shop/s-0"]);
+        for _ in 0..4 {
+            pods.rotate_left(1);
+            assert_eq!(order(pods.clone()), first);
+        }
+    }
+
+    #[test]
+    fn numbers_too_long_to_count_are_still_ordered() {
+        let mut names = ["x-99999999999999999999999", "x-99999999999999999999998", "x-1", "x-01", "x"];
+        names.sort_by(|a, b| natural(a).cmp(&natural(b)));
+        assert_eq!(names, ["x", "x-01", "x-1", "x-99999999999999999999998", "x-99999999999999999999999"]);
+    }
+}

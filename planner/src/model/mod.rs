@@ -1,6 +1,8 @@
 //! The words the planner thinks in: pods, nodes, pools, instance types, and the algebra over their labels.
 
+pub mod budget;
 pub mod catalog;
+pub mod cron;
 pub mod group;
 pub mod labels;
 pub mod node;

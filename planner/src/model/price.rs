@@ -53,3 +53,59 @@ impl Sum for MicroUsdPerHour {
         iter.fold(Self(0), Add::add)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn decimals_are_read_to_the_nearest_millionth() {
+        for (text, micro) in [
+            ("0.0416", 41_600),
+            ("1", 1_000_000),
+            (".5", 500_000),
+            ("2.", 2_000_000),
+            ("0.0000004", 0),
+            ("0.0000005", 1),
+            (" 0.10 ", 100_000),
+            ("0.123456789012345678", 123_457),
+            ("0.9999999", 1_000_000),
+        ] {
+            assert_eq!(MicroUsdPerHour::parse(text), Some(MicroUsdPerHour(micro)), "{text}");
+        }
+        for text in ["", ".", "-1", "+1", "1e3", "1,5", "$1", "0x1", "1 0", "99999999999999999999"] {
+            assert_eq!(MicroUsdPerHour::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn money_is_printed_with_four_to_six_decimals() {
+        for (micro, text) in [
+            (0, "0.0000"),
+            (1, "0.000001"),
+            (10, "0.00001"),
+            (100, "0.0001"),
+            (41_600, "0.0416"),
+            (1_234_567, "1.234567"),
+            (-130_000, "-0.1300"),
+            (12_000_000, "12.0000"),
+        ] {
+            assert_eq!(MicroUsdPerHour(micro).to_string(), text);
+        }
+        assert_eq!(format!("{:>8}", MicroUsdPerHour(100_000)), "  0.1000");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_back(micro in 0i64..i64::MAX / 2) {
+            prop_assert_eq!(MicroUsdPerHour::parse(&MicroUsdPerHour(micro).to_string()), Some(MicroUsdPerHour(micro)));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC*") {
+            let _ = MicroUsdPerHour::parse(&text);
+        }
+    }
+}

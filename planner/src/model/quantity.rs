@@ -218,3 +218,7 @@ impl<'de> Deserialize<'de> for Quantity {
         Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+#[path = "quantity_tests.rs"]
+mod tests;

@@ -189,7 +189,7 @@ impl Requirement {
         }
         if self.gte.is_some() || self.lte.is_some() {
             let low = self.gte.unwrap_or_else(|| self.lte.map_or(0, |high| high.min(0)));
-            return (low..=low.saturating_add(self.values.len() as i64 + 1))
+            return (low..=low.saturating_add(i64::try_from(self.values.len()).unwrap_or(i64::MAX - 1) + 1))
                 .map(|n| n.to_string())
                 .find(|n| self.has(n))
                 .map(Into::into);
@@ -308,3 +308,7 @@ impl fmt::Display for Requirements {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "requirement_tests.rs"]
+mod tests;

@@ -105,3 +105,72 @@ impl fmt::Display for Resources {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn cpu_counts_in_thousandths_and_the_rest_in_whole_units_rounded_up() {
+        let parse = |text| Quantity::parse(text).unwrap();
+        let all = [("cpu", "1.5"), ("memory", "1.5Gi"), ("nvidia.com/gpu", "2"), ("pods", "500m")];
+        let resources = Resources::from_quantities(all.map(|(name, text)| (name, parse(text))));
+        let expected = [("cpu", 1500), ("memory", 1_610_612_736), ("nvidia.com/gpu", 2), ("pods", 1)];
+        assert_eq!(resources, Resources::of(expected));
+        assert_eq!(amount("cpu", parse("100u")), 1);
+    }
+
+    #[test]
+    fn an_absent_name_is_zero() {
+        let gpu = Resources::of([("gpu", 1)]);
+        let none = Resources::of([("gpu", 0)]);
+        assert!(none.fits(&Resources::default()) && !gpu.fits(&Resources::default()));
+        assert!(gpu.fits(&Resources::of([("gpu", 1), ("cpu", 5)])));
+        assert_eq!(none.nonzero(), Resources::default());
+    }
+
+    #[test]
+    fn amounts_are_shown_in_the_notation_people_write() {
+        let shown =
+            Resources::of([("cpu", 1500), ("memory", 3 << 30), ("pods", 7), ("hugepages-2Mi", 4 << 20)]).to_string();
+        assert_eq!(shown, "cpu 1500m, hugepages-2Mi 4Mi, memory 3Gi, pods 7");
+    }
+
+    #[test]
+    fn sums_saturate() {
+        let mut most = Resources::of([("memory", i64::MAX)]);
+        most.add_times(&Resources::of([("memory", i64::MAX)]), 3);
+        assert_eq!(most.get("memory"), i64::MAX);
+    }
+
+    #[test]
+    fn raising_takes_the_larger_of_each() {
+        let mut a = Resources::of([("cpu", 5), ("memory", 1)]);
+        a.raise_to(&Resources::of([("cpu", 3), ("memory", 2), ("pods", 1)]));
+        assert_eq!(a, Resources::of([("cpu", 5), ("memory", 2), ("pods", 1)]));
+    }
+
+    fn some() -> impl Strategy<Value = Resources> {
+        proptest::collection::btree_map("[abc]", -1000i64..1000, 0..4)
+            .prop_map(|map| Resources(map.into_iter().map(|(name, amount)| (name.into(), amount)).collect()))
+    }
+
+    proptest! {
+        #[test]
+        fn adding_and_taking_away_is_nothing(a in some(), b in some(), n in 0i64..5) {
+            let mut sum = a.clone();
+            sum.add_times(&b, n);
+            (0..n).for_each(|_| sum.subtract(&b));
+            prop_assert_eq!(sum.nonzero(), a.nonzero());
+        }
+
+        #[test]
+        fn both_fit_a_room_raised_to_both(a in some(), b in some()) {
+            let mut room = a.clone();
+            room.raise_to(&b);
+            prop_assert!(a.fits(&room) && b.fits(&room));
+        }
+    }
+}

@@ -53,3 +53,48 @@ impl LabelSelector {
         self.0.iter().map(|e| &e.key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
+    }
+
+    fn one(key: &str, operator: SelectorOperator, values: &[&str]) -> LabelSelector {
+        let values = values.iter().map(|v| (*v).into()).collect();
+        LabelSelector([Expression { key: key.into(), operator, values }].into())
+    }
+
+    #[test]
+    fn each_operator_says_what_it_says() {
+        use SelectorOperator::{DoesNotExist, Exists, In, NotIn};
+        let web = labels(&[("app", "web")]);
+        for (matches, selector) in [
+            (true, one("app", In, &["api", "web"])),
+            (false, one("app", In, &["api"])),
+            (false, one("tier", In, &["x"])),
+            (false, one("app", NotIn, &["web"])),
+            (true, one("app", NotIn, &["api"])),
+            (true, one("tier", NotIn, &["x"])),
+            (true, one("app", Exists, &[])),
+            (false, one("tier", Exists, &[])),
+            (false, one("app", DoesNotExist, &[])),
+            (true, one("tier", DoesNotExist, &[])),
+            (true, LabelSelector::default()),
+        ] {
+            assert_eq!(selector.matches(&web), matches, "{selector:?}");
+        }
+    }
+
+    #[test]
+    fn all_conditions_must_hold_and_duplicates_collapse() {
+        let pair = |k: &str, v: &str| (Str::from(k), Str::from(v));
+        let both = LabelSelector::equal([pair("app", "web"), pair("tier", "x"), pair("app", "web")]);
+        assert_eq!(both.0.len(), 2);
+        assert!(both.matches(&labels(&[("app", "web"), ("tier", "x"), ("z", "")])));
+        assert!(!both.matches(&labels(&[("app", "web")])));
+        assert_eq!(both.keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["app", "tier"]);
+    }
+}

@@ -95,3 +95,64 @@ pub fn untolerated<'a>(taints: &'a [Taint], tolerations: &[Toleration], prefer: 
         .filter(|taint| prefer || taint.effect != Effect::PreferNoSchedule)
         .find(|taint| !tolerations.iter().any(|toleration| toleration.tolerates(taint)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taint(key: &str, value: &str, effect: Effect) -> Taint {
+        Taint { key: key.into(), value: value.into(), effect }
+    }
+
+    fn toleration(key: &str, operator: TolerationOperator, value: &str, effect: Option<Effect>) -> Toleration {
+        Toleration { key: key.into(), operator, value: value.into(), effect }
+    }
+
+    #[test]
+    fn a_toleration_covers_what_its_operator_says() {
+        use TolerationOperator::{Equal, Exists, Gt, Lt};
+        let gpu = taint("gpu", "a100", Effect::NoSchedule);
+        let sla = taint("sla", "950", Effect::NoExecute);
+        for (tolerates, key, operator, value, effect, of) in [
+            (true, "gpu", Equal, "a100", None, &gpu),
+            (true, "gpu", Equal, "a100", Some(Effect::NoSchedule), &gpu),
+            (false, "gpu", Equal, "a100", Some(Effect::NoExecute), &gpu),
+            (false, "gpu", Equal, "h100", None, &gpu),
+            (false, "gpu", Equal, "", None, &gpu),
+            (true, "gpu", Exists, "", None, &gpu),
+            (false, "cpu", Exists, "", None, &gpu),
+            (true, "", Exists, "", None, &gpu),
+            (false, "", Equal, "a100", None, &gpu),
+            (true, "", Exists, "", Some(Effect::NoExecute), &sla),
+            (true, "sla", Gt, "900", None, &sla),
+            (false, "sla", Gt, "950", None, &sla),
+            (false, "sla", Lt, "950", None, &sla),
+            (true, "sla", Lt, "951", None, &sla),
+            (false, "sla", Gt, "high", None, &sla),
+            (false, "gpu", Gt, "1", None, &gpu),
+        ] {
+            let toleration = toleration(key, operator, value, effect);
+            assert_eq!(toleration.tolerates(of), tolerates, "{toleration:?} of {of}");
+        }
+    }
+
+    #[test]
+    fn a_preference_counts_only_where_asked() {
+        let taints = [taint("a", "", Effect::PreferNoSchedule), taint("b", "x", Effect::NoSchedule)];
+        assert_eq!(untolerated(&taints, &[], true), Some(&taints[0]));
+        assert_eq!(untolerated(&taints, &[], false), Some(&taints[1]));
+        let b = toleration("b", TolerationOperator::Exists, "", None);
+        assert_eq!(untolerated(&taints, std::slice::from_ref(&b), false), None);
+        assert_eq!(untolerated(&taints, &[b], true), Some(&taints[0]));
+    }
+
+    #[test]
+    fn taints_and_effects_are_written_as_kubectl_writes_them() {
+        assert_eq!(taint("a", "b", Effect::NoSchedule).to_string(), "a=b:NoSchedule");
+        assert_eq!(taint("a", "", Effect::NoExecute).to_string(), "a:NoExecute");
+        for effect in [Effect::NoSchedule, Effect::NoExecute, Effect::PreferNoSchedule] {
+            assert_eq!(Effect::parse(effect.as_str()), Some(effect));
+        }
+        assert_eq!(Effect::parse("noschedule"), None);
+    }
+}

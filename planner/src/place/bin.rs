@@ -61,7 +61,7 @@ impl State<'_, '_> {
     pub(crate) fn affordable(&self, bin: &Bin) -> Option<Bits> {
         let goods = &self.world.shelves[bin.shelf];
         if goods.pool.limits.0.is_empty() {
-            return None;
+            return (!goods.reservations.is_empty()).then(|| self.without_spent_reservations(bin, goods.all()));
         }
         let mut free: Vec<i64> = goods.pool.limits.iter().map(|(_, most)| most).collect();
         add(&mut free, &self.used[bin.shelf], -1);
@@ -72,7 +72,19 @@ impl State<'_, '_> {
         for size in goods.sizes.iter().filter(|size| fits(&size.amounts, &free)) {
             out.union_with(&size.choices);
         }
-        Some(out)
+        Some(self.without_spent_reservations(bin, out))
+    }
+
+    /// Leaves out choices whose reservation other machines use up.
+    fn without_spent_reservations(&self, bin: &Bin, mut choices: Bits) -> Bits {
+        let goods = &self.world.shelves[bin.shelf];
+        for (id, count, drawing) in &goods.reservations {
+            let own = bin.chosen != usize::MAX && drawing.contains(bin.chosen);
+            if self.reserved.get(id).copied().unwrap_or(0) - u32::from(own) >= *count {
+                choices.difference_with(drawing);
+            }
+        }
+        choices
     }
 
     /// How many pods of a group, at most `want`, can join a machine, and how. `host`: the number its hostname counts under.
@@ -101,6 +113,12 @@ impl State<'_, '_> {
         }
         if most == 0 {
             return None;
+        }
+        // Where its pods are counted has to be settled too, so that others can rely on it.
+        for key in g.counted.iter().map(|counter| self.world.topology.counters[*counter].key) {
+            if !self.world.topology.is_host(key) && !keys.contains(&key) {
+                keys.push(key);
+            }
         }
         for way in &compat.ways {
             let mut mask = bin.mask.clone();
@@ -153,7 +171,10 @@ impl State<'_, '_> {
             let binding = constraints().filter(|c| forced.is_none() || !matches!(c.demand, Demand::Spread { .. }));
             let allowed = binding.map(|c| self.allowance(c, Some(domain))).min().unwrap_or(u32::MAX);
             let spread = constraints().find(|c| matches!(c.demand, Demand::Spread { .. }));
-            let crowd = spread.map_or(0, |c| self.counted(c.counter, domain));
+            let crowd = spread.map_or_else(
+                || self.crowd(&self.world.groups[group].counted, *key, domain),
+                |c| self.counted(c.counter, domain),
+            );
             if allowed > 0 {
                 ranked.push((crowd, order, domain, allowed));
             }
@@ -178,6 +199,15 @@ impl State<'_, '_> {
             }
         }
         None
+    }
+
+    /// How full a domain is for those who spread over it and count these pods without their asking.
+    fn crowd(&self, counted: &[usize], key: usize, domain: u32) -> u32 {
+        let counters = counted.iter().filter(|c| {
+            let counter = &self.world.topology.counters[**c];
+            counter.key == key && counter.spread_over
+        });
+        counters.map(|c| self.counted(*c, domain)).max().unwrap_or(0)
     }
 
     /// As many as the rooms, the limits and `minValues` allow.
@@ -221,7 +251,7 @@ impl State<'_, '_> {
         (best > 0).then_some(joining)
     }
 
-    fn min_values_met(&self, shelf: usize, mask: &Bits) -> bool {
+    pub(super) fn min_values_met(&self, shelf: usize, mask: &Bits) -> bool {
         let goods = &self.world.shelves[shelf];
         self.world.snapshot.policies.relax_min_values
             || goods.min_values.iter().all(|(key, least)| goods.distinct(mask, key) >= *least)
@@ -291,7 +321,23 @@ impl State<'_, '_> {
 
     fn account(&mut self, shelf: usize, before: usize, now: usize) {
         let goods = &self.world.shelves[shelf];
-        if before == now || goods.pool.limits.0.is_empty() {
+        if before == now {
+            return;
+        }
+        let draws_on =
+            |choice: usize| goods.offering(choice).reservation.as_ref().map(|reservation| reservation.id.clone());
+        let old = if before == usize::MAX { None } else { draws_on(before) };
+        let new = draws_on(now);
+        if old != new {
+            self.note(|state| Undo::Reserved { before: state.reserved.clone() });
+            if let Some(count) = old.and_then(|id| self.reserved.get_mut(&id)) {
+                *count -= 1;
+            }
+            if let Some(id) = new {
+                *self.reserved.entry(id).or_insert(0) += 1;
+            }
+        }
+        if goods.pool.limits.0.is_empty() {
             return;
         }
         self.note(|state| Undo::Used { shelf, before: state.used[shelf].clone() });

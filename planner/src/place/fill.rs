@@ -9,9 +9,17 @@ use super::topology::Demand;
 /// Places every pod of every group that has a place. Returns how many of each group are left over.
 pub(crate) fn fill(state: &mut State) -> Vec<u32> {
     let mut left: Vec<u32> = state.world.groups.iter().map(|g| g.count).collect();
-    for (group, left) in left.iter_mut().enumerate() {
+    // Pods that others count while they spread, and that do not care themselves, go first: whoever cares comes after.
+    let careless = |group: usize| {
+        let g = &state.world.groups[group];
+        let owned = |counter: usize| g.levels.iter().all(|l| l.constraints.iter().any(|c| c.counter == counter));
+        g.counted.iter().any(|c| state.world.topology.counters[*c].spread_over && !owned(*c))
+    };
+    let mut order: Vec<usize> = (0..left.len()).collect();
+    order.sort_by_key(|group| !careless(*group));
+    for group in order {
         if state.world.groups[group].shape.refused.is_none() {
-            place(state, group, left);
+            place(state, group, &mut left[group]);
         }
     }
     settle_late_comers(state, &mut left);
@@ -173,9 +181,11 @@ fn spread_evenly(state: &mut State, group: usize, level: usize, left: &mut u32) 
     let world = state.world;
     let mut beyond = world.groups[group].levels[level].constraints.iter().filter(|c| !world.topology.is_host(c.key));
     let (Some(spread), None) = (beyond.next(), beyond.next()) else { return false };
-    let simple = matches!(spread.demand, Demand::Spread { .. }) && spread.counts_itself;
+    let n_domains = spread.universe.len() as u32;
+    let enough = matches!(spread.demand, Demand::Spread { min_domains, .. } if n_domains >= min_domains.max(1));
+    let simple = enough && spread.counts_itself;
     let hosts_take = |state: &State| (0..world.hosts.len()).any(|host| state.host_takes(host, group, level, 1).1);
-    if !simple || *left <= 2 * spread.universe.len() as u32 || hosts_take(state) {
+    if !simple || *left <= 2 * n_domains || hosts_take(state) {
         return false;
     }
     state.fork();

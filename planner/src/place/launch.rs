@@ -65,9 +65,8 @@ fn launch(state: &State, at: usize) -> Launch {
     compose(state.world.snapshot, goods, &bin.open, (&mask, chosen), requests)
 }
 
-/// A machine of a pool that no pod asked for; nothing where the pool sells nothing.
-pub(crate) fn empty_launch(snapshot: &Snapshot, goods: &Shelf, name: Str) -> Option<Launch> {
-    let mut mask = goods.sellable.clone();
+/// A machine of these choices that no pod asked for; nothing where there is no choice.
+pub(crate) fn empty_launch(snapshot: &Snapshot, goods: &Shelf, mut mask: Bits, name: Str) -> Option<Launch> {
     let chosen = cheapest(goods, &mask, None)?;
     if goods.generic.contains(chosen) {
         mask.intersect_with(&goods.generic);
@@ -159,25 +158,40 @@ fn alternatives(state: &State, at: usize) -> (Bits, usize) {
         mask.insert(chosen);
     }
     if goods.generic.contains(chosen) {
-        mask.intersect_with(&goods.generic);
+        let mut generic = mask.clone();
+        generic.intersect_with(&goods.generic);
+        // Machines with a GPU stay in the list only where `minValues` needs them.
+        if state.min_values_met(bin.shelf, &generic) || !state.min_values_met(bin.shelf, &mask) {
+            mask = generic;
+        } else if let Some(first) =
+            mask.minimum().filter(|first| bin.pinned.keys().all(|key| same_value(state, bin, *key, *first)))
+        {
+            chosen = first;
+        }
     }
     // A dearer choice than the cheapest is kept only where others rely on its domain.
     let cheaper = cheapest(goods, &mask, None).unwrap_or(chosen);
     if goods.choices[cheaper].price < goods.choices[chosen].price {
-        let relied = bin.pinned.iter().any(|(key, home)| {
-            let name = state.world.topology.key_name(*key);
-            let value = goods.label(cheaper, name).and_then(|v| state.world.topology.known_domain(*key, v));
-            goods.open.get(name).is_none() && value != Some(*home)
-        });
-        if relied {
-            let price = goods.choices[chosen].price;
-            let below: Vec<usize> = mask.ones().take_while(|c| goods.choices[*c].price < price).collect();
-            below.into_iter().for_each(|choice| mask.set(choice, false));
-        } else {
+        let joint = !goods.pool.limits.0.is_empty() || !goods.reservations.is_empty();
+        let relied = joint || bin.pinned.keys().any(|key| !same_value(state, bin, *key, cheaper));
+        if !relied {
             chosen = cheaper;
         }
     }
+    let price = goods.choices[chosen].price;
+    let below: Vec<usize> = mask.ones().take_while(|c| goods.choices[*c].price < price).collect();
+    for choice in below {
+        mask.set(choice, false);
+    }
     (mask, chosen)
+}
+
+/// Does a choice stand in the domain that the bin was settled on?
+fn same_value(state: &State, bin: &super::bin::Bin, key: usize, choice: usize) -> bool {
+    let goods = &state.world.shelves[bin.shelf];
+    let name = state.world.topology.key_name(key);
+    let value = goods.label(choice, name).and_then(|v| state.world.topology.known_domain(key, v));
+    goods.open.get(name).is_some() || value == bin.pinned.get(&key).copied()
 }
 
 /// Would the constraints of the bin's own pods hold if it stood in another domain of a key?
@@ -238,6 +252,10 @@ fn labels_of(goods: &Shelf, open: &Requirements, chosen: usize) -> Labels {
     out.extend(goods.pool.labels.clone());
     for open in open.iter().filter(|r| r.wants_label()) {
         let usual = instance_type.open_labels.iter().find(|(key, _)| *key == open.key);
+        let of_types = goods.pool.types.iter().any(|t| t.open_labels.iter().any(|(key, _)| *key == open.key));
+        if usual.is_none() && of_types {
+            continue;
+        }
         let usual = usual.and_then(|(_, values)| values.iter().find(|v| open.has(v)).cloned());
         if let Some(value) = usual.or_else(|| open.any("any")) {
             out.insert(open.key.clone(), value);
@@ -250,7 +268,10 @@ fn labels_of(goods: &Shelf, open: &Requirements, chosen: usize) -> Labels {
 fn requirements_of(goods: &Shelf, open: &Requirements, mask: &Bits) -> Requirements {
     let mut out = goods.pool.requirements.clone();
     out.add_all(&Requirements::of_labels(&goods.pool.labels));
-    out.add_all(open);
+    // A key that only some types have is asked for once it was narrowed.
+    let of_types = |key: &Str| goods.pool.types.iter().any(|t| t.open_labels.iter().any(|(k, _)| k == key));
+    let asked = open.iter().filter(|r| !of_types(&r.key) || goods.open.get(&r.key) != Some(r));
+    asked.for_each(|r| out.add(r.clone()));
     let mut add = |key: &str, values: BTreeSet<Str>| out.add(Requirement::new(key, Operator::In, values));
     add(labels::INSTANCE_TYPE, mask.ones().map(|c| goods.instance_type(c).name.clone()).collect());
     add(labels::ZONE, mask.ones().map(|c| goods.offering(c).zone.clone()).collect());

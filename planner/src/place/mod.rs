@@ -1,4 +1,10 @@
 //! The one placement engine: where would these pods go? Exact predicates over a view of capacity whose forks cost what they change.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "pods, choices and domains are counted in u32: a snapshot holds far fewer than 2^32 of any"
+)]
+#![allow(clippy::single_match_else, reason = "found and not found read best side by side")]
 
 mod bin;
 mod dims;

@@ -11,6 +11,7 @@ use super::fill::{place, settle_late_comers};
 use super::state::{Placed, State};
 use super::topology::Demand;
 use super::world::World;
+use crate::model::Str;
 
 /// What the solver made of a first-fit-decreasing plan.
 pub(crate) struct Packing<'w, 'a> {
@@ -82,8 +83,10 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
     if shared {
         consider(&everything, true, effort / 2);
     }
-    // For the bound nothing is settled: any domain, any of the started machines.
-    let (free, _) = problem(greedy, &kinds, &unpinned(&everything), shared, false);
+    // For the bound nothing is settled: any domain, no wishes, any of the started machines.
+    let hosts = !world.hosts.is_empty();
+    let everything = if hosts && !shared { all_lots(greedy) } else { everything };
+    let (free, _) = problem(greedy, &kinds, &without_wishes(world, &everything), hosts, false);
     let bound = solver::lower_bound(&free, Effort(effort));
     spent += bound.effort_spent;
     let cost = best.as_ref().map_or(greedy.cost(), |(state, _)| state.cost());
@@ -95,6 +98,7 @@ fn lots_in_bins(state: &State) -> BTreeMap<Lot, u32> {
     for bin in &state.bins {
         let weight = state.world.shelves[bin.shelf].pool.weight;
         for placed in &bin.contents {
+            let weight = preferred_weight(state.world, *placed, weight);
             let constraints = &state.world.groups[placed.group].levels[placed.level].constraints;
             let mut keys: Vec<usize> = constraints.iter().map(|c| c.key).collect();
             keys.extend(state.world.groups[placed.group].counted.iter().map(|c| state.world.topology.counters[*c].key));
@@ -105,6 +109,17 @@ fn lots_in_bins(state: &State) -> BTreeMap<Lot, u32> {
         }
     }
     out
+}
+
+/// Weight of the pools to buy from: the heaviest that can, unless limits may have turned the pods away.
+fn preferred_weight(world: &World, placed: Placed, bought: i32) -> i32 {
+    let group = &world.groups[placed.group];
+    let compat = &group.levels[placed.level].compat;
+    let usable = |at: &usize| !compat[*at].ways.is_empty() && super::dims::fits(&group.need, &compat[*at].top);
+    let Some(first) = (0..compat.len()).find(usable) else { return bought };
+    let shelf = &world.shelves[first];
+    let joint = !shelf.pool.limits.0.is_empty() || !shelf.reservations.is_empty() || !shelf.min_values.is_empty();
+    if joint || !group.levels[placed.level].constraints.is_empty() { bought } else { shelf.pool.weight }
 }
 
 /// Those on hosts too, which may change places with others where nothing ties them to a domain.
@@ -122,10 +137,12 @@ fn all_lots(state: &State) -> BTreeMap<Lot, u32> {
     out
 }
 
-fn unpinned(lots: &BTreeMap<Lot, u32>) -> BTreeMap<Lot, u32> {
+/// The same pods with every wish given up and no domain settled.
+fn without_wishes(world: &World, lots: &BTreeMap<Lot, u32>) -> BTreeMap<Lot, u32> {
     let mut out = BTreeMap::new();
     for (lot, count) in lots {
-        *out.entry(Lot { pins: Vec::new(), ..lot.clone() }).or_insert(0) += count;
+        let level = world.groups[lot.group].levels.len() - 1;
+        *out.entry(Lot { pins: Vec::new(), level, ..lot.clone() }).or_insert(0) += count;
     }
     out
 }
@@ -146,6 +163,8 @@ fn problem(state: &State, kinds: &Kinds, lots: &BTreeMap<Lot, u32>, hosts: bool,
         out.started =
             world.hosts.iter().map(|h| StartedBin { room: ordered(&h.room), ..StartedBin::default() }).collect();
     }
+    // Where a heavier pool ran out, who went to the lighter one could have been others: a bound must allow for that.
+    let any_tier = !strict && lots.keys().any(|lot| lot.weight < heaviest(world, lot));
     for (lot, count) in lots {
         let group = &world.groups[lot.group];
         let mut per_bin = group.count.max(1);
@@ -163,7 +182,7 @@ fn problem(state: &State, kinds: &Kinds, lots: &BTreeMap<Lot, u32>, hosts: bool,
         out.items.push(Item {
             needs: ordered(&group.need),
             count: *count,
-            allowed: allowed(world, kinds, lot),
+            allowed: allowed(world, kinds, lot, any_tier),
             allowed_started: started(state, lot, if hosts { world.hosts.len() } else { 0 }),
             per_bin_max: (strict && per_bin < group.count).then_some(per_bin),
         });
@@ -171,7 +190,7 @@ fn problem(state: &State, kinds: &Kinds, lots: &BTreeMap<Lot, u32>, hosts: bool,
     let order: Vec<Lot> = lots.keys().cloned().collect();
     if strict {
         out.conflicts = conflicts(world, &order);
-        out.caps = caps(state, kinds, hosts);
+        out.caps = caps(state, kinds);
     }
     (out, order)
 }
@@ -188,12 +207,20 @@ fn dimension_order(world: &World) -> Vec<usize> {
     out
 }
 
-fn allowed(world: &World, kinds: &Kinds, lot: &Lot) -> BitSet {
+/// Weight of the heaviest pool that could take a pod of the lot.
+fn heaviest(world: &World, lot: &Lot) -> i32 {
+    let group = &world.groups[lot.group];
+    let compat = &group.levels[lot.level].compat;
+    let usable = |at: &usize| !compat[*at].ways.is_empty() && super::dims::fits(&group.need, &compat[*at].top);
+    let first = (0..compat.len()).find(usable);
+    first.map_or(lot.weight, |at| world.shelves[at].pool.weight)
+}
+
+fn allowed(world: &World, kinds: &Kinds, lot: &Lot, any_tier: bool) -> BitSet {
     let mut out = BitSet::new(kinds.total);
     let compat = &world.groups[lot.group].levels[lot.level].compat;
     for (at, shelf) in world.shelves.iter().enumerate() {
-        let lighter = shelf.pool.weight < lot.weight;
-        if shelf.pool.weight > lot.weight || (lighter && !lot.pins.is_empty()) || lighter {
+        if shelf.pool.weight != lot.weight && !any_tier {
             continue;
         }
         for way in &compat[at].ways {
@@ -246,7 +273,7 @@ fn conflicts(world: &World, lots: &[Lot]) -> Vec<Conflict> {
 }
 
 /// What the limits of each pool leave for machines to buy.
-fn caps(state: &State, kinds: &Kinds, _hosts: bool) -> Vec<Cap> {
+fn caps(state: &State, kinds: &Kinds) -> Vec<Cap> {
     let fresh = State::new(state.world);
     let mut out = Vec::new();
     for (at, shelf) in state.world.shelves.iter().enumerate() {
@@ -259,6 +286,17 @@ fn caps(state: &State, kinds: &Kinds, _hosts: bool) -> Vec<Cap> {
             let kinds = BitSet::of(kinds.total, range.clone());
             out.push(Cap { kinds, weights, limit: (most - fresh.used[at][dim]).max(0) });
         }
+    }
+    let mut reservations: BTreeMap<&Str, (u32, BitSet)> = BTreeMap::new();
+    for (at, shelf) in state.world.shelves.iter().enumerate() {
+        for (id, count, drawing) in &shelf.reservations {
+            let (least, all) = reservations.entry(id).or_insert_with(|| (*count, BitSet::new(kinds.total)));
+            *least = (*least).min(*count);
+            drawing.ones().for_each(|choice| all.insert(kinds.offsets[at] + choice));
+        }
+    }
+    for (count, drawing) in reservations.into_values() {
+        out.push(Cap { kinds: drawing, weights: vec![1; kinds.total], limit: i64::from(count) });
     }
     out
 }
@@ -291,7 +329,9 @@ fn replay<'w, 'a>(
         }
     } else {
         for (host, contents) in &greedy.on_hosts {
-            contents.iter().for_each(|placed| put(&mut state, *host, *placed));
+            for placed in contents {
+                put(&mut state, *host, *placed);
+            }
         }
     }
     for bin in &solution.bins {
@@ -314,7 +354,7 @@ fn replay<'w, 'a>(
         }
     }
     settle_late_comers(&mut state, &mut rest);
-    Some((state, rest))
+    state.rules_hold().then_some((state, rest))
 }
 
 fn started_bins(solution: &Solution) -> impl Iterator<Item = (StartedIdx, &Vec<(ItemIdx, u32)>)> {

@@ -266,7 +266,8 @@ impl Case<'_, '_, '_> {
             );
         }
         let Some(fit) = types.iter().find(|t| shape.requests.fits(&t.allocatable)) else {
-            let largest = types.iter().fold(Resources::default(), |mut top, t| {
+            let none = Resources(shape.requests.iter().map(|(name, _)| (name.clone(), 0)).collect());
+            let largest = types.iter().fold(none, |mut top, t| {
                 top.raise_to(&t.allocatable);
                 top
             });
@@ -313,9 +314,7 @@ impl Case<'_, '_, '_> {
 
     fn larger_than(&self, largest: &Resources) -> Reason {
         let wanted = &self.state.world.groups[self.group].shape.requests;
-        let short = wanted
-            .iter()
-            .filter(|(name, amount)| *amount > largest.get(name) && (largest.0.contains_key(*name) || *amount > 0));
+        let short = wanted.iter().filter(|(name, amount)| largest.0.get(*name).is_some_and(|most| amount > most));
         let (mut said, mut miss) = (Vec::new(), None);
         for (name, amount) in short {
             let (asked, most) = (quantity(name, amount), quantity(name, largest.get(name)));

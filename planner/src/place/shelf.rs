@@ -26,6 +26,10 @@ pub(crate) struct Shelf<'a> {
     pub(crate) open: Requirements,
     /// Keys with `minValues` and how many.
     pub(crate) min_values: Vec<(Str, u32)>,
+    /// Reservations: id, machines left in it, and the choices that draw on it.
+    pub(crate) reservations: Vec<(Str, u32, Bits)>,
+    /// Open keys that only some types have: the choices of those.
+    carriers: BTreeMap<Str, Bits>,
     index: BTreeMap<Str, KeyIndex>,
     daemon_masks: Vec<Bits>,
 }
@@ -90,7 +94,12 @@ impl<'a> Shelf<'a> {
         let mut ranked: Vec<(usize, usize)> = Vec::new();
         for (kind, instance_type) in pool.types.iter().enumerate() {
             for (offering, sold) in instance_type.offerings.iter().enumerate() {
-                if fixed.iter().all(|r| r.allows(label(pool, instance_type, sold, &r.key))) {
+                let settles = |r: &Requirement| {
+                    let of_types = pool.types.iter().any(|t| t.open_labels.iter().any(|(key, _)| *key == r.key));
+                    !of_types || !r.wants_label() || instance_type.open_labels.iter().any(|(key, _)| *key == r.key)
+                };
+                let open_met = pool.requirements.iter().all(settles);
+                if open_met && fixed.iter().all(|r| r.allows(label(pool, instance_type, sold, &r.key))) {
                     ranked.push((kind, offering));
                 }
             }
@@ -108,6 +117,8 @@ impl<'a> Shelf<'a> {
             sizes: Vec::new(),
             open,
             min_values: pool.requirements.iter().filter_map(|r| Some((r.key.clone(), r.min_values?))).collect(),
+            reservations: Vec::new(),
+            carriers: BTreeMap::new(),
             index: BTreeMap::new(),
             daemon_masks: Vec::new(),
             choices: Vec::with_capacity(ranked.len()),
@@ -118,6 +129,7 @@ impl<'a> Shelf<'a> {
             shelf.generic.set(at, !instance_type.exotic);
             shelf.choices.push(Choice { kind, offering, price: sold.price.0, room: 0, size: 0 });
         }
+        shelf.find_carriers();
         let min_keys = shelf.min_values.iter().map(|(key, _)| key);
         let asked: BTreeSet<Str> = keys.iter().chain(min_keys).cloned().collect();
         for key in asked {
@@ -127,6 +139,7 @@ impl<'a> Shelf<'a> {
         }
         shelf.find_rooms(daemons, dims);
         shelf.find_sizes();
+        shelf.find_reservations();
         shelf
     }
 
@@ -198,6 +211,29 @@ impl<'a> Shelf<'a> {
         }
     }
 
+    fn find_carriers(&mut self) {
+        let keys: BTreeSet<&Str> = self.pool.types.iter().flat_map(|t| &t.open_labels).map(|(key, _)| key).collect();
+        for key in keys {
+            let mut bits = Bits::with_capacity(self.choices.len());
+            for at in 0..self.choices.len() {
+                bits.set(at, self.instance_type(at).open_labels.iter().any(|(k, _)| k == key));
+            }
+            self.carriers.insert(key.clone(), bits);
+        }
+    }
+
+    fn find_reservations(&mut self) {
+        let mut by_id: BTreeMap<Str, (u32, Bits)> = BTreeMap::new();
+        for at in 0..self.choices.len() {
+            let Some(reservation) = &self.offering(at).reservation else { continue };
+            let fresh = || (reservation.count, Bits::with_capacity(self.choices.len()));
+            let (count, drawing) = by_id.entry(reservation.id.clone()).or_insert_with(fresh);
+            *count = (*count).min(reservation.count);
+            drawing.insert(at);
+        }
+        self.reservations = by_id.into_iter().map(|(id, (count, drawing))| (id, count, drawing)).collect();
+    }
+
     /// The type behind a choice.
     pub(crate) fn instance_type(&self, choice: usize) -> &'a InstanceType {
         &self.pool.types[self.choices[choice].kind]
@@ -211,11 +247,6 @@ impl<'a> Shelf<'a> {
     /// The value of a label on a node of this choice; open keys have none yet.
     pub(crate) fn label(&self, choice: usize, key: &str) -> Option<&'a str> {
         label(self.pool, self.instance_type(choice), self.offering(choice), key)
-    }
-
-    /// Does `DaemonSet` number `daemon` run on nodes of this choice?
-    pub(crate) fn runs_daemon(&self, choice: usize, daemon: usize) -> bool {
-        self.daemon_masks[daemon].contains(choice)
     }
 
     /// Choices on which some `DaemonSet` number `daemon` runs.
@@ -235,6 +266,15 @@ impl<'a> Shelf<'a> {
         let none = || Bits::with_capacity(self.choices.len());
         let key = &requirement.key;
         if let Some(open) = self.open.get(key) {
+            if let (false, Some(carriers)) = (requirement.wants_label(), self.carriers.get(key)) {
+                // Types without the label satisfy it; those with it must be able to settle on an allowed value.
+                if !requirement.intersects(open) || closed_out(requirement, open) {
+                    let mut without = self.all();
+                    without.difference_with(carriers);
+                    return Some(without);
+                }
+                return None;
+            }
             return if open.wants_label() && !requirement.intersects(open) || closed_out(requirement, open) {
                 Some(none())
             } else {
@@ -263,7 +303,12 @@ impl<'a> Shelf<'a> {
         for requirement in requirements.iter() {
             match self.satisfying(requirement) {
                 Some(bits) => out.mask.intersect_with(&bits),
-                None => out.open.add(requirement.clone()),
+                None => {
+                    if let (true, Some(carriers)) = (requirement.wants_label(), self.carriers.get(&requirement.key)) {
+                        out.mask.intersect_with(carriers);
+                    }
+                    out.open.add(requirement.clone());
+                }
             }
         }
         out

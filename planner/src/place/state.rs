@@ -31,6 +31,8 @@ pub(crate) struct State<'w, 'a> {
     totals: Vec<u32>,
     /// Per shelf, the limited resources in use, in the order of its pool's limits.
     pub(crate) used: Vec<Vec<i64>>,
+    /// Machines that would draw on each reservation.
+    pub(super) reserved: BTreeMap<Str, u32>,
     /// A domain that pods now being placed must go to, whatever its count: the caller sees to the balance.
     pub(crate) forced: Option<(usize, u32)>,
     journal: Option<Vec<Undo>>,
@@ -42,6 +44,7 @@ pub(super) enum Undo {
     Bin { at: usize, before: Box<Bin> },
     Opened,
     Used { shelf: usize, before: Vec<i64> },
+    Reserved { before: BTreeMap<Str, u32> },
 }
 
 impl<'w, 'a> State<'w, 'a> {
@@ -64,6 +67,7 @@ impl<'w, 'a> State<'w, 'a> {
             totals: world.initial.iter().map(|domains| domains.values().sum()).collect(),
             counts: world.initial.clone(),
             used: world.shelves.iter().map(use_of).collect(),
+            reserved: BTreeMap::new(),
             forced: None,
             journal: None,
         }
@@ -106,6 +110,7 @@ impl<'w, 'a> State<'w, 'a> {
                     }
                 }
                 Undo::Used { shelf, before } => self.used[shelf] = before,
+                Undo::Reserved { before } => self.reserved = before,
             }
         }
     }
@@ -138,6 +143,40 @@ impl<'w, 'a> State<'w, 'a> {
     /// The number under which a bin's hostname is counted.
     pub(crate) fn bin_host(&self, bin: usize) -> u32 {
         (self.world.hosts.len() + bin) as u32
+    }
+
+    /// Are the pods of every machine where their constraints allow, now that all are placed?
+    pub(crate) fn rules_hold(&self) -> bool {
+        let world = self.world;
+        let bins = self.bins.iter().enumerate().flat_map(|(at, bin)| {
+            bin.contents.iter().map(move |placed| (*placed, self.bin_host(at), Some(&bin.pinned), None))
+        });
+        let hosts = self.on_hosts.iter().flat_map(|(at, contents)| {
+            contents.iter().map(move |placed| (*placed, *at as u32, None, Some(&world.hosts[*at].domains)))
+        });
+        bins.chain(hosts).all(|(placed, host, pinned, fixed)| {
+            world.groups[placed.group].levels[placed.level].constraints.iter().all(|c| {
+                let settled = pinned.and_then(|p| p.get(&c.key).copied());
+                let domain =
+                    if world.topology.is_host(c.key) { Some(host) } else { fixed.map_or(settled, |f| f[c.key]) };
+                self.rule_holds(c, domain)
+            })
+        })
+    }
+
+    /// Does a constraint hold for pods that are in this domain and counted there?
+    fn rule_holds(&self, constraint: &Constraint, domain: Option<u32>) -> bool {
+        let count = domain.map_or(0, |d| self.counted(constraint.counter, d));
+        match constraint.demand {
+            Demand::Spread { max_skew, min_domains } => {
+                let universe = &constraint.universe;
+                let bare = self.world.topology.is_host(constraint.key) || (universe.len() as u32) < min_domains;
+                let least = universe.iter().map(|d| self.counted(constraint.counter, *d)).min().unwrap_or(count);
+                domain.is_some() && count <= max_skew + if bare { 0 } else { least }
+            }
+            Demand::Affinity => count > 0,
+            Demand::AntiAffinity => count <= u32::from(constraint.counts_itself),
+        }
     }
 
     /// How many pods of the group a constraint lets into a domain (`None`: the node lacks the label).

@@ -1,6 +1,6 @@
 //! Static pools: so many nodes, whatever the pods.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dims::Dims;
 use super::launch::empty_launch;
@@ -13,7 +13,11 @@ pub(crate) fn statics(snapshot: &Snapshot, others: &[Launch]) -> Vec<Launch> {
     let mut taken: BTreeSet<Str> = snapshot.nodes.iter().map(|n| n.name.clone()).collect();
     taken.extend(snapshot.claims.iter().map(|c| c.name.clone()));
     taken.extend(others.iter().map(|l| l.name.clone()));
-    let mut out = Vec::new();
+    let mut drawn: BTreeMap<Str, u32> = BTreeMap::new();
+    for id in others.iter().filter_map(|l| l.chosen()?.reservation.clone()) {
+        *drawn.entry(id).or_insert(0) += 1;
+    }
+    let mut out: Vec<Launch> = Vec::new();
     for pool in snapshot.pools.iter().filter(|pool| pool.not_ready.is_none()) {
         let Some(replicas) = pool.replicas else { continue };
         let running = running(snapshot, pool);
@@ -29,7 +33,17 @@ pub(crate) fn statics(snapshot: &Snapshot, others: &[Launch]) -> Vec<Launch> {
                     break name;
                 }
             };
-            out.extend(empty_launch(snapshot, &shelf, name));
+            let mut left = shelf.sellable.clone();
+            for (id, count, drawing) in &shelf.reservations {
+                if drawn.get(id).is_some_and(|n| n >= count) {
+                    left.difference_with(drawing);
+                }
+            }
+            let Some(launch) = empty_launch(snapshot, &shelf, left, name) else { break };
+            if let Some(id) = launch.chosen().and_then(|o| o.reservation.clone()) {
+                *drawn.entry(id).or_insert(0) += 1;
+            }
+            out.push(launch);
         }
     }
     out

@@ -42,6 +42,8 @@ pub(crate) struct Counter {
     pub(crate) key: usize,
     /// Per shelf, the choices whose nodes count (`None`: all).
     pub(crate) passing: Option<Vec<fixedbitset::FixedBitSet>>,
+    /// Some pod spreads by it.
+    pub(crate) spread_over: bool,
 }
 
 /// What a constraint demands of the domain a pod goes to.
@@ -127,7 +129,7 @@ impl Topology {
             return *at;
         }
         let passing = id.filter.as_ref().map(|filter| shelves.iter().map(|shelf| filter.choices(shelf)).collect());
-        self.counters.push(Counter { key: id.key, passing, id: id.clone() });
+        self.counters.push(Counter { key: id.key, passing, spread_over: false, id: id.clone() });
         self.by_identity.insert(id, self.counters.len() - 1);
         self.counters.len() - 1
     }
@@ -143,7 +145,9 @@ impl Topology {
         let what =
             What::Picked { namespaces: BTreeSet::from([shape.namespace.clone()]), selector: spread.selector.clone() };
         let key = self.key(&spread.key);
-        self.counter(Identity { key, what, filter, terminating: false }, shelves)
+        let counter = self.counter(Identity { key, what, filter, terminating: false }, shelves);
+        self.counters[counter].spread_over = true;
+        counter
     }
 
     /// The counter of pods an (anti-)affinity term picks.

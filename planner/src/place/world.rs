@@ -48,6 +48,9 @@ pub(crate) struct Group<'a> {
     pub(crate) counted: Vec<usize>,
 }
 
+/// Universes of spread constraints worked out so far, by what they depend on.
+type Universes = BTreeMap<(NodeNeeds, Vec<i64>, Str, bool, bool), Arc<Vec<u32>>>;
+
 /// What a group asks for at one level of relaxation.
 pub(crate) struct Level {
     /// Node selector and, while respected, the heaviest wish.
@@ -98,7 +101,7 @@ impl<'a> World<'a> {
             carried.into_iter().map(|term| (term, self.topology.carrier_counter(term, &self.shelves))).collect();
         let prefers = self.shelves.iter().flat_map(|s| &s.pool.taints).any(|t| t.effect == Effect::PreferNoSchedule);
         let mut compats: BTreeMap<NodeNeeds, Arc<Vec<Compat>>> = BTreeMap::new();
-        let mut universes: BTreeMap<(NodeNeeds, Vec<i64>, Str, bool, bool), Arc<Vec<u32>>> = BTreeMap::new();
+        let mut universes = Universes::new();
         for group in &self.snapshot.groups {
             let shape: &PodShape = &group.shape;
             let need = self.dims.dense(&shape.requests);
@@ -147,7 +150,7 @@ impl<'a> World<'a> {
         need: &[i64],
         wishes: &Wishes,
         carriers: &[(&PodTerm, usize)],
-        universes: &mut BTreeMap<(NodeNeeds, Vec<i64>, Str, bool, bool), Arc<Vec<u32>>>,
+        universes: &mut Universes,
     ) -> Vec<Constraint> {
         let mut out = Vec::new();
         let shelves = &self.shelves;
@@ -203,20 +206,14 @@ impl<'a> World<'a> {
     fn count_bound_pods(&mut self) {
         let mut initial = vec![BTreeMap::new(); self.topology.counters.len()];
         let by_name: BTreeMap<&Str, usize> = self.hosts.iter().enumerate().map(|(at, host)| (host.name, at)).collect();
-        for node in &self.snapshot.nodes {
-            let going;
-            let (host, number) = match by_name.get(&node.name) {
-                Some(at) => (&self.hosts[*at], Some(*at as u32)),
-                None => {
-                    going = bare_host(node, &self.topology);
-                    (&going, None)
-                }
-            };
+        // Pods on a node that is going away count nowhere: those that matter are among the pods to place.
+        for node in self.snapshot.nodes.iter().filter(|n| !n.deleting) {
+            let Some(at) = by_name.get(&node.name) else { continue };
+            let host = &self.hosts[*at];
             for bound in &node.pods {
                 for counter in self.topology.counting(&bound.shape, bound.terminating) {
                     let key = self.topology.counters[counter].key;
-                    // A node on its way out is a host of its own that nothing can go to.
-                    let domain = if self.topology.is_host(key) { number } else { host.domains[key] };
+                    let domain = if self.topology.is_host(key) { Some(*at as u32) } else { host.domains[key] };
                     if let (Some(domain), true) = (domain, self.topology.host_passes(counter, host)) {
                         *initial[counter].entry(domain).or_insert(0) += bound.pods.len() as u32;
                     }
@@ -426,20 +423,5 @@ fn keep_for_daemons(room: &mut Resources, here: &Resources, snapshot: &Snapshot,
         let to_come = (amount - here.get(name)).max(0);
         let left = room.get(name) - to_come;
         room.set(name, left);
-    }
-}
-
-/// A node that takes no pods, for counting those on it.
-fn bare_host<'a>(node: &'a crate::model::Node, topology: &Topology) -> Host<'a> {
-    let domain = |key| node.labels.get(topology.key_name(key)).and_then(|value| topology.known_domain(key, value));
-    Host {
-        name: &node.name,
-        labels: &node.labels,
-        taints: &node.taints,
-        room: Vec::new(),
-        ports: Vec::new(),
-        attached: BTreeSet::new(),
-        attach_limits: None,
-        domains: (0..topology.n_keys()).map(domain).collect(),
     }
 }

@@ -8,8 +8,8 @@ use planner::model::group::collapse;
 use planner::model::pod::{Owner, PodTerm, Spread};
 use planner::model::selector::LabelSelector;
 use planner::model::{
-    CapacityType, InstanceType, MicroUsdPerHour, Offering, Operator, Pod, PodShape, Policies, Pool, Requirement, Requirements,
-    Resources, Snapshot, labels,
+    CapacityType, InstanceType, MicroUsdPerHour, Offering, Operator, Pod, PodShape, Policies, Pool, Requirement,
+    Requirements, Resources, Snapshot, labels,
 };
 
 /// Machines of 1 to 64 cores, 4 GiB each, in three zones, on-demand; price in proportion, spot a little cheaper where wanted.
