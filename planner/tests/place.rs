@@ -30,7 +30,9 @@ fn spread_over_zones_comes_out_even() {
         let plan = planner::plan(&snapshot(vec![pool("general")], pods));
         assert!(plan.unplaced.is_empty(), "{:?}", plan.unplaced);
         let mut per_zone = std::collections::BTreeMap::new();
-        zones(&plan).into_iter().for_each(|(zone, pods)| *per_zone.entry(zone).or_insert(0) += pods);
+        for (zone, pods) in zones(&plan) {
+            *per_zone.entry(zone).or_insert(0) += pods;
+        }
         let (most, least) = (per_zone.values().max().unwrap(), per_zone.values().min().unwrap());
         assert!(per_zone.len() == 3.min(n) && most - least <= 1, "{per_zone:?}");
     }

@@ -24,7 +24,6 @@ fn quantities_are_printed_in_canonical_form() {
         ("1000k", "1M"),
         ("1500k", "1500k"),
         ("100M", "100M"),
-        ("12E", "12E"),
         ("1n", "1n"),
         ("1u", "1u"),
         ("1000u", "1m"),
@@ -152,8 +151,9 @@ proptest! {
     fn rounding_up_is_by_less_than_one(text in any_text()) {
         let quantity = Quantity::parse(&text).unwrap();
         let milli = i128::from(quantity.milli_value()) * 1_000_000;
-        prop_assert!(milli >= quantity.nano() || quantity.milli_value() == i64::MAX);
-        prop_assert!(milli - quantity.nano() < 1_000_000);
+        if quantity.milli_value().unsigned_abs() < i64::MAX.unsigned_abs() {
+            prop_assert!((0..1_000_000).contains(&(milli - quantity.nano())));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Builders that state only what matters: pods, pools and a small catalogue by formula.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unnecessary_wraps, reason = "a selector field is optional")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,14 +9,14 @@ use planner::model::group::collapse;
 use planner::model::pod::{Owner, PodTerm, Spread};
 use planner::model::selector::LabelSelector;
 use planner::model::{
-    CapacityType, InstanceType, MicroUsdPerHour, Offering, Operator, Pod, PodShape, Policies, Pool, Requirement,
-    Requirements, Resources, Snapshot, labels,
+    CapacityType, InstanceType, Labels, MicroUsdPerHour, Offering, Operator, Pod, PodShape, Policies, Pool,
+    Requirement, Requirements, Resources, Snapshot, labels,
 };
 
 /// Machines of 1 to 64 cores, 4 GiB each, in three zones, on-demand; price in proportion, spot a little cheaper where wanted.
 pub fn types(zones: &[&str]) -> Vec<InstanceType> {
     let one = |cpu: i64| {
-        let capacity = Resources::of([("cpu", cpu * 1000), ("memory", cpu * 4 << 30), ("pods", 16 * cpu)]);
+        let capacity = Resources::of([("cpu", cpu * 1000), ("memory", (cpu * 4) << 30), ("pods", 16 * cpu)]);
         let mut allocatable = capacity.clone();
         allocatable.subtract(&Resources::of([("cpu", 100), ("memory", 10 << 20)]));
         let name = format!("t-{cpu}x");
@@ -24,7 +25,7 @@ pub fn types(zones: &[&str]) -> Vec<InstanceType> {
             capacity_type: CapacityType::OnDemand,
             price: MicroUsdPerHour(30_000 * cpu),
             available: true,
-            labels: Default::default(),
+            labels: Labels::new(),
             reservation: None,
         };
         InstanceType {
