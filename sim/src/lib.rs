@@ -1,4 +1,5 @@
 //! A world to run in: seeded workloads, and what they run on.
 
+pub mod naive;
 pub mod rng;
 pub mod workload;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use planner::plan::Plan;
 use planner::{Fault, check};
 use sim::workload::Workload;
 
@@ -66,6 +67,26 @@ fn the_order_of_the_input_changes_nothing() {
         let again = planner::plan(&workload.permuted(!seed).snapshot());
         if plan == again { Vec::new() } else { vec![("Order".into(), "another plan".into())] }
     }));
+}
+
+#[test]
+fn one_machine_per_pod_is_legal_too_and_never_cheaper_than_the_bound() {
+    assert_none(&over(0..3_000, |seed| {
+        let snapshot = Workload::random(seed).snapshot();
+        let naive = sim::naive::plan(&snapshot);
+        let mut found: Vec<_> = check(&snapshot, &naive).iter().map(|fault| (kind(fault), fault.to_string())).collect();
+        let plan = planner::plan(&snapshot);
+        let same = |a: &Plan, b: &Plan| a.unplaced.iter().all(|u| u.pods.iter().all(|p| is_unplaced(b, p)));
+        let fixed = snapshot.pools.iter().any(|pool| !pool.dynamic());
+        if !fixed && same(&naive, &plan) && plan.cost_lower_bound > naive.cost {
+            found.push(("BoundTooHigh".into(), format!("{} > {}", plan.cost_lower_bound, naive.cost)));
+        }
+        found
+    }));
+}
+
+fn is_unplaced(plan: &Plan, pod: &str) -> bool {
+    plan.unplaced.iter().any(|unplaced| unplaced.pods.iter().any(|other| **other == *pod))
 }
 
 /// Shows one seed: `SEED=17 cargo test -p sim --test random -- --ignored --nocapture`.

@@ -15,6 +15,13 @@ pub(super) struct Stand<'a> {
     pub name: &'a str,
     pub labels: &'a Labels,
     pub sold: Option<(&'a InstanceType, &'a Offering)>,
+    /// The type that `labels` were settled for; keys that it leaves open hold for another type only if that has them too.
+    pub settled_for: Option<&'a InstanceType>,
+}
+
+/// The values a type may be given for a key that it leaves open, default first.
+fn open_values<'a>(kind: &'a InstanceType, key: &str) -> Option<&'a [Str]> {
+    kind.open_labels.iter().find(|(open, _)| **open == *key).map(|(_, values)| &**values)
 }
 
 /// What an offering itself says about a label.
@@ -31,7 +38,23 @@ impl<'a> Stand<'a> {
     pub fn label(&self, key: &str) -> Option<&'a str> {
         let sold = self.sold.and_then(|(kind, offering)| sold_label(kind, offering, key));
         let name = || (key == HOSTNAME).then_some(self.name);
-        sold.or_else(|| self.labels.get(key).map(AsRef::as_ref)).or_else(name)
+        sold.or_else(|| self.settled(key)).or_else(name)
+    }
+
+    /// The label of the machine as settled, as far as the type that is sold can have it.
+    fn settled(&self, key: &str) -> Option<&'a str> {
+        let label = self.labels.get(key);
+        let (Some((kind, _)), Some(settled_for)) = (self.sold, self.settled_for) else {
+            return label.map(AsRef::as_ref);
+        };
+        match (open_values(kind, key), open_values(settled_for, key)) {
+            (None, None) => label.map(AsRef::as_ref),
+            (None, Some(_)) => None,
+            (Some(values), _) => match label {
+                Some(label) => values.contains(label).then_some(&**label),
+                None => values.first().map(AsRef::as_ref),
+            },
+        }
     }
 
     /// Does it satisfy all of these?
@@ -95,7 +118,7 @@ impl Host<'_> {
     /// Its labels.
     pub fn stand(&self) -> Stand<'_> {
         let sold = self.bought.as_ref().map(|b| (b.kind, b.offering));
-        Stand { name: self.name, labels: &self.labels, sold }
+        Stand { name: self.name, labels: &self.labels, sold, settled_for: sold.map(|(kind, _)| kind) }
     }
 }
 

@@ -191,7 +191,8 @@ impl<'b> Holder<'_, 'b> {
 
     fn stand(&self, kind: &'b InstanceType, offering: &'b Offering) -> Stand<'b> {
         let host = &self.after.hosts[self.host];
-        Stand { name: host.name, labels: &host.labels, sold: Some((kind, offering)) }
+        let settled_for = Some(self.bought.kind);
+        Stand { name: host.name, labels: &host.labels, sold: Some((kind, offering)), settled_for }
     }
 
     /// The first key on which an offering leaves the pool's terms or the launch's own.

@@ -43,7 +43,7 @@ pub(super) fn types(rng: &mut SplitMix64) -> Vec<InstanceType> {
 }
 
 fn instance_type(rng: &mut SplitMix64, name: &str, arch: &str, cpus: i64, gpus: i64) -> InstanceType {
-    let memory = cpus * rng.between(2, 8) << 30;
+    let memory = (cpus * rng.between(2, 8)) << 30;
     let mut capacity = Resources::of([("cpu", cpus * 1000), ("memory", memory), ("pods", 8 + 4 * cpus)]);
     if gpus > 0 {
         capacity.set("nvidia.com/gpu", gpus);

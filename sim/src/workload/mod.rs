@@ -33,7 +33,7 @@ impl Workload {
     pub fn random(seed: u64) -> Self {
         let rng = &mut SplitMix64::new(seed);
         let types = Arc::new(market::types(rng));
-        let mut pools: Vec<Pool> = (0..1 + rng.index(3)).map(|at| market::pool(rng, at, &types)).collect();
+        let mut pools: Vec<Pool> = (0..=rng.index(3)).map(|at| market::pool(rng, at, &types)).collect();
         if rng.chance(4) {
             pools[0].not_ready = Some(Reason {
                 pool: pools[0].name.clone(),
@@ -42,7 +42,7 @@ impl Workload {
                 nearest_miss: None,
             });
         }
-        let apps: Vec<pods::App> = (0..1 + rng.index(6)).map(|at| pods::app(rng, at)).collect();
+        let apps: Vec<pods::App> = (0..=rng.index(6)).map(|at| pods::app(rng, at)).collect();
         let daemons: Vec<Daemon> = (0..rng.index(3)).map(|at| pods::daemon(rng, at)).collect();
         let nodes = (0..rng.index(5)).map(|at| machines::node(rng, at, &pools, &apps, &daemons)).collect();
         let claims = (0..rng.index(2)).map(|at| machines::claim(rng, at, &pools)).collect();

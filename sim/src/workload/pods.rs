@@ -84,7 +84,7 @@ fn node_side(rng: &mut SplitMix64, shape: &mut PodShape) {
     }
     if rng.chance(12) {
         let one = |rng: &mut SplitMix64| Requirements::from_iter([node_requirement(rng)]);
-        shape.node_terms = Some((0..1 + rng.index(2)).map(|_| one(rng)).collect());
+        shape.node_terms = Some((0..=rng.index(2)).map(|_| one(rng)).collect());
     }
     if rng.chance(12) {
         shape.preferred_node_terms = vec![(10, Requirements::from_iter([node_requirement(rng)]))];
@@ -100,6 +100,7 @@ fn node_side(rng: &mut SplitMix64, shape: &mut PodShape) {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a selector field is optional")]
 fn selector(rng: &mut SplitMix64, own: usize) -> Option<LabelSelector> {
     let other = rng.index(6);
     let one = |at: usize| LabelSelector::equal([("app".into(), name(at).into())]);
@@ -125,7 +126,7 @@ fn term(rng: &mut SplitMix64, namespace: &Str, own: usize) -> PodTerm {
 fn pod_side(rng: &mut SplitMix64, shape: &mut PodShape, own: usize) {
     if rng.chance(25) {
         let keys = [labels::ZONE, labels::ZONE, labels::HOSTNAME, labels::CAPACITY_TYPE, TIER];
-        for _ in 0..1 + rng.index(2) {
+        for _ in 0..=rng.index(2) {
             shape.spreads.push(Spread {
                 key: (*rng.pick(&keys)).into(),
                 max_skew: 1 + u32::from(rng.chance(25)),
