@@ -1,5 +1,12 @@
 //! `planner::plan` on synthetic clusters: the diverse mix, wishes that cannot be met, equal pods, pods that fit nowhere.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::unnecessary_wraps,
+    reason = "made-up clusters are small, and a selector field is optional"
+)]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -185,7 +192,7 @@ fn us_east_1() -> anyhow::Result<Vec<InstanceType>> {
 fn fake_types(n: usize) -> Vec<InstanceType> {
     let one = |i: usize| {
         let cpu = i as i64 + 1;
-        let capacity = Resources::of([("cpu", cpu * 1000), ("memory", cpu * 2 << 30), ("pods", cpu * 10)]);
+        let capacity = Resources::of([("cpu", cpu * 1000), ("memory", (cpu * 2) << 30), ("pods", cpu * 10)]);
         let mut allocatable = capacity.clone();
         allocatable.subtract(&Resources::of([("cpu", 100), ("memory", 10 << 20)]));
         let name: Str = format!("fake-{i}").into();

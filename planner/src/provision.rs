@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::check::check;
 use crate::model::{MicroUsdPerHour, Reason, Snapshot, Str};
 use crate::place::{Packing, State, World, fill, launches, pack, reasons, statics};
-use crate::plan::{Plan, Unplaced};
+use crate::plan::{Launch, Plan, Unplaced};
 
 /// Which nodes to buy for the pods of a snapshot, and why any has no place.
 pub fn provision(snapshot: &Snapshot) -> Plan {
@@ -12,28 +13,41 @@ pub fn provision(snapshot: &Snapshot) -> Plan {
     let mut greedy = State::new(&world);
     let greedy_left = fill(&mut greedy);
     let Packing { state, bound, effort_spent } = pack(&greedy, &greedy_left);
-    let greedy_cost = greedy.cost();
-    let (chosen, left) = match &state {
-        Some((state, left)) => (state, left),
-        None => (&greedy, &greedy_left),
-    };
+    let numbers = Numbers { bound, greedy: greedy.cost(), effort_spent };
+    if let Some((packed, left)) = &state {
+        let plan = compose(snapshot, packed, left, &numbers);
+        // A proposal that the independent reader finds fault with is dropped, not mended.
+        if check(snapshot, &plan).is_empty() {
+            return plan;
+        }
+    }
+    compose(snapshot, &greedy, &greedy_left, &numbers)
+}
+
+/// Micro-dollars per hour, and steps.
+struct Numbers {
+    bound: i64,
+    greedy: i64,
+    effort_spent: u64,
+}
+
+fn compose(snapshot: &Snapshot, chosen: &State, left: &[u32], numbers: &Numbers) -> Plan {
     let (mut all, nominations, over) = launches(chosen, left);
     // Static pools buy what they lack whatever the pods; both plans and the bound hold it alike.
     let fixed = statics(snapshot, &all);
-    let fixed_cost: MicroUsdPerHour = fixed.iter().map(crate::plan::Launch::price).sum();
+    let fixed_cost: MicroUsdPerHour = fixed.iter().map(Launch::price).sum();
     all.extend(fixed);
-    let cost: MicroUsdPerHour = all.iter().map(crate::plan::Launch::price).sum();
-    let stand_ins = |pod: &&crate::model::group::PodRef| !pod.stand_in;
+    let cost: MicroUsdPerHour = all.iter().map(Launch::price).sum();
     Plan {
         cost,
-        cost_lower_bound: (MicroUsdPerHour(bound) + fixed_cost).min(cost),
-        greedy_cost: (MicroUsdPerHour(greedy_cost) + fixed_cost).max(cost),
+        cost_lower_bound: (MicroUsdPerHour(numbers.bound) + fixed_cost).min(cost),
+        greedy_cost: (MicroUsdPerHour(numbers.greedy) + fixed_cost).max(cost),
         launches: all,
         nominations,
         unplaced: unplaced(chosen, over),
         ignored: snapshot.ignored.clone(),
-        pods: snapshot.groups.iter().map(|g| g.pods.iter().filter(stand_ins).count()).sum(),
-        effort_spent,
+        pods: snapshot.groups.iter().map(|g| g.pods.iter().filter(|pod| !pod.stand_in).count()).sum(),
+        effort_spent: numbers.effort_spent,
     }
 }
 

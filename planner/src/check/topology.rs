@@ -169,12 +169,29 @@ impl<'a, 'b> View<'a, 'b> {
     }
 
     /// Is there an order in which every pod with affinity finds what it needs when its turn comes? A pod that its own term
-    /// picks may be the first of its kind anywhere.
+    /// picks may be the first of its kind anywhere. Those that find nobody after everyone else get a second chance as the first.
     fn affinity(&mut self, found: &mut Vec<(usize, Misfit)>) {
+        let late = self.left_over(&[]);
+        let late =
+            if late.is_empty() { late } else { self.left_over(&late.iter().map(|(at, _)| *at).collect::<Vec<_>>()) };
+        for (at, key) in late {
+            let cell = &self.after.cells[at];
+            found.push((cell.host, Misfit::Affinity { pod: cell.pods[0].clone(), key: key.into() }));
+        }
+    }
+
+    /// The cells that cannot come when `first` try before all other new ones, each with the key of the term that is not met.
+    fn left_over(&mut self, first: &[usize]) -> Vec<(usize, &'b str)> {
         let after = self.after;
         let waits = |cell: &Cell| cell.group.is_some() && !cell.shape.affinity.is_empty();
-        let mut waiting: Vec<usize> = (0..after.cells.len()).filter(|at| waits(&after.cells[*at])).collect();
-        let mut there: Vec<bool> = after.cells.iter().map(|cell| !waits(cell)).collect();
+        let mut there: Vec<bool> = after.cells.iter().map(|cell| cell.group.is_none()).collect();
+        for &at in first {
+            there[at] = self.unmet(at, &there, true).is_none();
+        }
+        for (at, cell) in after.cells.iter().enumerate() {
+            there[at] |= !waits(cell);
+        }
+        let mut waiting: Vec<usize> = (0..after.cells.len()).filter(|at| !there[*at]).collect();
         loop {
             let before = waiting.len();
             waiting.retain(|&at| {
@@ -183,15 +200,10 @@ impl<'a, 'b> View<'a, 'b> {
             });
             if waiting.len() == before {
                 let Some(place) = waiting.iter().position(|&at| self.unmet(at, &there, true).is_none()) else { break };
-                there[waiting.swap_remove(place)] = true;
-                waiting.sort_unstable();
+                there[waiting.remove(place)] = true;
             }
         }
-        for at in waiting {
-            let Some(key) = self.unmet(at, &there, true) else { continue };
-            let cell = &after.cells[at];
-            found.push((cell.host, Misfit::Affinity { pod: cell.pods[0].clone(), key: key.into() }));
-        }
+        waiting.into_iter().filter_map(|at| Some((at, self.unmet(at, &there, true)?))).collect()
     }
 
     /// The key of the first affinity term of a cell that finds nobody among the cells that are `there`.
