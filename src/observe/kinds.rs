@@ -95,6 +95,11 @@ pub(crate) enum Lookup {
     Unknown,
 }
 
+/// Do objects of this kind live in a namespace?
+pub(crate) fn is_namespaced(kind: &str) -> bool {
+    SERVED.iter().any(|served| served.name == kind && served.namespaced)
+}
+
 /// Groups that once held kinds of others.
 const FORMER: [(&str, &str); 3] = [("extensions", "apps"), ("extensions", "policy"), ("apps", "policy")];
 

@@ -27,6 +27,8 @@ pub(super) fn check(
     if faults.iter().all(|fault| fault.message.starts_with(UNKNOWN)) {
         faults.extend(crds::cel::validate(kind, &value, None));
     }
+    // A field that is not known is often why another one is missing.
+    faults.sort_by_key(|fault| !fault.message.starts_with(UNKNOWN));
     for fault in faults {
         let unknown = fault.message.starts_with(UNKNOWN);
         // The path says already which field it is.
@@ -75,6 +77,17 @@ mod tests {
         let error = read(Validate::Strict, slip).unwrap_err().to_string();
         assert!(error.contains("spec.wieght: unknown field") && error.contains("weight"), "{error}");
         assert!(read(Validate::Ignore, slip).is_ok());
+    }
+
+    #[test]
+    fn a_slip_in_a_required_field_is_told_before_the_lack_of_it() {
+        let slip = |pool: &mut Value| {
+            let terms = pool.pointer_mut("/spec/template/spec").unwrap().as_object_mut().unwrap();
+            let class = terms.remove("nodeClassRef").unwrap();
+            terms.insert("nodeClasRef".into(), class);
+        };
+        let error = read(Validate::Strict, slip).unwrap_err().to_string();
+        assert!(error.contains("nodeClasRef: unknown field"), "{error}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use planner::model::{Quantity, Resources, Str, resources};
 
 use super::super::error::{InputError, Origin};
 use super::super::k8s::{Amounts, ObjectMeta};
+use super::super::kinds::is_namespaced;
 
 /// An object, and the path below which fields are named.
 #[derive(Clone, Copy, Debug)]
@@ -26,10 +27,11 @@ impl<'a> At<'a> {
     /// An error in a field below the path.
     pub fn fault(&self, field: impl Display, value: &str, message: impl Into<Box<str>>) -> InputError {
         let dot = if self.path.is_empty() { "" } else { "." };
-        let slash = if self.meta.namespace.is_empty() { "" } else { "/" };
+        let namespace = if is_namespaced(self.kind) { self.meta.namespace() } else { "" };
+        let slash = if namespace.is_empty() { "" } else { "/" };
         InputError::new(message)
             .at(self.origin)
-            .object(format!("{} {}{slash}{}", self.kind, self.meta.namespace, self.meta.name))
+            .object(format!("{} {}{slash}{}", self.kind, namespace, self.meta.name))
             .field(format!("{}{dot}{field}", self.path))
             .value(value)
     }
