@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::check::check;
 use crate::model::{MicroUsdPerHour, Reason, Snapshot, Str};
-use crate::place::{Packing, State, World, fill, launches, pack, reasons, statics};
+use crate::place::{Packing, State, World, fill, launches, pack, reasons};
 use crate::plan::{Launch, Plan, Unplaced};
 
 /// Which nodes to buy for the pods of a snapshot, and why any has no place.
@@ -34,9 +34,9 @@ struct Numbers {
 fn compose(snapshot: &Snapshot, chosen: &State, left: &[u32], numbers: &Numbers) -> Plan {
     let (mut all, nominations, over) = launches(chosen, left);
     // Static pools buy what they lack whatever the pods; both plans and the bound hold it alike.
-    let fixed = statics(snapshot, &all);
+    let fixed = &chosen.world.statics;
     let fixed_cost: MicroUsdPerHour = fixed.iter().map(Launch::price).sum();
-    all.extend(fixed);
+    all.extend(fixed.iter().cloned());
     let cost: MicroUsdPerHour = all.iter().map(Launch::price).sum();
     Plan {
         cost,

@@ -80,7 +80,7 @@ impl State<'_, '_> {
         let goods = &self.world.shelves[bin.shelf];
         for (id, count, drawing) in &goods.reservations {
             let own = bin.chosen != usize::MAX && drawing.contains(bin.chosen);
-            if self.reserved.get(id).copied().unwrap_or(0) - u32::from(own) >= *count {
+            if self.reserved.get(id).copied().unwrap_or(0).saturating_sub(u32::from(own)) >= *count {
                 choices.difference_with(drawing);
             }
         }

@@ -68,9 +68,19 @@ fn launch(state: &State, at: usize) -> Launch {
 /// A machine of these choices that no pod asked for; nothing where there is no choice.
 pub(crate) fn empty_launch(snapshot: &Snapshot, goods: &Shelf, mut mask: Bits, name: Str) -> Option<Launch> {
     let chosen = cheapest(goods, &mask, None)?;
-    if goods.generic.contains(chosen) {
-        mask.intersect_with(&goods.generic);
+    let met = |mask: &Bits| {
+        snapshot.policies.relax_min_values
+            || goods.min_values.iter().all(|(key, least)| goods.distinct(mask, key) >= *least)
+    };
+    if !met(&mask) {
+        return None;
     }
+    let mut generic = mask.clone();
+    generic.intersect_with(&goods.generic);
+    if goods.generic.contains(chosen) && met(&generic) {
+        mask = generic;
+    }
+    let chosen = mask.minimum().unwrap_or(chosen);
     Some(compose(snapshot, goods, &goods.open, (&mask, chosen), Resources::default()))
         .map(|launch| Launch { name, ..launch })
 }
@@ -121,11 +131,12 @@ fn alternatives(state: &State, at: usize) -> (Bits, usize) {
     let bin = &state.bins[at];
     let goods = &state.world.shelves[bin.shelf];
     let mut mask = goods.sellable.clone();
+    let settled = labels_of(goods, &bin.open, bin.chosen);
     for placed in &bin.contents {
         let level = &state.world.groups[placed.group].levels[placed.level];
         let mut any = Bits::with_capacity(goods.choices.len());
         for way in &level.compat[bin.shelf].ways {
-            let fits_open = way.open.iter().all(|r| bin.open.get(&r.key).is_none_or(|have| have.intersects(r)));
+            let fits_open = way.open.iter().all(|r| r.allows(settled.get(&r.key).map(AsRef::as_ref)));
             if fits_open {
                 any.union_with(&way.mask);
             }
@@ -152,6 +163,10 @@ fn alternatives(state: &State, at: usize) -> (Bits, usize) {
                 mask.difference_with(bits);
             }
         }
+    }
+    // A reservation belongs to the machine that the plan counts on it.
+    for (_, _, drawing) in goods.reservations.iter().filter(|(_, _, drawing)| !drawing.contains(bin.chosen)) {
+        mask.difference_with(drawing);
     }
     let mut chosen = bin.chosen;
     if !mask.contains(chosen) {
@@ -289,7 +304,8 @@ impl Names {
     fn of(state: &State) -> Self {
         let snapshot = state.world.snapshot;
         let nodes = snapshot.nodes.iter().map(|n| n.name.clone());
-        let taken = nodes.chain(snapshot.claims.iter().map(|c| c.name.clone())).collect();
+        let statics = state.world.statics.iter().map(|l| l.name.clone());
+        let taken = nodes.chain(snapshot.claims.iter().map(|c| c.name.clone())).chain(statics).collect();
         Self { taken, last: BTreeMap::new() }
     }
 

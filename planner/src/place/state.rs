@@ -67,7 +67,7 @@ impl<'w, 'a> State<'w, 'a> {
             totals: world.initial.iter().map(|domains| domains.values().sum()).collect(),
             counts: world.initial.clone(),
             used: world.shelves.iter().map(use_of).collect(),
-            reserved: BTreeMap::new(),
+            reserved: drawn_by_statics(world),
             forced: None,
             journal: None,
         }
@@ -274,6 +274,15 @@ impl<'w, 'a> State<'w, 'a> {
     pub(crate) fn cost(&self) -> i64 {
         self.bins.iter().map(|bin| self.world.shelves[bin.shelf].choices[bin.chosen].price).sum()
     }
+}
+
+/// What static pools draw on each reservation.
+fn drawn_by_statics(world: &World) -> BTreeMap<Str, u32> {
+    let mut out = BTreeMap::new();
+    for id in world.statics.iter().filter_map(|launch| launch.chosen()?.reservation.clone()) {
+        *out.entry(id).or_insert(0) += 1;
+    }
+    out
 }
 
 /// Can no port of one be open beside one of the others?

@@ -9,14 +9,10 @@ use crate::model::{Pool, Snapshot, Str};
 use crate::plan::Launch;
 
 /// The launches that bring each static pool up to its replicas, as far as `limits.nodes` lets them.
-pub(crate) fn statics(snapshot: &Snapshot, others: &[Launch]) -> Vec<Launch> {
+pub(crate) fn statics(snapshot: &Snapshot) -> Vec<Launch> {
     let mut taken: BTreeSet<Str> = snapshot.nodes.iter().map(|n| n.name.clone()).collect();
     taken.extend(snapshot.claims.iter().map(|c| c.name.clone()));
-    taken.extend(others.iter().map(|l| l.name.clone()));
     let mut drawn: BTreeMap<Str, u32> = BTreeMap::new();
-    for id in others.iter().filter_map(|l| l.chosen()?.reservation.clone()) {
-        *drawn.entry(id).or_insert(0) += 1;
-    }
     let mut out: Vec<Launch> = Vec::new();
     for pool in snapshot.pools.iter().filter(|pool| pool.not_ready.is_none()) {
         let Some(replicas) = pool.replicas else { continue };

@@ -190,16 +190,17 @@ impl Topology {
         shape: &PodShape,
         spread: &Spread,
         need: &[i64],
-        hosts: &[Host],
+        (hosts, statics): (&[Host], &[crate::plan::Launch]),
         shelves: &[Shelf],
         affine: &[Option<Vec<Matching>>],
     ) -> Vec<u32> {
         let key = self.key(&spread.key);
         let mut found: BTreeSet<Str> = BTreeSet::new();
-        for host in hosts {
-            let Some(value) = host.labels.get(&spread.key) else { continue };
-            let counts = (!spread.honor_affinity || shape.wants(host.labels))
-                && (!spread.honor_taints || untolerated(host.taints, &shape.tolerations, false).is_none());
+        let there = hosts.iter().map(|host| (host.labels, host.taints));
+        for (labels, taints) in there.chain(statics.iter().map(|launch| (&launch.labels, launch.taints.as_slice()))) {
+            let Some(value) = labels.get(&spread.key) else { continue };
+            let counts = (!spread.honor_affinity || shape.wants(labels))
+                && (!spread.honor_taints || untolerated(taints, &shape.tolerations, false).is_none());
             if counts {
                 found.insert(value.clone());
             }

@@ -9,6 +9,7 @@ use super::topology::{Constraint, Demand, Topology};
 use crate::model::pod::{Attachment, HostPort, Owner, PodTerm, Spread};
 use crate::model::taint::untolerated;
 use crate::model::{Effect, Labels, PodShape, Requirements, Resources, Snapshot, Str, Taint, labels};
+use crate::plan::Launch;
 
 /// Everything that does not change while pods are placed.
 pub(crate) struct World<'a> {
@@ -19,6 +20,8 @@ pub(crate) struct World<'a> {
     pub(crate) groups: Vec<Group<'a>>,
     /// Nodes and claims that may take pods: initialised ones first, then by name.
     pub(crate) hosts: Vec<Host<'a>>,
+    /// What static pools buy, whatever the pods.
+    pub(crate) statics: Vec<Launch>,
     pub(crate) topology: Topology,
     /// Pods on nodes, per counter and domain.
     pub(crate) initial: Vec<BTreeMap<u32, u32>>,
@@ -81,6 +84,7 @@ impl<'a> World<'a> {
         let mut world = Self {
             snapshot,
             hosts: hosts(snapshot, &dims),
+            statics: super::statics(snapshot),
             dims,
             shelves,
             groups: Vec::new(),
@@ -170,8 +174,14 @@ impl<'a> World<'a> {
                     Some(known) => known.clone(),
                     None => {
                         let affine: Vec<_> = shelves.iter().map(|shelf| affine(shelf, &id.0)).collect();
-                        let found =
-                            Arc::new(self.topology.universe(shape, spread, need, &self.hosts, shelves, &affine));
+                        let found = Arc::new(self.topology.universe(
+                            shape,
+                            spread,
+                            need,
+                            (&self.hosts, &self.statics),
+                            shelves,
+                            &affine,
+                        ));
                         universes.insert(id, found.clone());
                         found
                     }
