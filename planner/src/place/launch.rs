@@ -164,10 +164,6 @@ fn alternatives(state: &State, at: usize) -> (Bits, usize) {
             }
         }
     }
-    // A reservation belongs to the machine that the plan counts on it.
-    for (_, _, drawing) in goods.reservations.iter().filter(|(_, _, drawing)| !drawing.contains(bin.chosen)) {
-        mask.difference_with(drawing);
-    }
     let mut chosen = bin.chosen;
     if !mask.contains(chosen) {
         mask.insert(chosen);
@@ -178,10 +174,10 @@ fn alternatives(state: &State, at: usize) -> (Bits, usize) {
         // Machines with a GPU stay in the list only where `minValues` needs them.
         if state.min_values_met(bin.shelf, &generic) || !state.min_values_met(bin.shelf, &mask) {
             mask = generic;
-        } else if let Some(first) =
-            mask.minimum().filter(|first| bin.pinned.keys().all(|key| same_value(state, bin, *key, *first)))
-        {
-            chosen = first;
+        } else {
+            let free = |choice: &usize| goods.offering(*choice).reservation.is_none();
+            let home = |choice: &usize| bin.pinned.keys().all(|key| same_value(state, bin, *key, *choice));
+            chosen = mask.ones().find(|choice| free(choice) && home(choice)).unwrap_or(chosen);
         }
     }
     // A dearer choice than the cheapest is kept only where others rely on its domain.
