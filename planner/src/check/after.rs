@@ -1,13 +1,15 @@
 //! The cluster as it stands after a plan: every machine that stays or comes, and the pods on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::labels::{CAPACITY_TYPE, HOSTNAME, INITIALIZED, REGISTERED, ZONE};
+use crate::model::pod::PodTerm;
 use crate::model::taint::untolerated;
 use crate::model::{InstanceType, Labels, Offering, PodShape, Pool, Requirements, Resources, Snapshot, Str, Taint};
 use crate::plan::{Launch, Plan, RankedOffering};
 
 use super::Fault;
+use super::alone::Market;
 
 /// The labels of a machine. For one to be bought, what the offering says covers the rest.
 #[derive(Clone, Copy)]
@@ -54,6 +56,15 @@ impl<'a> Stand<'a> {
                 Some(label) => values.contains(label).then_some(&**label),
                 None => values.first().map(AsRef::as_ref),
             },
+        }
+    }
+
+    /// Is it bought in the same way?
+    pub fn same_machine(&self, other: &Self) -> bool {
+        match (self.sold, other.sold) {
+            (Some((_, a)), Some((_, b))) => std::ptr::eq(a, b),
+            (None, None) => true,
+            _ => false,
         }
     }
 
@@ -130,6 +141,9 @@ pub(super) struct After<'a> {
     pub cells: Vec<Cell<'a>>,
     /// Pods to place → group.
     pub group_of: BTreeMap<&'a str, usize>,
+    /// Required anti-affinity of any pod, placed or not.
+    pub anti_terms: BTreeSet<&'a PodTerm>,
+    pub market: Market<'a>,
 }
 
 impl<'a> After<'a> {
@@ -139,7 +153,9 @@ impl<'a> After<'a> {
         for (at, group) in snapshot.groups.iter().enumerate() {
             group_of.extend(group.pods.iter().map(|pod| (&*pod.key, at)));
         }
-        let mut out = Self { snapshot, plan, hosts: Vec::new(), cells: Vec::new(), group_of };
+        let anti_terms = snapshot.groups.iter().flat_map(|group| &group.shape.anti_affinity).collect();
+        let market = Market::new(snapshot);
+        let mut out = Self { snapshot, plan, hosts: Vec::new(), cells: Vec::new(), group_of, anti_terms, market };
         let mut host_by_name = out.existing();
         for nomination in &plan.nominations {
             if !host_by_name.contains_key(&*nomination.node) {
@@ -149,12 +165,12 @@ impl<'a> After<'a> {
         let nominated = plan.nominations.iter().filter_map(|n| Some((*host_by_name.get(&*n.node)?, &n.pod)));
         let mut put: Vec<(usize, &'a Str)> = nominated.collect();
         let taken = snapshot.nodes.iter().map(|n| &*n.name).chain(snapshot.claims.iter().map(|c| &*c.name));
-        let mut taken: std::collections::BTreeSet<&str> = taken.collect();
+        let mut taken: BTreeSet<&str> = taken.collect();
         for launch in &plan.launches {
             if !taken.insert(&launch.name) {
                 faults.push(Fault::NameTaken { launch: launch.name.clone() });
             }
-            match resolve(snapshot, launch) {
+            match out.resolve(launch) {
                 Ok(bought) => {
                     put.extend(launch.pods.iter().map(|pod| (out.hosts.len(), pod)));
                     host_by_name.insert(&launch.name, out.hosts.len());
@@ -164,7 +180,30 @@ impl<'a> After<'a> {
             }
         }
         out.put(put);
+        out.anti_terms.extend(out.cells.iter().flat_map(|cell| &cell.shape.anti_affinity));
         out
+    }
+
+    /// What the names in a launch stand for.
+    fn resolve(&self, launch: &'a Launch) -> Result<Bought<'a>, Fault> {
+        let name = || launch.name.clone();
+        let pool = self.snapshot.pools.iter().find(|pool| pool.name == launch.pool);
+        let pool = pool.ok_or_else(|| Fault::UnknownPool { launch: name(), pool: launch.pool.clone() })?;
+        let chosen = launch.offerings.first().ok_or_else(|| Fault::NoOfferings { launch: name() })?;
+        let sold =
+            self.find(pool, chosen).ok_or_else(|| Fault::NotSold { launch: name(), offering: chosen.clone() })?;
+        Ok(Bought { launch, pool, kind: sold.0, offering: sold.1 })
+    }
+
+    /// The offering a name stands for.
+    pub fn find(&self, pool: &'a Pool, ranked: &RankedOffering) -> Option<(&'a InstanceType, &'a Offering)> {
+        let kind = self.market.kind(pool, &ranked.instance_type)?;
+        let same = |o: &&Offering| {
+            o.zone == ranked.zone
+                && o.capacity_type == ranked.capacity_type
+                && o.reservation.as_ref().map(|r| &r.id) == ranked.reservation.as_ref()
+        };
+        kind.offerings.iter().find(same).map(|offering| (kind, offering))
     }
 
     fn existing(&mut self) -> BTreeMap<&'a str, usize> {
@@ -229,27 +268,6 @@ impl<'a> After<'a> {
     pub fn changed(&self, host: usize) -> bool {
         self.cells_of(host).any(|cell| cell.group.is_some())
     }
-}
-
-/// The offering a name stands for.
-pub(super) fn find<'a>(pool: &'a Pool, ranked: &RankedOffering) -> Option<(&'a InstanceType, &'a Offering)> {
-    let kind = pool.types.iter().find(|kind| kind.name == ranked.instance_type)?;
-    let same = |o: &&Offering| {
-        o.zone == ranked.zone
-            && o.capacity_type == ranked.capacity_type
-            && o.reservation.as_ref().map(|r| &r.id) == ranked.reservation.as_ref()
-    };
-    kind.offerings.iter().find(same).map(|offering| (kind, offering))
-}
-
-#[expect(clippy::result_large_err, reason = "one fault per launch at most, moved once")]
-fn resolve<'a>(snapshot: &'a Snapshot, launch: &'a Launch) -> Result<Bought<'a>, Fault> {
-    let name = || launch.name.clone();
-    let pool = snapshot.pools.iter().find(|pool| pool.name == launch.pool);
-    let pool = pool.ok_or_else(|| Fault::UnknownPool { launch: name(), pool: launch.pool.clone() })?;
-    let chosen = launch.offerings.first().ok_or_else(|| Fault::NoOfferings { launch: name() })?;
-    let sold = find(pool, chosen).ok_or_else(|| Fault::NotSold { launch: name(), offering: chosen.clone() })?;
-    Ok(Bought { launch, pool, kind: sold.0, offering: sold.1 })
 }
 
 fn host_of(bought: Bought<'_>) -> Host<'_> {

@@ -2,11 +2,14 @@
 //! buying could bring, heavier pools that were passed over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::model::labels::{CAPACITY_TYPE, HOSTNAME, INITIALIZED, REGISTERED, ZONE, well_known};
-use crate::model::pod::PodTerm;
+use crate::model::labels::{HOSTNAME, INITIALIZED, REGISTERED, well_known};
+use crate::model::pod::HostPort;
 use crate::model::taint::untolerated;
-use crate::model::{Code, InstanceType, Offering, PodShape, Pool, Requirement, Requirements, Resources, Snapshot};
+use crate::model::{
+    Code, Effect, InstanceType, Offering, PodShape, Pool, Requirement, Requirements, Resources, Snapshot,
+};
 
 use super::Fault;
 use super::after::{After, sold_label};
@@ -17,6 +20,42 @@ struct Offer<'a> {
     pool: &'a Pool,
     kind: &'a InstanceType,
     offering: &'a Offering,
+}
+
+/// What can be had of every pool, and what comes with it.
+pub(super) struct Market<'a> {
+    /// By pool.
+    offers: Vec<Vec<Offer<'a>>>,
+    /// By catalogue (pools share them) and name.
+    kinds: BTreeMap<(*const Vec<InstanceType>, &'a str), &'a InstanceType>,
+    /// `DaemonSet`s without the labels that every machine has once it is up.
+    daemons: Vec<PodShape>,
+}
+
+impl<'a> Market<'a> {
+    pub fn new(snapshot: &'a Snapshot) -> Self {
+        let mut kinds = BTreeMap::new();
+        for pool in &snapshot.pools {
+            kinds.extend(pool.types.iter().map(|kind| ((Arc::as_ptr(&pool.types), &*kind.name), kind)));
+        }
+        let bare = |shape: &PodShape| {
+            let up = |r: &&Requirement| *r.key != *REGISTERED && *r.key != *INITIALIZED;
+            let mut shape = shape.clone();
+            shape.node_selector = shape.node_selector.iter().filter(up).cloned().collect();
+            shape.volumes.clear();
+            shape
+        };
+        Self {
+            offers: snapshot.pools.iter().map(|pool| offers(pool).collect()).collect(),
+            kinds,
+            daemons: snapshot.daemons.iter().map(|daemon| bare(&daemon.shape)).collect(),
+        }
+    }
+
+    /// A type of a pool's catalogue by name.
+    pub fn kind(&self, pool: &'a Pool, name: &str) -> Option<&'a InstanceType> {
+        self.kinds.get(&(Arc::as_ptr(&pool.types), name)).copied()
+    }
 }
 
 /// What can be had from a pool that is ready: available, and within the pool's requirements.
@@ -75,50 +114,40 @@ impl<'a> Offer<'a> {
     }
 
     /// Would an empty machine take one such pod, with every `DaemonSet` that may come too?
-    fn takes(&self, shape: &PodShape, snapshot: &Snapshot) -> bool {
-        if !self.may_suit(shape) {
+    fn takes(&self, shape: &PodShape, market: &Market) -> bool {
+        let fits = |asked: &Resources| asked.iter().all(|(name, n)| n <= 0 || n <= self.kind.allocatable.get(name));
+        if !fits(&shape.requests) || !self.may_suit(shape) {
             return false;
         }
-        let mut asked = Resources::default();
-        asked.add(&shape.requests);
-        for daemon in &snapshot.daemons {
-            let mut open = (*daemon.shape).clone();
-            let up = |r: &&Requirement| *r.key != *REGISTERED && *r.key != *INITIALIZED;
-            open.node_selector = open.node_selector.iter().filter(up).cloned().collect();
-            open.volumes.clear();
-            if self.may_suit(&open) {
-                asked.add(&daemon.shape.requests);
-                let clash =
-                    |port: &crate::model::pod::HostPort| daemon.shape.host_ports.iter().any(|p| p.clashes(port));
-                if shape.host_ports.iter().any(clash) {
-                    return false;
-                }
+        let mut asked = shape.requests.clone();
+        for daemon in market.daemons.iter().filter(|daemon| self.may_suit(daemon)) {
+            asked.add(&daemon.requests);
+            let clash = |port: &HostPort| daemon.host_ports.iter().any(|other| other.clashes(port));
+            if shape.host_ports.iter().any(clash) {
+                return false;
             }
         }
-        asked.iter().all(|(name, amount)| amount <= 0 || amount <= self.kind.allocatable.get(name))
+        fits(&asked)
     }
 }
 
 /// The values of `key` on machines that would take such a pod alone.
-pub(super) fn values<'a>(snapshot: &'a Snapshot, shape: &PodShape, key: &str) -> Vec<&'a str> {
+pub(super) fn values<'a>(market: &Market<'a>, shape: &PodShape, key: &str) -> Vec<&'a str> {
     let mut out: BTreeSet<&str> = BTreeSet::new();
-    for pool in &snapshot.pools {
-        for offer in offers(pool) {
-            let told = offer.sold(key).or_else(|| pool.labels.get(key).map(AsRef::as_ref));
-            let listed = pool.requirements.get(key).and_then(Requirement::concrete);
-            let mut values: Vec<&str> = told.into_iter().collect();
-            if told.is_none() && !well_known(key) && key != HOSTNAME {
-                values.extend(listed.into_iter().flatten().map(AsRef::as_ref));
-            }
-            values.retain(|value| !out.contains(value));
-            for value in values {
-                let mut pinned = shape.clone();
-                if key != ZONE && key != CAPACITY_TYPE {
-                    pinned.node_selector.add(Requirement::equal(key, value));
-                }
-                if offer.takes(&pinned, snapshot) {
-                    out.insert(value);
-                }
+    for offer in market.offers.iter().flatten() {
+        let pool = offer.pool;
+        let told = offer.sold(key).or_else(|| pool.labels.get(key).map(AsRef::as_ref));
+        if told.is_some_and(|value| !out.contains(value) && offer.takes(shape, market)) {
+            out.extend(told);
+        }
+        if told.is_some() || well_known(key) || *key == *HOSTNAME {
+            continue;
+        }
+        for value in pool.requirements.get(key).and_then(Requirement::concrete).into_iter().flatten() {
+            let mut pinned = shape.clone();
+            pinned.node_selector.add(Requirement::equal(key, value.clone()));
+            if !out.contains(&**value) && offer.takes(&pinned, market) {
+                out.insert(value);
             }
         }
     }
@@ -126,27 +155,25 @@ pub(super) fn values<'a>(snapshot: &'a Snapshot, shape: &PodShape, key: &str) ->
 }
 
 /// The first offering of a pool without limits and `minValues` that would take such a pod alone.
-fn taker<'a>(pool: &'a Pool, shape: &PodShape, snapshot: &Snapshot) -> Option<Offer<'a>> {
+fn taker<'a>(market: &Market<'a>, at: usize, pool: &Pool, shape: &PodShape) -> Option<Offer<'a>> {
     let free = pool.limits.0.is_empty() && pool.requirements.iter().all(|r| r.min_values.is_none());
-    offers(pool).filter(|offer| free && offer.offering.reservation.is_none()).find(|offer| offer.takes(shape, snapshot))
+    let mut offers = market.offers[at].iter().filter(|offer| free && offer.offering.reservation.is_none());
+    offers.find(|offer| offer.takes(shape, market)).copied()
 }
 
 /// Pods that were left out, or put in a lighter pool, although nothing stood in the way.
 pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
     let snapshot = after.snapshot;
-    let group_terms = snapshot.groups.iter().flat_map(|group| &group.shape.anti_affinity);
-    let terms: BTreeSet<&PodTerm> =
-        group_terms.chain(after.cells.iter().flat_map(|c| &c.shape.anti_affinity)).collect();
     let free = |shape: &PodShape| {
         shape.refused.is_none()
             && shape.affinity.is_empty()
             && shape.anti_affinity.is_empty()
             && !shape.spreads.iter().any(|spread| spread.hard)
-            && !terms.iter().any(|term| term.picks(shape))
+            && !after.anti_terms.iter().any(|term| term.picks(shape))
     };
     let mut takers: BTreeMap<(usize, usize), Option<Offer>> = BTreeMap::new();
     let mut taken_by = |group: usize, pool: usize| {
-        let find = || taker(&snapshot.pools[pool], &snapshot.groups[group].shape, snapshot);
+        let find = || taker(&after.market, pool, &snapshot.pools[pool], &snapshot.groups[group].shape);
         *takers.entry((group, pool)).or_insert_with(find)
     };
     for unplaced in after.plan.unplaced.iter().filter(|u| u.reasons.iter().all(|r| r.code != Code::BudgetOfEffort)) {
@@ -161,7 +188,7 @@ pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
             }
         }
     }
-    let prefers = |pool: &Pool| pool.taints.iter().any(|t| t.effect == crate::model::Effect::PreferNoSchedule);
+    let prefers = |pool: &Pool| pool.taints.iter().any(|t| t.effect == Effect::PreferNoSchedule);
     if snapshot.pools.iter().any(prefers) {
         return;
     }

@@ -15,7 +15,7 @@ pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
         let stand = host.stand();
         let mut misfits = Vec::new();
         labels(after, at, &stand, &mut misfits);
-        room(after, at, &stand, host.allocatable, &mut misfits);
+        room(&asked(after, at, &stand), host.allocatable, &mut misfits);
         taints(after, at, &mut misfits);
         ports(after, at, &stand, &mut misfits);
         attachments(after, at, &mut misfits);
@@ -37,6 +37,12 @@ fn labels(after: &After, host: usize, stand: &Stand, misfits: &mut Vec<Misfit>) 
 
 /// What the pods on a machine and its `DaemonSet`s ask for. `DaemonSet` pods that are there already are not counted again.
 pub(super) fn asked(after: &After, host: usize, stand: &Stand) -> Resources {
+    let runs = after.snapshot.daemons.iter().map(|daemon| stand.runs(&daemon.shape, after.hosts[host].taints));
+    asked_with(after, host, &runs.collect::<Vec<_>>())
+}
+
+/// The same where these `DaemonSet`s run.
+pub(super) fn asked_with(after: &After, host: usize, runs: &[bool]) -> Resources {
     let (mut pods, mut daemons) = (Resources::default(), Resources::default());
     for cell in after.cells_of(host) {
         let times = i64::try_from(cell.pods.len()).unwrap_or(i64::MAX);
@@ -45,10 +51,8 @@ pub(super) fn asked(after: &After, host: usize, stand: &Stand) -> Resources {
             daemons.add_times(&cell.shape.requests, -times);
         }
     }
-    for daemon in &after.snapshot.daemons {
-        if stand.runs(&daemon.shape, after.hosts[host].taints) {
-            daemons.add(&daemon.shape.requests);
-        }
+    for (daemon, _) in after.snapshot.daemons.iter().zip(runs).filter(|(_, runs)| **runs) {
+        daemons.add(&daemon.shape.requests);
     }
     for (name, amount) in daemons.iter().filter(|(_, amount)| *amount > 0) {
         pods.add(&Resources([(name.clone(), amount)].into()));
@@ -57,8 +61,7 @@ pub(super) fn asked(after: &After, host: usize, stand: &Stand) -> Resources {
 }
 
 /// Every resource asked for that a machine with this much would lack.
-pub(super) fn room(after: &After, host: usize, stand: &Stand, room: &Resources, misfits: &mut Vec<Misfit>) {
-    let asked = asked(after, host, stand);
+pub(super) fn room(asked: &Resources, room: &Resources, misfits: &mut Vec<Misfit>) {
     let over = asked.iter().filter(|(name, amount)| *amount > 0 && *amount > room.get(name));
     misfits.extend(over.map(|(name, amount)| Misfit::Room {
         resource: name.clone(),

@@ -3,22 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::labels::{HOSTNAME, well_known};
-use crate::model::{InstanceType, Offering, PodShape, Pool};
+use crate::model::{InstanceType, Offering, PodShape, Pool, Resources, Str};
 use crate::plan::Launch;
 
-use super::after::{After, Bought, Host, Stand, find, sold_label};
+use super::after::{After, Bought, Host, Stand, sold_label};
 use super::topology::View;
 use super::{Fault, Misfit, fit};
 
 /// Faults in launches.
-pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
+pub(super) fn check<'a, 'b>(after: &'b After<'a>, view: &mut View<'a, 'b>, faults: &mut Vec<Fault>) {
     for (at, host) in after.hosts.iter().enumerate() {
         let Some(bought) = &host.bought else { continue };
         purpose(bought, faults);
         labels(bought, faults);
         told(after, at, host, bought, faults);
-        ranking(bought, faults);
-        let held = Holder { after, host: at, bought, topology: BTreeMap::new() }.check(faults);
+        ranking(after, bought, faults);
+        let held = Holder::new(after, view, at, bought).check(faults);
         min_values(after, bought, &held, faults);
     }
 }
@@ -90,7 +90,7 @@ fn told(after: &After, at: usize, host: &Host, bought: &Bought, faults: &mut Vec
 }
 
 /// Real, available, at their price, cheapest first, none twice.
-fn ranking(bought: &Bought, faults: &mut Vec<Fault>) {
+fn ranking<'a>(after: &After<'a>, bought: &Bought<'a>, faults: &mut Vec<Fault>) {
     let Bought { launch, pool, .. } = bought;
     let mut seen = BTreeSet::new();
     let mut edge = launch.price();
@@ -103,7 +103,7 @@ fn ranking(bought: &Bought, faults: &mut Vec<Fault>) {
             faults.push(Fault::NotRanked { launch: name.clone(), offering: ranked.clone() });
         }
         edge = edge.max(offering.price);
-        match find(pool, offering) {
+        match after.find(pool, offering) {
             None => faults.push(Fault::NotSold { launch: name, offering: ranked }),
             Some((_, sold)) if sold.price != offering.price => {
                 faults.push(Fault::WrongPrice { launch: name, offering: ranked, price: sold.price });
@@ -115,21 +115,38 @@ fn ranking(bought: &Bought, faults: &mut Vec<Fault>) {
 }
 
 /// Can other offerings hold what a launch holds?
-struct Holder<'a, 'b> {
+struct Holder<'a, 'b, 'c> {
     after: &'b After<'a>,
+    view: &'c mut View<'a, 'b>,
     host: usize,
     bought: &'b Bought<'a>,
-    /// What changes in topology when the labels that it looks at become these.
+    /// Keys of topology that the contents, or those who keep away from them, look at.
+    keys: Vec<&'b Str>,
+    /// What is wrong when those keys have these values.
     topology: BTreeMap<Vec<Option<&'b str>>, Option<Misfit>>,
+    /// What is asked for where these `DaemonSet`s run.
+    asked: BTreeMap<Vec<bool>, Resources>,
 }
 
-impl<'b> Holder<'_, 'b> {
+impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
+    fn new(after: &'b After<'a>, view: &'c mut View<'a, 'b>, host: usize, bought: &'b Bought<'a>) -> Self {
+        let shapes = after.cells_of(host).map(|cell| cell.shape);
+        let own = shapes.flat_map(|shape| {
+            let spreads = shape.spreads.iter().filter(|spread| spread.hard).map(|spread| &spread.key);
+            spreads.chain(shape.affinity.iter().chain(&shape.anti_affinity).map(|term| &term.key))
+        });
+        let away = after.anti_terms.iter().filter(|term| after.cells_of(host).any(|cell| term.picks(cell.shape)));
+        let keys: BTreeSet<&Str> = own.chain(away.map(|term| &term.key)).collect();
+        let keys = keys.into_iter().collect();
+        Self { after, view, host, bought, keys, topology: BTreeMap::new(), asked: BTreeMap::new() }
+    }
+
     /// The listed ones must, and a cheaper one that is not listed must not. Gives the listed ones.
-    fn check(mut self, faults: &mut Vec<Fault>) -> Vec<(&'b InstanceType, &'b Offering)> {
-        let (launch, pool): (&Launch, &'b Pool) = (self.bought.launch, self.bought.pool);
+    fn check(mut self, faults: &mut Vec<Fault>) -> Vec<(&'a InstanceType, &'a Offering)> {
+        let (launch, pool): (&Launch, &'a Pool) = (self.bought.launch, self.bought.pool);
         let mut held = Vec::new();
         for (at, ranked) in launch.offerings.iter().enumerate() {
-            let Some((kind, offering)) = find(pool, ranked) else { continue };
+            let Some((kind, offering)) = self.after.find(pool, ranked) else { continue };
             held.push((kind, offering));
             let name = || (launch.name.clone(), ranked.clone());
             if let Some(key) = self.outside(kind, offering) {
@@ -146,7 +163,7 @@ impl<'b> Holder<'_, 'b> {
         held
     }
 
-    fn shapes(&self) -> impl Iterator<Item = &'b PodShape> {
+    fn shapes(&self) -> impl Iterator<Item = &'b PodShape> + use<'a, 'b> {
         let after = self.after;
         after.hosts[self.host].cells.iter().map(|cell| after.cells[*cell].shape)
     }
@@ -154,11 +171,8 @@ impl<'b> Holder<'_, 'b> {
     /// Nothing but the machine decides what may stand in: no wishes, no ties to other pods, no joint limits.
     fn settled(&self) -> bool {
         let pool = self.bought.pool;
-        let groups = self.after.snapshot.groups.iter().map(|group| &*group.shape);
-        let everyone = groups.chain(self.after.cells.iter().map(|cell| cell.shape));
-        let mut kept_away = everyone.flat_map(|shape| &shape.anti_affinity);
         pool.limits.0.is_empty()
-            && !kept_away.any(|term| self.shapes().any(|shape| term.picks(shape)))
+            && !self.after.anti_terms.iter().any(|term| self.shapes().any(|shape| term.picks(shape)))
             && !self.bought.launch.pods.is_empty()
             && pool.requirements.iter().all(|r| r.min_values.is_none())
             && self.shapes().all(|s| {
@@ -209,7 +223,12 @@ impl<'b> Holder<'_, 'b> {
         let (after, host) = (self.after, self.host);
         let stand = self.stand(kind, offering);
         let mut misfits = Vec::new();
-        fit::room(after, host, &stand, &kind.allocatable, &mut misfits);
+        let runs: Vec<bool> =
+            after.snapshot.daemons.iter().map(|daemon| stand.runs(&daemon.shape, after.hosts[host].taints)).collect();
+        if !self.asked.contains_key(&runs) {
+            self.asked.insert(runs.clone(), fit::asked_with(after, host, &runs));
+        }
+        fit::room(&self.asked[&runs], &kind.allocatable, &mut misfits);
         fit::ports(after, host, &stand, &mut misfits);
         for cell in after.cells_of(host) {
             if !stand.wanted_by(cell.shape) {
@@ -224,28 +243,16 @@ impl<'b> Holder<'_, 'b> {
 
     /// Spread and (anti-)affinity of the contents when the machine's topology labels change.
     fn topology(&mut self, stand: Stand<'b>) -> Option<Misfit> {
-        let (after, host) = (self.after, self.host);
-        let here = after.hosts[host].stand();
-        let cells = after.cells.iter().flat_map(|cell| &cell.shape.anti_affinity).map(|term| &term.key);
-        let own = self
-            .shapes()
-            .flat_map(|s| s.spreads.iter().filter(|s| s.hard).map(|s| &s.key).chain(s.affinity.iter().map(|t| &t.key)));
-        let keys: BTreeSet<_> = cells.chain(own).collect();
-        let values: Vec<Option<&str>> = keys.iter().map(|key| stand.label(key)).collect();
-        if keys.iter().all(|key| stand.label(key) == here.label(key)) {
+        let here = self.after.hosts[self.host].stand();
+        if self.keys.iter().all(|key| stand.label(key) == here.label(key)) {
             return None;
         }
-        let look = || {
-            let mut view = View::new(after);
-            view.swap(host, stand);
-            let mut found = Vec::new();
-            view.spread(host, &mut found);
-            view.anti_affinity(host, &mut found);
-            view.kept_away(host, &mut found);
-            view.affinity_of(host, &mut found);
-            found.into_iter().next().map(|(_, misfit)| misfit)
-        };
-        self.topology.entry(values).or_insert_with(look).clone()
+        let values: Vec<Option<&str>> = self.keys.iter().map(|key| stand.label(key)).collect();
+        if !self.topology.contains_key(&values) {
+            let misfit = self.view.first_misfit(self.host, &stand);
+            self.topology.insert(values.clone(), misfit);
+        }
+        self.topology[&values].clone()
     }
 }
 

@@ -26,8 +26,9 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Fault> {
     let after = After::new(snapshot, plan, &mut faults);
     told::check(&after, &mut faults);
     fit::check(&after, &mut faults);
-    topology::check(&after, &mut faults);
-    launch::check(&after, &mut faults);
+    let mut view = topology::View::new(&after);
+    topology::check(&mut view, &mut faults);
+    launch::check(&after, &mut view, &mut faults);
     sums::check(&after, &mut faults);
     alone::check(&after, &mut faults);
     faults.sort();

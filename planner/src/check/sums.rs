@@ -6,7 +6,7 @@ use crate::model::resources::NODES;
 use crate::model::{MicroUsdPerHour, Pool, Resources, Snapshot, Str};
 
 use super::Fault;
-use super::after::{After, find};
+use super::after::After;
 
 /// Faults in what adds up.
 pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
@@ -42,7 +42,7 @@ fn add_node(sum: &mut Resources, capacity: &Resources) {
     sum.set(NODES, sum.get(NODES) - capacity.get(NODES) + 1);
 }
 
-fn limits(after: &After, pool: &Pool, faults: &mut Vec<Fault>) {
+fn limits<'a>(after: &After<'a>, pool: &'a Pool, faults: &mut Vec<Fault>) {
     let bought = || after.hosts.iter().filter_map(|host| host.bought.as_ref()).filter(|b| b.pool.name == pool.name);
     if pool.limits.0.is_empty() || bought().next().is_none() {
         return;
@@ -55,7 +55,7 @@ fn limits(after: &After, pool: &Pool, faults: &mut Vec<Fault>) {
     }
     for b in bought() {
         for offering in b.launch.offerings.iter() {
-            let Some((kind, _)) = find(pool, offering) else { continue };
+            let Some((kind, _)) = after.find(pool, offering) else { continue };
             let over = |resource: &str, limit: i64| {
                 let more = kind.capacity.get(resource) - b.kind.capacity.get(resource);
                 resource != NODES && more > 0 && used.get(resource) + more > limit

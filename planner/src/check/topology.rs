@@ -4,8 +4,10 @@
 //! and beyond those the values that some offering would bring which takes the pod alone. Pods that are being deleted neither
 //! help nor hinder: they will be gone when the plan's pods arrive.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::model::PodShape;
 use crate::model::labels::HOSTNAME;
 use crate::model::pod::{PodTerm, Spread};
 use crate::model::taint::untolerated;
@@ -14,12 +16,12 @@ use super::after::{After, Cell, Stand};
 use super::{Fault, Misfit, alone};
 
 /// Faults in the placement of pods relative to each other.
-pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
-    let mut view = View::new(after);
+pub(super) fn check(view: &mut View, faults: &mut Vec<Fault>) {
+    let after = view.after;
     let mut found: Vec<(usize, Misfit)> = Vec::new();
-    for host in 0..after.hosts.len() {
-        view.spread(host, &mut found);
-        view.anti_affinity(host, &mut found);
+    for (at, host) in after.hosts.iter().enumerate() {
+        view.spread(at, &host.stand(), &mut found);
+        view.anti_affinity(at, &host.stand(), &mut found);
     }
     view.affinity(&mut found);
     faults
@@ -28,12 +30,11 @@ pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
 
 type Counts<'a> = BTreeMap<&'a str, i64>;
 
-/// The cluster after the plan, perhaps with one machine bought differently.
+/// Who is near whom, as far as it was asked for.
 pub(super) struct View<'a, 'b> {
     after: &'b After<'a>,
-    swapped: Option<(usize, Stand<'b>)>,
     /// By group and place of the constraint in it.
-    counts: BTreeMap<(usize, usize), (Counts<'b>, i64)>,
+    counts: BTreeMap<(usize, usize), Counts<'b>>,
     /// By term: domain → cells it picks there.
     picked: BTreeMap<&'b PodTerm, BTreeMap<&'b str, Vec<usize>>>,
     /// By group and key: values that buying could bring.
@@ -42,76 +43,83 @@ pub(super) struct View<'a, 'b> {
 
 impl<'a, 'b> View<'a, 'b> {
     pub fn new(after: &'b After<'a>) -> Self {
-        let (counts, picked, to_buy) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { after, swapped: None, counts, picked, to_buy }
+        Self { after, counts: BTreeMap::new(), picked: BTreeMap::new(), to_buy: BTreeMap::new() }
     }
 
-    /// The same with `host` as `stand`.
-    pub fn swap(&mut self, host: usize, stand: Stand<'b>) {
-        self.swapped = Some((host, stand));
-        self.counts.clear();
-        self.picked.clear();
-    }
-
-    fn stand(&self, host: usize) -> Stand<'b> {
-        match self.swapped {
-            Some((swapped, stand)) if swapped == host => stand,
-            _ => self.after.hosts[host].stand(),
-        }
+    /// What is wrong for the pods of a machine if it stands as `stand` instead.
+    pub fn first_misfit(&mut self, host: usize, stand: &Stand<'b>) -> Option<Misfit> {
+        let mut found = Vec::new();
+        self.spread(host, stand, &mut found);
+        self.anti_affinity(host, stand, &mut found);
+        self.kept_away(host, stand, &mut found);
+        self.affinity_of(host, stand, &mut found);
+        found.into_iter().next().map(|(_, misfit)| misfit)
     }
 
     /// Hard spread constraints of the pods the plan puts on a machine.
-    pub fn spread(&mut self, host: usize, found: &mut Vec<(usize, Misfit)>) {
+    fn spread(&mut self, host: usize, stand: &Stand<'b>, found: &mut Vec<(usize, Misfit)>) {
         let after = self.after;
-        let stand = self.stand(host);
         for cell in after.cells_of(host) {
             let Some(group) = cell.group else { continue };
             for (at, spread) in cell.shape.spreads.iter().enumerate().filter(|(_, spread)| spread.hard) {
-                if !self.counts.contains_key(&(group, at)) {
-                    let counts = self.domains(group, cell, spread);
-                    self.counts.insert((group, at), counts);
-                }
-                let (counts, least) = &self.counts[&(group, at)];
+                let counts = self.counts_with(group, at, (host, stand));
                 let domain = stand.label(&spread.key);
                 let here = domain.and_then(|domain| counts.get(domain)).copied().unwrap_or(0);
+                let least = least(spread, &counts);
                 if domain.is_none() || here - least > i64::from(spread.max_skew) {
                     let (pod, key) = (cell.pods[0].clone(), spread.key.clone());
-                    found.push((host, Misfit::Spread { pod, key, here, least: *least, max_skew: spread.max_skew }));
+                    found.push((host, Misfit::Spread { pod, key, here, least, max_skew: spread.max_skew }));
                 }
             }
         }
     }
 
-    /// How many matching pods each domain has, and the least of them as the constraint sees it.
-    fn domains(&mut self, group: usize, cell: &Cell<'b>, spread: &'b Spread) -> (Counts<'b>, i64) {
+    /// How many matching pods each domain has when one machine stands so. A domain that it leaves stays one.
+    fn counts_with(&mut self, group: usize, at: usize, (host, stand): (usize, &Stand<'b>)) -> Cow<'_, Counts<'b>> {
         let after = self.after;
-        let mut counts = Counts::new();
-        for (at, host) in after.hosts.iter().enumerate() {
-            let stand = self.stand(at);
-            let Some(domain) = stand.label(&spread.key) else { continue };
-            let tolerated = || untolerated(host.taints, &cell.shape.tolerations, false).is_none();
-            if (spread.honor_affinity && !stand.wanted_by(cell.shape)) || (spread.honor_taints && !tolerated()) {
-                continue;
+        let shape = &*after.snapshot.groups[group].shape;
+        let spread = &shape.spreads[at];
+        if !self.counts.contains_key(&(group, at)) {
+            let mut counts = Counts::new();
+            for (other, machine) in after.hosts.iter().enumerate() {
+                self.count(shape, spread, (other, &machine.stand()), 1, &mut counts);
             }
-            let matching = after
-                .cells_of(at)
-                .filter(|other| !other.terminating && spread.counts(&cell.shape.namespace, other.shape));
-            let n: usize = matching.map(|other| other.pods.len()).sum();
-            *counts.entry(domain).or_insert(0) += i64::try_from(n).unwrap_or(i64::MAX);
+            if *spread.key != *HOSTNAME {
+                let to_buy = self.to_buy.entry((group, &spread.key));
+                let to_buy = to_buy.or_insert_with(|| alone::values(&after.market, shape, &spread.key));
+                to_buy.iter().for_each(|value| *counts.entry(value).or_insert(0) += 0);
+            }
+            self.counts.insert((group, at), counts);
         }
-        if *spread.key == *HOSTNAME {
-            // A machine still to be bought is an empty domain.
-            return (counts, 0);
+        let own = after.hosts[host].stand();
+        let counts = &self.counts[&(group, at)];
+        if own.same_machine(stand) {
+            return Cow::Borrowed(counts);
         }
-        let to_buy = self.to_buy.entry((group, &spread.key));
-        let to_buy =
-            to_buy.or_insert_with(|| alone::values(after.snapshot, &after.snapshot.groups[group].shape, &spread.key));
-        for value in to_buy.iter() {
-            counts.entry(value).or_insert(0);
+        let mut counts = counts.clone();
+        self.count(shape, spread, (host, &own), -1, &mut counts);
+        self.count(shape, spread, (host, stand), 1, &mut counts);
+        Cow::Owned(counts)
+    }
+
+    /// Adds the matching pods of a machine, if it is one of the constraint's domains.
+    fn count(
+        &self,
+        shape: &PodShape,
+        spread: &Spread,
+        (host, stand): (usize, &Stand<'b>),
+        sign: i64,
+        counts: &mut Counts<'b>,
+    ) {
+        let after = self.after;
+        let Some(domain) = stand.label(&spread.key) else { return };
+        let tolerated = || untolerated(after.hosts[host].taints, &shape.tolerations, false).is_none();
+        if (spread.honor_affinity && !stand.wanted_by(shape)) || (spread.honor_taints && !tolerated()) {
+            return;
         }
-        let few = spread.min_domains.is_some_and(|most| counts.len() < most as usize);
-        let least = if few { 0 } else { counts.values().copied().min().unwrap_or(0) };
-        (counts, least)
+        let counted = |cell: &&Cell| !cell.terminating && spread.counts(&shape.namespace, cell.shape);
+        let n: usize = after.cells_of(host).filter(counted).map(|cell| cell.pods.len()).sum();
+        *counts.entry(domain).or_insert(0) += sign * i64::try_from(n).unwrap_or(i64::MAX);
     }
 
     fn cells_picked(&mut self, term: &'b PodTerm) -> &BTreeMap<&'b str, Vec<usize>> {
@@ -119,7 +127,7 @@ impl<'a, 'b> View<'a, 'b> {
             let mut by_domain: BTreeMap<&'b str, Vec<usize>> = BTreeMap::new();
             let picked = |cell: &Cell| !cell.terminating && term.picks(cell.shape);
             for (at, cell) in self.after.cells.iter().enumerate().filter(|(_, cell)| picked(cell)) {
-                if let Some(domain) = self.stand(cell.host).label(&term.key) {
+                if let Some(domain) = self.after.hosts[cell.host].stand().label(&term.key) {
                     by_domain.entry(domain).or_default().push(at);
                 }
             }
@@ -128,15 +136,25 @@ impl<'a, 'b> View<'a, 'b> {
         &self.picked[term]
     }
 
-    /// Nobody the pods of a machine keep away from is near, and nobody who keeps away from the plan's pods.
-    pub fn anti_affinity(&mut self, host: usize, found: &mut Vec<(usize, Misfit)>) {
+    /// The cells that a term picks in the domain of a machine that stands so, its own included.
+    fn near(&mut self, term: &'b PodTerm, host: usize, stand: &Stand<'b>) -> Vec<usize> {
+        let after = self.after;
+        let Some(domain) = stand.label(&term.key) else { return Vec::new() };
+        let picked = self.cells_picked(term).get(domain);
+        let others = picked.into_iter().flatten().copied().filter(|other| after.cells[*other].host != host);
+        let mut near: Vec<usize> = others.collect();
+        let own = after.hosts[host].cells.iter().copied();
+        near.extend(own.filter(|at| !after.cells[*at].terminating && term.picks(after.cells[*at].shape)));
+        near
+    }
+
+    /// Nobody the pods of a machine keep away from is near.
+    fn anti_affinity(&mut self, host: usize, stand: &Stand<'b>, found: &mut Vec<(usize, Misfit)>) {
         let after = self.after;
         for &at in &after.hosts[host].cells {
             let cell = &after.cells[at];
             for term in cell.shape.anti_affinity.iter().filter(|_| !cell.terminating) {
-                let Some(domain) = self.stand(host).label(&term.key) else { continue };
-                let picked = self.cells_picked(term).get(domain);
-                for &other in picked.into_iter().flatten() {
+                for other in self.near(term, host, stand) {
                     let near = &after.cells[other];
                     let ours = cell.group.is_some() || near.group.is_some();
                     let pair = if other == at { cell.pods.get(1) } else { near.pods.first() };
@@ -149,19 +167,17 @@ impl<'a, 'b> View<'a, 'b> {
         }
     }
 
-    /// Others who keep away from the pods of a machine.
-    pub fn kept_away(&mut self, host: usize, found: &mut Vec<(usize, Misfit)>) {
+    /// Nobody near keeps away from the pods of a machine.
+    fn kept_away(&mut self, host: usize, stand: &Stand<'b>, found: &mut Vec<(usize, Misfit)>) {
         let after = self.after;
-        for (at, cell) in after.cells.iter().enumerate().filter(|(_, cell)| cell.host != host && !cell.terminating) {
+        let elsewhere = |cell: &&Cell| cell.host != host && !cell.terminating && !cell.shape.anti_affinity.is_empty();
+        for cell in after.cells.iter().filter(elsewhere) {
             for term in &cell.shape.anti_affinity {
-                let (mine, theirs) = (self.stand(host).label(&term.key), self.stand(cell.host).label(&term.key));
-                if mine.is_none() || mine != theirs {
-                    continue;
-                }
-                let hit =
-                    after.cells_of(host).find(|c| term.picks(c.shape) && (c.group.is_some() || cell.group.is_some()));
-                if let Some(hit) = hit {
-                    let (pod, other) = (hit.pods[0].clone(), after.cells[at].pods[0].clone());
+                let hit = |c: &&Cell| term.picks(c.shape) && (c.group.is_some() || cell.group.is_some());
+                let Some(hit) = after.cells_of(host).find(hit) else { continue };
+                let mine = stand.label(&term.key);
+                if mine.is_some() && mine == after.hosts[cell.host].stand().label(&term.key) {
+                    let (pod, other) = (hit.pods[0].clone(), cell.pods[0].clone());
                     found.push((host, Misfit::AntiAffinity { pod, other, key: term.key.clone() }));
                 }
             }
@@ -186,7 +202,7 @@ impl<'a, 'b> View<'a, 'b> {
         let waits = |cell: &Cell| cell.group.is_some() && !cell.shape.affinity.is_empty();
         let mut there: Vec<bool> = after.cells.iter().map(|cell| cell.group.is_none()).collect();
         for &at in first {
-            there[at] = self.unmet(at, &there, true).is_none();
+            there[at] = self.unmet_here(at, &there, true).is_none();
         }
         for (at, cell) in after.cells.iter().enumerate() {
             there[at] |= !waits(cell);
@@ -195,49 +211,57 @@ impl<'a, 'b> View<'a, 'b> {
         loop {
             let before = waiting.len();
             waiting.retain(|&at| {
-                there[at] = self.unmet(at, &there, false).is_none();
+                there[at] = self.unmet_here(at, &there, false).is_none();
                 !there[at]
             });
             if waiting.len() == before {
-                let Some(place) = waiting.iter().position(|&at| self.unmet(at, &there, true).is_none()) else { break };
+                let Some(place) = waiting.iter().position(|&at| self.unmet_here(at, &there, true).is_none()) else {
+                    break;
+                };
                 there[waiting.remove(place)] = true;
             }
         }
-        waiting.into_iter().filter_map(|at| Some((at, self.unmet(at, &there, true)?))).collect()
+        waiting.into_iter().filter_map(|at| Some((at, self.unmet_here(at, &there, true)?))).collect()
+    }
+
+    fn unmet_here(&mut self, at: usize, there: &[bool], may_be_first: bool) -> Option<&'b str> {
+        let stand = self.after.hosts[self.after.cells[at].host].stand();
+        self.unmet(at, &stand, there, may_be_first)
     }
 
     /// The key of the first affinity term of a cell that finds nobody among the cells that are `there`.
-    fn unmet(&mut self, at: usize, there: &[bool], may_be_first: bool) -> Option<&'b str> {
+    fn unmet(&mut self, at: usize, stand: &Stand<'b>, there: &[bool], may_be_first: bool) -> Option<&'b str> {
         let after = self.after;
         let cell = &after.cells[at];
         for term in &cell.shape.affinity {
-            let domain = self.stand(cell.host).label(&term.key);
-            let picked = self.cells_picked(term);
-            let near = domain.and_then(|domain| picked.get(domain));
-            if near.is_some_and(|cells| cells.iter().any(|other| there[*other])) {
+            if self.near(term, cell.host, stand).iter().any(|other| there[*other]) {
                 continue;
             }
-            let anywhere = picked.values().flatten().any(|other| there[*other]);
-            if !may_be_first || anywhere || domain.is_none() || !term.picks(cell.shape) {
+            let anywhere = self.cells_picked(term).values().flatten().any(|other| there[*other]);
+            if !may_be_first || anywhere || stand.label(&term.key).is_none() || !term.picks(cell.shape) {
                 return Some(&term.key);
             }
         }
         None
     }
 
-    /// As for one machine after a swap: its pods still find the others they need.
-    pub fn affinity_of(&mut self, host: usize, found: &mut Vec<(usize, Misfit)>) {
+    /// The pods of a machine that stands so still find the others they need.
+    fn affinity_of(&mut self, host: usize, stand: &Stand<'b>, found: &mut Vec<(usize, Misfit)>) {
         let after = self.after;
-        for &at in &after.hosts[host].cells {
+        let needy = |at: &&usize| after.cells[**at].group.is_some() && !after.cells[**at].shape.affinity.is_empty();
+        for &at in after.hosts[host].cells.iter().filter(needy) {
             let cell = &after.cells[at];
-            if cell.group.is_none() {
-                continue;
-            }
             let mut there = vec![true; after.cells.len()];
             there[at] = cell.pods.len() > 1;
-            if let Some(key) = self.unmet(at, &there, true) {
+            if let Some(key) = self.unmet(at, stand, &there, true) {
                 found.push((host, Misfit::Affinity { pod: cell.pods[0].clone(), key: key.into() }));
             }
         }
     }
+}
+
+/// The least count as the constraint sees it: for hosts, a machine still to be bought is an empty domain.
+fn least(spread: &Spread, counts: &Counts) -> i64 {
+    let few = spread.min_domains.is_some_and(|most| counts.len() < most as usize);
+    if few || *spread.key == *HOSTNAME { 0 } else { counts.values().copied().min().unwrap_or(0) }
 }
