@@ -185,6 +185,7 @@ impl<'a> After<'a> {
     }
 
     /// What the names in a launch stand for.
+    #[expect(clippy::result_large_err, reason = "one fault per launch at most, moved once")]
     fn resolve(&self, launch: &'a Launch) -> Result<Bought<'a>, Fault> {
         let name = || launch.name.clone();
         let pool = self.snapshot.pools.iter().find(|pool| pool.name == launch.pool);

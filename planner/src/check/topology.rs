@@ -37,13 +37,16 @@ pub(super) struct View<'a, 'b> {
     counts: BTreeMap<(usize, usize), Counts<'b>>,
     /// By term: domain → cells it picks there.
     picked: BTreeMap<&'b PodTerm, BTreeMap<&'b str, Vec<usize>>>,
+    /// By term: domain → cells that carry it as anti-affinity.
+    carried: BTreeMap<&'b PodTerm, BTreeMap<&'b str, Vec<usize>>>,
     /// By group and key: values that buying could bring.
     to_buy: BTreeMap<(usize, &'b str), Vec<&'b str>>,
 }
 
 impl<'a, 'b> View<'a, 'b> {
     pub fn new(after: &'b After<'a>) -> Self {
-        Self { after, counts: BTreeMap::new(), picked: BTreeMap::new(), to_buy: BTreeMap::new() }
+        let (picked, carried) = (BTreeMap::new(), BTreeMap::new());
+        Self { after, counts: BTreeMap::new(), picked, carried, to_buy: BTreeMap::new() }
     }
 
     /// What is wrong for the pods of a machine if it stands as `stand` instead.
@@ -87,7 +90,9 @@ impl<'a, 'b> View<'a, 'b> {
             if *spread.key != *HOSTNAME {
                 let to_buy = self.to_buy.entry((group, &spread.key));
                 let to_buy = to_buy.or_insert_with(|| alone::values(&after.market, shape, &spread.key));
-                to_buy.iter().for_each(|value| *counts.entry(value).or_insert(0) += 0);
+                for value in to_buy.iter() {
+                    counts.entry(value).or_insert(0);
+                }
             }
             self.counts.insert((group, at), counts);
         }
@@ -167,17 +172,32 @@ impl<'a, 'b> View<'a, 'b> {
         }
     }
 
+    /// The cells that carry an anti-affinity term, by the domain they are in.
+    fn carriers(&mut self, term: &'b PodTerm) -> &BTreeMap<&'b str, Vec<usize>> {
+        if !self.carried.contains_key(term) {
+            let mut by_domain: BTreeMap<&'b str, Vec<usize>> = BTreeMap::new();
+            let carries = |cell: &Cell| !cell.terminating && cell.shape.anti_affinity.contains(term);
+            for (at, cell) in self.after.cells.iter().enumerate().filter(|(_, cell)| carries(cell)) {
+                if let Some(domain) = self.after.hosts[cell.host].stand().label(&term.key) {
+                    by_domain.entry(domain).or_default().push(at);
+                }
+            }
+            self.carried.insert(term, by_domain);
+        }
+        &self.carried[term]
+    }
+
     /// Nobody near keeps away from the pods of a machine.
     fn kept_away(&mut self, host: usize, stand: &Stand<'b>, found: &mut Vec<(usize, Misfit)>) {
         let after = self.after;
-        let elsewhere = |cell: &&Cell| cell.host != host && !cell.terminating && !cell.shape.anti_affinity.is_empty();
-        for cell in after.cells.iter().filter(elsewhere) {
-            for term in &cell.shape.anti_affinity {
-                let hit = |c: &&Cell| term.picks(c.shape) && (c.group.is_some() || cell.group.is_some());
-                let Some(hit) = after.cells_of(host).find(hit) else { continue };
-                let mine = stand.label(&term.key);
-                if mine.is_some() && mine == after.hosts[cell.host].stand().label(&term.key) {
-                    let (pod, other) = (hit.pods[0].clone(), cell.pods[0].clone());
+        for term in after.anti_terms.iter().copied() {
+            let picked: Vec<&Cell> = after.cells_of(host).filter(|cell| term.picks(cell.shape)).collect();
+            let Some(domain) = stand.label(&term.key).filter(|_| !picked.is_empty()) else { continue };
+            for &at in self.carriers(term).get(domain).into_iter().flatten() {
+                let other = &after.cells[at];
+                let ours = |cell: &&&Cell| other.host != host && (cell.group.is_some() || other.group.is_some());
+                if let Some(hit) = picked.iter().find(ours) {
+                    let (pod, other) = (hit.pods[0].clone(), other.pods[0].clone());
                     found.push((host, Misfit::AntiAffinity { pod, other, key: term.key.clone() }));
                 }
             }
