@@ -1,6 +1,7 @@
 //! The cluster as it stands after a plan: every machine that stays or comes, and the pods on it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::model::labels::{CAPACITY_TYPE, HOSTNAME, INITIALIZED, REGISTERED, ZONE};
 use crate::model::pod::PodTerm;
@@ -110,7 +111,15 @@ pub(super) struct Bought<'a> {
     pub pool: &'a Pool,
     pub kind: &'a InstanceType,
     pub offering: &'a Offering,
+    /// What each of its offerings stands for; shared by launches that share the list.
+    pub sold: Rc<Sold<'a>>,
 }
+
+/// What offerings stand for, in their order; nothing for one that is not sold.
+pub(super) type Sold<'a> = Vec<Option<(&'a InstanceType, &'a Offering)>>;
+
+/// The lists that were looked up already, by the pool and the list itself.
+type Lists<'a> = BTreeMap<(*const Pool, *const RankedOffering, usize), Rc<Sold<'a>>>;
 
 /// A machine.
 pub(super) struct Host<'a> {
@@ -123,6 +132,14 @@ pub(super) struct Host<'a> {
     pub bought: Option<Bought<'a>>,
     /// Indices of its cells.
     pub cells: Vec<usize>,
+}
+
+impl Bought<'_> {
+    /// Its offerings with what each stands for; those that are not sold are left out.
+    pub fn offerings(&self) -> impl Iterator<Item = (&RankedOffering, &InstanceType, &Offering)> {
+        let sold = self.launch.offerings.iter().zip(self.sold.iter());
+        sold.filter_map(|(ranked, sold)| sold.map(|(kind, offering)| (ranked, kind, offering)))
+    }
 }
 
 impl Host<'_> {
@@ -164,13 +181,14 @@ impl<'a> After<'a> {
         }
         let nominated = plan.nominations.iter().filter_map(|n| Some((*host_by_name.get(&*n.node)?, &n.pod)));
         let mut put: Vec<(usize, &'a Str)> = nominated.collect();
+        let mut lists = Lists::new();
         let taken = snapshot.nodes.iter().map(|n| &*n.name).chain(snapshot.claims.iter().map(|c| &*c.name));
         let mut taken: BTreeSet<&str> = taken.collect();
         for launch in &plan.launches {
             if !taken.insert(&launch.name) {
                 faults.push(Fault::NameTaken { launch: launch.name.clone() });
             }
-            match out.resolve(launch) {
+            match out.resolve(launch, &mut lists) {
                 Ok(bought) => {
                     put.extend(launch.pods.iter().map(|pod| (out.hosts.len(), pod)));
                     host_by_name.insert(&launch.name, out.hosts.len());
@@ -186,18 +204,22 @@ impl<'a> After<'a> {
 
     /// What the names in a launch stand for.
     #[expect(clippy::result_large_err, reason = "one fault per launch at most, moved once")]
-    fn resolve(&self, launch: &'a Launch) -> Result<Bought<'a>, Fault> {
+    fn resolve(&self, launch: &'a Launch, lists: &mut Lists<'a>) -> Result<Bought<'a>, Fault> {
         let name = || launch.name.clone();
         let pool = self.snapshot.pools.iter().find(|pool| pool.name == launch.pool);
         let pool = pool.ok_or_else(|| Fault::UnknownPool { launch: name(), pool: launch.pool.clone() })?;
         let chosen = launch.offerings.first().ok_or_else(|| Fault::NoOfferings { launch: name() })?;
-        let sold =
-            self.find(pool, chosen).ok_or_else(|| Fault::NotSold { launch: name(), offering: chosen.clone() })?;
-        Ok(Bought { launch, pool, kind: sold.0, offering: sold.1 })
+        let find = || Rc::new(launch.offerings.iter().map(|offering| self.find(pool, offering)).collect());
+        let key = (std::ptr::from_ref(pool), launch.offerings.as_ptr(), launch.offerings.len());
+        let sold = lists.entry(key).or_insert_with(find);
+        let Some((kind, offering)) = sold[0] else {
+            return Err(Fault::NotSold { launch: name(), offering: chosen.clone() });
+        };
+        Ok(Bought { launch, pool, kind, offering, sold: sold.clone() })
     }
 
     /// The offering a name stands for.
-    pub fn find(&self, pool: &'a Pool, ranked: &RankedOffering) -> Option<(&'a InstanceType, &'a Offering)> {
+    fn find(&self, pool: &'a Pool, ranked: &RankedOffering) -> Option<(&'a InstanceType, &'a Offering)> {
         let kind = self.market.kind(pool, &ranked.instance_type)?;
         let same = |o: &&Offering| {
             o.zone == ranked.zone

@@ -3,23 +3,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::labels::{HOSTNAME, well_known};
-use crate::model::{InstanceType, Offering, PodShape, Pool, Resources, Str};
-use crate::plan::Launch;
+use crate::model::{InstanceType, Labels, Offering, PodShape, Pool, Resources, Str};
+use crate::plan::RankedOffering;
 
 use super::after::{After, Bought, Host, Stand, sold_label};
 use super::topology::View;
 use super::{Fault, Misfit, fit};
 
-/// Faults in launches.
+/// What makes two launches the same but for their names: pool, list of offerings, labels, contents.
+type Same<'b> = (*const Pool, *const RankedOffering, &'b Labels, Vec<(Option<usize>, usize)>);
+
+/// Faults in launches. Of launches that are the same but for their names, one sound one is looked at closely.
 pub(super) fn check<'a, 'b>(after: &'b After<'a>, view: &mut View<'a, 'b>, faults: &mut Vec<Fault>) {
+    let mut sound: BTreeSet<Same> = BTreeSet::new();
     for (at, host) in after.hosts.iter().enumerate() {
         let Some(bought) = &host.bought else { continue };
         purpose(bought, faults);
         labels(bought, faults);
         told(after, at, host, bought, faults);
-        ranking(after, bought, faults);
-        let held = Holder::new(after, view, at, bought).check(faults);
-        min_values(after, bought, &held, faults);
+        min_values(after, bought, faults);
+        let contents = after.cells_of(at).map(|cell| (cell.group, cell.pods.len())).collect();
+        let same: Same = (bought.pool, bought.launch.offerings.as_ptr(), &host.labels, contents);
+        if sound.contains(&same) {
+            continue;
+        }
+        let before = faults.len();
+        ranking(bought, faults);
+        Holder::new(after, view, at, bought).check(faults);
+        if faults.len() == before {
+            sound.insert(same);
+        }
     }
 }
 
@@ -37,7 +50,7 @@ fn purpose(bought: &Bought, faults: &mut Vec<Fault>) {
 
 /// The labels are those of the type, the offering and the pool; keys that are left open have a value that is allowed.
 fn labels(bought: &Bought, faults: &mut Vec<Fault>) {
-    let Bought { launch, pool, kind, offering } = bought;
+    let Bought { launch, pool, kind, offering, .. } = bought;
     let mut wrong: BTreeSet<&str> = BTreeSet::new();
     let sold = kind.labels.keys().chain(offering.labels.keys()).map(AsRef::as_ref);
     for key in sold.chain([crate::model::labels::ZONE, crate::model::labels::CAPACITY_TYPE]) {
@@ -90,26 +103,28 @@ fn told(after: &After, at: usize, host: &Host, bought: &Bought, faults: &mut Vec
 }
 
 /// Real, available, at their price, cheapest first, none twice.
-fn ranking<'a>(after: &After<'a>, bought: &Bought<'a>, faults: &mut Vec<Fault>) {
-    let Bought { launch, pool, .. } = bought;
+fn ranking(bought: &Bought, faults: &mut Vec<Fault>) {
     let mut seen = BTreeSet::new();
-    let mut edge = launch.price();
-    for offering in launch.offerings.iter() {
-        let (name, ranked) = (launch.name.clone(), offering.clone());
-        if !seen.insert((&offering.instance_type, &offering.zone, offering.capacity_type, &offering.reservation)) {
-            faults.push(Fault::OfferingTwice { launch: name.clone(), offering: ranked.clone() });
+    let mut edge = bought.launch.price();
+    for (ranked, sold) in bought.launch.offerings.iter().zip(bought.sold.iter()) {
+        let name = &bought.launch.name;
+        let mut tell = |fault: fn(Str, RankedOffering) -> Fault| faults.push(fault(name.clone(), ranked.clone()));
+        if ranked.price < edge {
+            tell(|launch, offering| Fault::NotRanked { launch, offering });
         }
-        if offering.price < edge {
-            faults.push(Fault::NotRanked { launch: name.clone(), offering: ranked.clone() });
+        edge = edge.max(ranked.price);
+        let Some((_, sold)) = sold else {
+            tell(|launch, offering| Fault::NotSold { launch, offering });
+            continue;
+        };
+        if !seen.insert(std::ptr::from_ref(*sold)) {
+            tell(|launch, offering| Fault::OfferingTwice { launch, offering });
         }
-        edge = edge.max(offering.price);
-        match after.find(pool, offering) {
-            None => faults.push(Fault::NotSold { launch: name, offering: ranked }),
-            Some((_, sold)) if sold.price != offering.price => {
-                faults.push(Fault::WrongPrice { launch: name, offering: ranked, price: sold.price });
-            }
-            Some((_, sold)) if !sold.available => faults.push(Fault::Unavailable { launch: name, offering: ranked }),
-            Some(_) => {}
+        if !sold.available {
+            tell(|launch, offering| Fault::Unavailable { launch, offering });
+        }
+        if sold.price != ranked.price {
+            faults.push(Fault::WrongPrice { launch: name.clone(), offering: ranked.clone(), price: sold.price });
         }
     }
 }
@@ -141,14 +156,12 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
         Self { after, view, host, bought, keys, topology: BTreeMap::new(), asked: BTreeMap::new() }
     }
 
-    /// The listed ones must, and a cheaper one that is not listed must not. Gives the listed ones.
-    fn check(mut self, faults: &mut Vec<Fault>) -> Vec<(&'a InstanceType, &'a Offering)> {
-        let (launch, pool): (&Launch, &'a Pool) = (self.bought.launch, self.bought.pool);
-        let mut held = Vec::new();
-        for (at, ranked) in launch.offerings.iter().enumerate() {
-            let Some((kind, offering)) = self.after.find(pool, ranked) else { continue };
-            held.push((kind, offering));
-            let name = || (launch.name.clone(), ranked.clone());
+    /// The listed ones must, and a cheaper one that is not listed must not.
+    fn check(mut self, faults: &mut Vec<Fault>) {
+        let bought = self.bought;
+        for (at, (ranked, sold)) in bought.launch.offerings.iter().zip(bought.sold.iter()).enumerate() {
+            let Some((kind, offering)) = *sold else { continue };
+            let name = || (bought.launch.name.clone(), ranked.clone());
             if let Some(key) = self.outside(kind, offering) {
                 let (launch, offering) = name();
                 faults.push(Fault::OutsideRequirements { launch, offering, key: key.into() });
@@ -160,7 +173,6 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
         if self.settled() {
             self.cheaper(faults);
         }
-        held
     }
 
     fn shapes(&self) -> impl Iterator<Item = &'b PodShape> + use<'a, 'b> {
@@ -257,7 +269,7 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
 }
 
 /// `minValues` of the pool, or what they were lowered to.
-fn min_values(after: &After, bought: &Bought, held: &[(&InstanceType, &Offering)], faults: &mut Vec<Fault>) {
+fn min_values(after: &After, bought: &Bought, faults: &mut Vec<Fault>) {
     let Bought { launch, pool, .. } = bought;
     for (key, lowered) in &launch.relaxed_min_values {
         let asked = pool.requirements.get(key).and_then(|r| r.min_values);
@@ -269,12 +281,9 @@ fn min_values(after: &After, bought: &Bought, held: &[(&InstanceType, &Offering)
         let Some(asked) = requirement.min_values else { continue };
         let key = &requirement.key;
         let want = launch.relaxed_min_values.get(key).map_or(asked, |lowered| *lowered);
-        let value = |(kind, offering): &(&InstanceType, &Offering)| {
-            sold_label(kind, offering, key)
-                .map(str::to_owned)
-                .or_else(|| launch.labels.get(key).map(ToString::to_string))
-        };
-        let values: BTreeSet<Option<String>> = held.iter().map(value).collect();
+        let own = launch.labels.get(key).map(AsRef::as_ref);
+        let values: BTreeSet<Option<&str>> =
+            bought.offerings().map(|(_, kind, offering)| sold_label(kind, offering, key).or(own)).collect();
         if values.len() < want as usize {
             let (launch, key) = (launch.name.clone(), key.clone());
             faults.push(Fault::MinValues { launch, key, have: values.len(), want });

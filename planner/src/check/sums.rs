@@ -42,7 +42,7 @@ fn add_node(sum: &mut Resources, capacity: &Resources) {
     sum.set(NODES, sum.get(NODES) - capacity.get(NODES) + 1);
 }
 
-fn limits<'a>(after: &After<'a>, pool: &'a Pool, faults: &mut Vec<Fault>) {
+fn limits(after: &After, pool: &Pool, faults: &mut Vec<Fault>) {
     let bought = || after.hosts.iter().filter_map(|host| host.bought.as_ref()).filter(|b| b.pool.name == pool.name);
     if pool.limits.0.is_empty() || bought().next().is_none() {
         return;
@@ -54,8 +54,7 @@ fn limits<'a>(after: &After<'a>, pool: &'a Pool, faults: &mut Vec<Fault>) {
         faults.push(Fault::OverLimit { pool: pool.name.clone(), resource: resource.clone(), limit, used });
     }
     for b in bought() {
-        for offering in b.launch.offerings.iter() {
-            let Some((kind, _)) = after.find(pool, offering) else { continue };
+        for (offering, kind, _) in b.offerings() {
             let over = |resource: &str, limit: i64| {
                 let more = kind.capacity.get(resource) - b.kind.capacity.get(resource);
                 resource != NODES && more > 0 && used.get(resource) + more > limit
