@@ -67,6 +67,11 @@ const OPEN: [(&str, usize); 5] = [
     ("MinValuesLowered", 2),
 ];
 
+/// An environment variable as a number, 0 when unset: for looking beyond the seeds that the tests always take.
+fn number(name: &str) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 #[test]
 fn ten_thousand_random_plans_are_legal() {
     let found = over(0..10_000, |seed| {
@@ -117,7 +122,7 @@ fn is_unplaced(plan: &Plan, pod: &str) -> bool {
 #[test]
 #[ignore = "shows a problem and its plan; run by hand with SEED set"]
 fn show() {
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
+    let seed = number("SEED");
     let snapshot = Workload::random(seed).snapshot();
     let plan = planner::plan(&snapshot);
     snapshot.groups.iter().for_each(|group| println!("{:?} {:?}", group.pods, group.shape));

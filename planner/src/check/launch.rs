@@ -200,7 +200,9 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
 
     fn cheaper(&mut self, faults: &mut Vec<Fault>) {
         let Bought { launch, pool, kind: chosen, .. } = self.bought;
-        for kind in pool.types.iter().filter(|kind| chosen.exotic || !kind.exotic) {
+        let pods = fit::asked_with(self.after, self.host, &[]);
+        let large = |kind: &&InstanceType| (chosen.exotic || !kind.exotic) && pods.fits(&kind.allocatable);
+        for kind in pool.types.iter().filter(large) {
             let cheap = |o: &&Offering| o.available && o.price < launch.price() && o.reservation.is_none();
             for offering in kind.offerings.iter().filter(cheap) {
                 if self.outside(kind, offering).is_none() && self.misfit(kind, offering).is_none() {
