@@ -40,8 +40,8 @@ fn compose(snapshot: &Snapshot, chosen: &State, left: &[u32], numbers: &Numbers)
     let cost: MicroUsdPerHour = all.iter().map(Launch::price).sum();
     Plan {
         cost,
-        cost_lower_bound: (MicroUsdPerHour(numbers.bound) + fixed_cost).min(cost),
-        greedy_cost: (MicroUsdPerHour(numbers.greedy) + fixed_cost).max(cost),
+        cost_lower_bound: MicroUsdPerHour(numbers.bound) + fixed_cost,
+        greedy_cost: MicroUsdPerHour(numbers.greedy) + fixed_cost,
         launches: all,
         nominations,
         unplaced: unplaced(chosen, over),

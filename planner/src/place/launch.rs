@@ -175,7 +175,8 @@ fn alternatives(state: &State, at: usize) -> (Bits, usize) {
         if state.min_values_met(bin.shelf, &generic) || !state.min_values_met(bin.shelf, &mask) {
             mask = generic;
         } else {
-            let free = |choice: &usize| goods.offering(*choice).reservation.is_none();
+            // The planned machine may draw on its reservation; no other may be brought in.
+            let free = |choice: &usize| *choice == bin.chosen || goods.offering(*choice).reservation.is_none();
             let home = |choice: &usize| bin.pinned.keys().all(|key| same_value(state, bin, *key, *choice));
             chosen = mask.ones().find(|choice| free(choice) && home(choice)).unwrap_or(chosen);
         }

@@ -89,8 +89,7 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
     let (free, _) = problem(greedy, &kinds, &without_wishes(world, &everything), hosts, false);
     let bound = solver::lower_bound(&free, Effort(effort));
     spent += bound.effort_spent;
-    let cost = best.as_ref().map_or(greedy.cost(), |(state, _)| state.cost());
-    Packing { state: best, bound: bound.cost.clamp(0, cost), effort_spent: spent }
+    Packing { state: best, bound: bound.cost, effort_spent: spent }
 }
 
 fn lots_in_bins(state: &State) -> BTreeMap<Lot, u32> {
@@ -163,8 +162,11 @@ fn problem(state: &State, kinds: &Kinds, lots: &BTreeMap<Lot, u32>, hosts: bool,
         out.started =
             world.hosts.iter().map(|h| StartedBin { room: ordered(&h.room), ..StartedBin::default() }).collect();
     }
-    // Where a heavier pool ran out, who went to the lighter one could have been others: a bound must allow for that.
-    let any_tier = !strict && lots.keys().any(|lot| lot.weight < heaviest(world, lot));
+    // A pod may join a lighter pool's machine that was opened for another, or one that a heavier pool had no room for. Only
+    // where all pods go to one tier and none was turned away can a bound leave the other pools out.
+    let tiers: std::collections::BTreeSet<i32> =
+        lots.keys().flat_map(|lot| [lot.weight, heaviest(world, lot)]).collect();
+    let any_tier = !strict && tiers.len() > 1;
     for (lot, count) in lots {
         let group = &world.groups[lot.group];
         let mut per_bin = group.count.max(1);
