@@ -1,6 +1,8 @@
 //! Decides, purely: an immutable [`model::Snapshot`] in, a [`plan::Plan`] out. No clock, network, randomness or logging.
 
 pub mod check;
+pub mod disrupt;
+pub mod drain;
 pub mod model;
 mod place;
 pub mod plan;
