@@ -1,0 +1,182 @@
+//! `operator_<kind>_…`: how long conditions of objects last and how often they change, by kind.
+
+use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+
+use super::buckets;
+use super::metrics::label_name;
+
+/// The kinds whose conditions are measured.
+#[derive(Debug)]
+pub struct Conditions {
+    /// Further labels: node class, pool.
+    pub nodeclaim: OfKind<2>,
+    /// No further labels.
+    pub nodepool: OfKind<0>,
+    /// Further labels: node class, pool, initialised.
+    pub node: OfKind<3>,
+    /// No further labels.
+    pub ec2nodeclass: OfKind<0>,
+    /// No further labels.
+    pub capacitybuffer: OfKind<0>,
+}
+
+impl Conditions {
+    pub(super) fn register(registry: &Registry, class_label: &str) -> prometheus::Result<Self> {
+        let pool = label_name(crds::names::core::NODE_POOL);
+        let initialized = label_name(crds::names::core::INITIALIZED);
+        Ok(Self {
+            nodeclaim: OfKind::register(registry, "nodeclaim", [class_label, &pool])?,
+            nodepool: OfKind::register(registry, "nodepool", [])?,
+            node: OfKind::register(registry, "node", [class_label, &pool, &initialized])?,
+            ec2nodeclass: OfKind::register(registry, "ec2nodeclass", [])?,
+            capacitybuffer: OfKind::register(registry, "capacitybuffer", [])?,
+        })
+    }
+}
+
+/// One condition of one object as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// Empty for cluster-scoped kinds.
+    pub namespace: &'a str,
+    pub name: &'a str,
+    /// `Ready`, `Launched`, …
+    pub condition: &'a str,
+    /// `True`, `False` or `Unknown`.
+    pub status: &'a str,
+    pub reason: &'a str,
+}
+
+/// The families of one kind, with `N` further labels.
+#[derive(Debug)]
+pub struct OfKind<const N: usize> {
+    transition_seconds: HistogramVec,
+    count: GaugeVec,
+    current_status_seconds: GaugeVec,
+    transitions_total: IntCounterVec,
+    termination_current_time_seconds: GaugeVec,
+    termination_duration_seconds: HistogramVec,
+}
+
+impl<const N: usize> OfKind<N> {
+    fn register(registry: &Registry, kind: &str, extra: [&str; N]) -> prometheus::Result<Self> {
+        let name = |rest: &str| format!("operator_{kind}_{rest}");
+        let labels = |own: &[&'static str]| -> Vec<String> {
+            own.iter().copied().chain(extra).map(ToString::to_string).collect()
+        };
+        let histogram = |rest: &str, help: &str, own: &[&'static str]| -> prometheus::Result<HistogramVec> {
+            let labels = labels(own);
+            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+            let options = HistogramOpts::new(name(rest), help).buckets(buckets::CONDITION.to_vec());
+            let family = HistogramVec::new(options, &labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok(family)
+        };
+        let gauge = |rest: &str, help: &str, own: &[&'static str]| -> prometheus::Result<GaugeVec> {
+            let labels = labels(own);
+            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+            let family = GaugeVec::new(Opts::new(name(rest), help), &labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok(family)
+        };
+        let standing = ["namespace", "name", "type", "status", "reason"];
+        let transition_labels = labels(&["type", "status", "reason"]);
+        let transition_labels: Vec<&str> = transition_labels.iter().map(String::as_str).collect();
+        let help = "Changes of conditions.";
+        let transitions_total =
+            IntCounterVec::new(Opts::new(name("status_condition_transitions_total"), help), &transition_labels)?;
+        registry.register(Box::new(transitions_total.clone()))?;
+        Ok(Self {
+            transition_seconds: histogram(
+                "status_condition_transition_seconds",
+                "How long a condition stood before it changed.",
+                &["type", "status"],
+            )?,
+            count: gauge("status_condition_count", "Always 1; a condition that stands.", &standing)?,
+            current_status_seconds: gauge(
+                "status_condition_current_status_seconds",
+                "How long a condition has stood.",
+                &standing,
+            )?,
+            transitions_total,
+            termination_current_time_seconds: gauge(
+                "termination_current_time_seconds",
+                "Since the deletion of an object that is still there.",
+                &["namespace", "name"],
+            )?,
+            termination_duration_seconds: histogram(
+                "termination_duration_seconds",
+                "From the deletion of an object to its end.",
+                &[],
+            )?,
+        })
+    }
+
+    /// A condition has stood for so many seconds.
+    pub fn stands(&self, standing: &Standing<'_>, seconds: f64, extra: [&str; N]) {
+        let labels = full(standing, extra);
+        self.count.with_label_values(&labels).set(1.0);
+        self.current_status_seconds.with_label_values(&labels).set(seconds);
+    }
+
+    /// It stands no more: it changed, or its object is gone.
+    pub fn stands_no_more(&self, standing: &Standing<'_>, extra: [&str; N]) {
+        let labels = full(standing, extra);
+        // The only error is that there is no such series.
+        self.count.remove_label_values(&labels).ok();
+        self.current_status_seconds.remove_label_values(&labels).ok();
+    }
+
+    /// A condition left `status` after so many seconds, and is now as `standing` says.
+    pub fn changed(&self, standing: &Standing<'_>, left: &str, seconds: f64, extra: [&str; N]) {
+        let before: Vec<&str> = [standing.condition, left].into_iter().chain(extra).collect();
+        self.transition_seconds.with_label_values(&before).observe(seconds);
+        let after: Vec<&str> =
+            [standing.condition, standing.status, standing.reason].into_iter().chain(extra).collect();
+        self.transitions_total.with_label_values(&after).inc();
+    }
+
+    /// An object was deleted so many seconds ago and is still there.
+    pub fn ending(&self, namespace: &str, name: &str, seconds: f64, extra: [&str; N]) {
+        let labels: Vec<&str> = [namespace, name].into_iter().chain(extra).collect();
+        self.termination_current_time_seconds.with_label_values(&labels).set(seconds);
+    }
+
+    /// An object is gone, so many seconds after its deletion.
+    pub fn ended(&self, namespace: &str, name: &str, seconds: f64, extra: [&str; N]) {
+        let labels: Vec<&str> = [namespace, name].into_iter().chain(extra).collect();
+        self.termination_current_time_seconds.remove_label_values(&labels).ok();
+        self.termination_duration_seconds.with_label_values(&extra).observe(seconds);
+    }
+}
+
+fn full<'a, const N: usize>(of: &Standing<'a>, extra: [&'a str; N]) -> Vec<&'a str> {
+    [of.namespace, of.name, of.condition, of.status, of.reason].into_iter().chain(extra).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Metrics;
+    use super::*;
+
+    #[test]
+    fn a_condition_that_changes_leaves_no_series_of_its_old_status() {
+        let metrics = Metrics::new();
+        let claims = &metrics.conditions.nodeclaim;
+        let extra = ["default", "general"];
+        let before =
+            Standing { namespace: "", name: "general-1", condition: "Ready", status: "Unknown", reason: "Waiting" };
+        claims.stands(&before, 3.0, extra);
+        let after = Standing { status: "True", reason: "Ready", ..before };
+        claims.stands_no_more(&before, extra);
+        claims.changed(&after, "Unknown", 3.0, extra);
+        claims.stands(&after, 0.0, extra);
+        let text = metrics.render();
+        assert!(!text.contains("reason=\"Waiting\""), "{text}");
+        let wanted = "operator_nodeclaim_status_condition_count{karpenter_kwok_sh_kwoknodeclass=\"default\",\
+                      karpenter_sh_nodepool=\"general\",name=\"general-1\",namespace=\"\",reason=\"Ready\",\
+                      status=\"True\",type=\"Ready\"} 1";
+        assert!(text.contains(wanted), "{text}");
+        assert!(text.contains("operator_nodeclaim_status_condition_transition_seconds_sum"), "{text}");
+    }
+}
