@@ -1,6 +1,10 @@
 //! The shell of Millwright: it observes a cluster, has the planner decide, and acts.
 
 pub mod cli;
+pub mod client;
 pub mod clock;
+pub mod config;
+pub mod events;
+pub mod lease;
 pub mod observe;
 pub mod telemetry;

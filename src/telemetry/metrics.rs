@@ -1,4 +1,5 @@
 //! Every metric of the controller, under the names that dashboards and alerts of Karpenter use; ours begin with `millwright_`.
+#![expect(clippy::doc_markdown, reason = "the help texts of metrics are their documentation too")]
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -209,7 +210,11 @@ mod tests {
     fn a_fresh_process_shows_what_runs_and_what_has_not_happened_yet() {
         let text = Metrics::new().render();
         assert!(text.contains("karpenter_build_info{commit="), "{text}");
-        assert!(text.contains("karpenter_voluntary_disruption_consolidation_timeouts_total{consolidation_type=\"multi\"} 0"));
+        assert!(
+            text.contains(
+                "karpenter_voluntary_disruption_consolidation_timeouts_total{consolidation_type=\"multi\"} 0"
+            )
+        );
         assert!(text.contains("karpenter_cluster_state_synced 0"));
         assert!(text.contains("karpenter_pods_startup_duration_seconds{quantile=\"0.99\"} NaN"), "{text}");
     }

@@ -122,7 +122,8 @@ mod tests {
         metrics.nodes.set(Quantity::Allocatable, &node, "cpu", 3.5);
         let text = metrics.render();
         let line = text.lines().find(|line| line.starts_with("karpenter_nodes_allocatable{")).expect("a series");
-        for part in ["nodepool=\"general\"", "zone=\"zone-a\"", "instance_type=\"\"", "resource_type=\"cpu\"", "} 3.5"] {
+        for part in ["nodepool=\"general\"", "zone=\"zone-a\"", "instance_type=\"\"", "resource_type=\"cpu\"", "} 3.5"]
+        {
             assert!(line.contains(part), "{line}");
         }
         metrics.nodes.remove(Quantity::Allocatable, &node, "cpu");

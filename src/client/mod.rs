@@ -1,0 +1,172 @@
+//! The ways to the API server: one that repeats what may be repeated, one that never does, one that is not throttled.
+//!
+//! ```text
+//! client ──── retry (not POST) ─┐
+//! once ─────────────────────────┼─ token bucket ─┐
+//! unthrottled ──────────────────┴────────────────┴─ metrics ─ timeout ─ transport
+//! ```
+
+mod bucket;
+mod meter;
+mod retry;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::BodyExt as _;
+use kube::client::{Body, ClientBuilder};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use tower::{BoxError, Service, service_fn};
+
+use crate::config::Config;
+use crate::telemetry::Metrics;
+pub(crate) use bucket::Bucket;
+use meter::Call;
+
+/// Until the head of an answer is there, and for all but watches until the last byte of it.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+/// Until a connection is made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Clients of one API server. Clones share connections and rate limit.
+#[derive(Clone)]
+pub struct Clients {
+    /// Sends reads, updates, patches and deletions again when the server is busy or the connection breaks.
+    pub client: kube::Client,
+    /// Sends everything once: for creates and evictions, where a second one is not the same as the first.
+    pub once: kube::Client,
+    /// Once, and past the rate limit: for the lease, which must not wait behind work, and for events, which have a rate
+    /// limit of their own.
+    pub unthrottled: kube::Client,
+    /// The namespace this process runs in.
+    pub namespace: String,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error(
+        "kubeconfig {path}: {source}\n  remedy: check the path given with --kubeconfig or KUBECONFIG, and its context"
+    )]
+    Kubeconfig { path: String, source: Box<kube::config::KubeconfigError> },
+    #[error(
+        "no cluster to run on: {0}\n  remedy: give a kubeconfig with --kubeconfig or KUBECONFIG, or run in a pod with a \
+         service account"
+    )]
+    Infer(Box<kube::config::InferConfigError>),
+    #[error("cannot make a client for {url}: {source}")]
+    Client { url: String, source: Box<kube::Error> },
+}
+
+impl Clients {
+    /// Clients as the settings say. Does not wait for the server.
+    ///
+    /// # Errors
+    /// When there is no usable kubeconfig or service account.
+    pub async fn connect(config: &Config, metrics: &Metrics) -> Result<Self, ConnectError> {
+        let mut kube_config = match &config.kubeconfig {
+            Some(path) => {
+                let wrong =
+                    |source| ConnectError::Kubeconfig { path: path.display().to_string(), source: Box::new(source) };
+                let kubeconfig = Kubeconfig::read_from(path).map_err(wrong)?;
+                kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(wrong)?
+            }
+            None => kube::Config::infer().await.map_err(|source| ConnectError::Infer(Box::new(source)))?,
+        };
+        kube_config.default_retry = false;
+        kube_config.connect_timeout = Some(CONNECT_TIMEOUT);
+        let agent = HeaderValue::from_static(concat!("millwright/", env!("CARGO_PKG_VERSION")));
+        kube_config.headers.push((header::USER_AGENT, agent));
+        let url = kube_config.cluster_url.clone();
+        let namespace = kube_config.default_namespace.clone();
+        let transport = ClientBuilder::try_from(kube_config)
+            .map_err(|source| ConnectError::Client { url: url.to_string(), source: Box::new(source) })?
+            .build();
+        let bucket = Bucket::new(config.kube_client_qps, config.kube_client_burst);
+        let host = url.authority().map(ToString::to_string).unwrap_or_default();
+        Ok(Self::over(transport, &namespace, Some(bucket), host, metrics))
+    }
+
+    /// Clients of a service that speaks for an API server, as the one in memory does. Without a rate limit.
+    pub fn from_service<S, B>(service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self::metered(service, &Metrics::new())
+    }
+
+    /// The same, counted in given metrics.
+    pub fn metered<S, B>(service: S, metrics: &Metrics) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let namespace = "kube-system";
+        Self::over(kube::Client::new(service, namespace), namespace, None, "memory".into(), metrics)
+    }
+
+    fn over(transport: kube::Client, namespace: &str, bucket: Option<Bucket>, host: String, metrics: &Metrics) -> Self {
+        let free = Gate { transport, bucket: None, host, metrics: metrics.clone() };
+        let throttled = Gate { bucket, ..free.clone() };
+        let retried = throttled.clone();
+        Self {
+            client: kube::Client::new(service_fn(move |request| retry::send(retried.clone(), request)), namespace),
+            once: kube::Client::new(service_fn(move |request| throttled.clone().send(request)), namespace),
+            unthrottled: kube::Client::new(service_fn(move |request| free.clone().send(request)), namespace),
+            namespace: namespace.into(),
+        }
+    }
+}
+
+/// What every request goes through on its way to the transport.
+#[derive(Clone)]
+struct Gate {
+    transport: kube::Client,
+    bucket: Option<Bucket>,
+    host: String,
+    metrics: Metrics,
+}
+
+/// No answer in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer from the API server within {} s", REQUEST_TIMEOUT.as_secs())]
+struct NoAnswer;
+
+impl Gate {
+    async fn send(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        if let Some(bucket) = &self.bucket {
+            let waited = bucket.take().await;
+            if !waited.is_zero() {
+                self.metrics.api_throttled_seconds_total.observe([], waited.as_secs_f64());
+            }
+        }
+        let call = Call::of(&request);
+        let since = tokio::time::Instant::now();
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.answer(request, call.is_watch)).await;
+        let result = answer.unwrap_or_else(|_| Err(Box::new(NoAnswer)));
+        call.count(&self.metrics, &self.host, &result, since);
+        result
+    }
+
+    /// Watches are streamed; of everything else the last byte is waited for, so that the timeout covers it.
+    async fn answer(&self, request: Request<Body>, is_watch: bool) -> Result<Response<Body>, BoxError> {
+        let response = self.transport.send(request).await?;
+        if is_watch {
+            return Ok(response);
+        }
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        Ok(Response::from_parts(head, Body::from(bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Every setting of the controller with its unit and default: Karpenter's flags and environment variables, and ours.
+
+mod flags;
+mod read;
+mod resolve;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::observe::{FeatureGates, MinValuesPolicy, PreferencePolicy};
+
+pub use flags::Flags;
+
+/// Settings of one controller process, resolved and checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub provider: Provider,
+    pub aws: AwsConfig,
+    /// Instance types of kwok, in place of the generated ones.
+    pub instance_types_file: Option<PathBuf>,
+    /// How long a kwok node takes to register when its class does not say.
+    pub kwok_registration_delay: Duration,
+
+    /// A batch of pods closes when none has come for so long.
+    pub batch_idle: Duration,
+    /// A batch of pods closes after so long at the latest.
+    pub batch_max: Duration,
+    pub preference_policy: PreferencePolicy,
+    pub min_values_policy: MinValuesPolicy,
+    /// Pods that ask for dynamic resources get no place.
+    pub ignore_dra_requests: bool,
+    /// Spread constraints of pods that have none.
+    pub scheduler_config: Option<PathBuf>,
+    /// Steps the solver may take for one plan.
+    pub effort: u64,
+    pub feature_gates: FeatureGates,
+
+    /// Unset: `~/.kube/config`, else the pod's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Requests per second to the API server.
+    pub kube_client_qps: u32,
+    /// Requests that may be sent at once after a pause.
+    pub kube_client_burst: u32,
+    pub leader_election: bool,
+    /// Name of the Lease.
+    pub leader_election_name: String,
+    /// Unset: the namespace the process runs in.
+    pub leader_election_namespace: Option<String>,
+
+    /// 0 is any free port.
+    pub metrics_port: u16,
+    /// 0 is any free port.
+    pub health_probe_port: u16,
+    pub bind_address: IpAddr,
+    pub profiling: bool,
+    pub debug_endpoints: DebugEndpoints,
+    pub log_level: LogLevel,
+    pub log_outputs: Vec<LogOutput>,
+    /// Metrics of single pods and nodes.
+    pub cluster_state_observability: bool,
+
+    /// Of the container, in bytes, where it is known.
+    pub memory_limit: Option<u64>,
+    /// Of the container, in thousandths of a core; at least 1.
+    pub cpu_requests: u64,
+
+    /// What there is to say about settings that were not taken as given; for the log.
+    pub notes: Vec<String>,
+}
+
+/// Settings of the aws provider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AwsConfig {
+    pub cluster_name: String,
+    pub cluster_endpoint: Option<String>,
+    /// Base64.
+    pub cluster_ca_bundle: Option<String>,
+    pub isolated_vpc: bool,
+    pub eks_control_plane: bool,
+    /// 0.075 is 7.5 %; at least 0.
+    pub vm_memory_overhead_percent: f64,
+    pub interruption_queue: Option<String>,
+    pub reserved_enis: u32,
+    pub disable_dry_run: bool,
+    pub enable_zonal_shift: bool,
+    /// At least a minute.
+    pub ami_refresh_interval: Duration,
+    /// At least a minute.
+    pub subnet_refresh_interval: Duration,
+    pub node_class_cel: bool,
+}
+
+/// Who sells nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    Aws,
+    Kwok,
+}
+
+impl Provider {
+    /// As metrics and logs call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::Kwok => "kwok",
+        }
+    }
+}
+
+/// Who may read `/debug/*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DebugEndpoints {
+    Nobody,
+    /// Requests from this machine.
+    Loopback,
+    Everybody,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Error,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogOutput {
+    Stdout,
+    Stderr,
+    File(PathBuf),
+}
+
+impl Default for Config {
+    /// The defaults, with kwok for provider: what tests and the demo start from.
+    fn default() -> Self {
+        Self {
+            provider: Provider::Kwok,
+            aws: AwsConfig::default(),
+            instance_types_file: None,
+            kwok_registration_delay: Duration::ZERO,
+            batch_idle: Duration::from_secs(1),
+            batch_max: Duration::from_secs(10),
+            preference_policy: PreferencePolicy::default(),
+            min_values_policy: MinValuesPolicy::default(),
+            ignore_dra_requests: true,
+            scheduler_config: None,
+            effort: planner::model::snapshot::DEFAULT_EFFORT,
+            feature_gates: FeatureGates::default(),
+            kubeconfig: None,
+            kube_client_qps: 200,
+            kube_client_burst: 300,
+            leader_election: true,
+            leader_election_name: crds::names::core::LEADER_LEASE.into(),
+            leader_election_namespace: None,
+            metrics_port: 8080,
+            health_probe_port: 8081,
+            bind_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            profiling: false,
+            debug_endpoints: DebugEndpoints::Loopback,
+            log_level: LogLevel::Info,
+            log_outputs: vec![LogOutput::Stdout],
+            cluster_state_observability: true,
+            memory_limit: None,
+            cpu_requests: 1000,
+            notes: Vec::new(),
+        }
+    }
+}
+
+impl Default for AwsConfig {
+    fn default() -> Self {
+        Self {
+            cluster_name: String::new(),
+            cluster_endpoint: None,
+            cluster_ca_bundle: None,
+            isolated_vpc: false,
+            eks_control_plane: false,
+            vm_memory_overhead_percent: 0.075,
+            interruption_queue: None,
+            reserved_enis: 0,
+            disable_dry_run: false,
+            enable_zonal_shift: false,
+            ami_refresh_interval: Duration::from_mins(1),
+            subnet_refresh_interval: Duration::from_mins(1),
+            node_class_cel: false,
+        }
+    }
+}
+
+impl Config {
+    /// How many objects one controller works on at a time: `least` on one core, `most` on sixty or more.
+    pub fn concurrency(&self, least: usize, most: usize) -> usize {
+        let cores = (self.cpu_requests / 1000).clamp(1, 60);
+        let cores = usize::try_from(cores).unwrap_or(60);
+        least + most.saturating_sub(least) * (cores - 1) / 59
+    }
+}
