@@ -5,6 +5,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod events;
+pub mod kwok;
 pub mod lease;
 pub mod observe;
 pub mod telemetry;

@@ -1,5 +1,11 @@
-//! Sells nodes: what can be bought, where and at what price.
+//! Sells nodes: what can be bought, where and at what price, and the contract of whoever sells.
 
 pub mod catalog;
+mod contract;
 #[cfg(any(test, feature = "generate"))]
 pub mod generate;
+
+pub use contract::{
+    Class, ClassError, ClassKind, ClassRef, Cloud, Instance, InstanceState, LaunchError, LaunchOrder, ListError,
+    Notice, NoticeKind, Offer, OfferingKey, RepairPolicy, Retry, TerminateError, Termination, offers,
+};

@@ -14,16 +14,18 @@ mod error;
 pub mod files;
 pub mod k8s;
 mod kinds;
+pub mod mirror;
 mod objects;
 mod options;
 mod strict;
 pub mod trace;
 mod translate;
+pub mod watch;
 
 use planner::model::Snapshot;
 
 pub use error::{InputError, Origin};
-pub use objects::{Objects, Sourced, Validate};
+pub use objects::{Objects, Seen, Sourced, Validate};
 pub use options::{FeatureGates, MinValuesPolicy, Options, PreferencePolicy, read_prices};
 
 /// A snapshot, and what there is to say about the input.

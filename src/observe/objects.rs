@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
 
 use planner::model::Str;
 use serde::de::DeserializeOwned;
@@ -38,32 +40,42 @@ pub struct Sourced<T> {
     pub object: T,
 }
 
+impl<T> Deref for Sourced<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.object
+    }
+}
+
+/// An object as it was last seen; shared, because snapshots come and go and objects stay.
+pub type Seen<T> = Arc<Sourced<T>>;
+
 /// Everything read, per kind sorted by namespace and name.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
-    pub pods: Vec<Sourced<Pod>>,
-    pub nodes: Vec<Sourced<Node>>,
-    pub namespaces: Vec<Sourced<Namespace>>,
-    pub claims: Vec<Sourced<PersistentVolumeClaim>>,
-    pub volumes: Vec<Sourced<PersistentVolume>>,
-    pub services: Vec<Sourced<Service>>,
-    pub pod_templates: Vec<Sourced<PodTemplate>>,
-    pub deployments: Vec<Sourced<Workload>>,
-    pub stateful_sets: Vec<Sourced<Workload>>,
-    pub replica_sets: Vec<Sourced<Workload>>,
-    pub daemon_sets: Vec<Sourced<DaemonSet>>,
-    pub jobs: Vec<Sourced<Job>>,
-    pub budgets: Vec<Sourced<PodDisruptionBudget>>,
-    pub priority_classes: Vec<Sourced<PriorityClass>>,
-    pub runtime_classes: Vec<Sourced<RuntimeClass>>,
-    pub storage_classes: Vec<Sourced<StorageClass>>,
-    pub csi_nodes: Vec<Sourced<CsiNode>>,
-    pub node_pools: Vec<Sourced<NodePool>>,
-    pub node_claims: Vec<Sourced<NodeClaim>>,
-    pub overlays: Vec<Sourced<NodeOverlay>>,
-    pub buffers: Vec<Sourced<CapacityBuffer>>,
-    pub ec2_classes: Vec<Sourced<Ec2NodeClass>>,
-    pub kwok_classes: Vec<Sourced<KwokNodeClass>>,
+    pub pods: Vec<Seen<Pod>>,
+    pub nodes: Vec<Seen<Node>>,
+    pub namespaces: Vec<Seen<Namespace>>,
+    pub claims: Vec<Seen<PersistentVolumeClaim>>,
+    pub volumes: Vec<Seen<PersistentVolume>>,
+    pub services: Vec<Seen<Service>>,
+    pub pod_templates: Vec<Seen<PodTemplate>>,
+    pub deployments: Vec<Seen<Workload>>,
+    pub stateful_sets: Vec<Seen<Workload>>,
+    pub replica_sets: Vec<Seen<Workload>>,
+    pub daemon_sets: Vec<Seen<DaemonSet>>,
+    pub jobs: Vec<Seen<Job>>,
+    pub budgets: Vec<Seen<PodDisruptionBudget>>,
+    pub priority_classes: Vec<Seen<PriorityClass>>,
+    pub runtime_classes: Vec<Seen<RuntimeClass>>,
+    pub storage_classes: Vec<Seen<StorageClass>>,
+    pub csi_nodes: Vec<Seen<CsiNode>>,
+    pub node_pools: Vec<Seen<NodePool>>,
+    pub node_claims: Vec<Seen<NodeClaim>>,
+    pub overlays: Vec<Seen<NodeOverlay>>,
+    pub buffers: Vec<Seen<CapacityBuffer>>,
+    pub ec2_classes: Vec<Seen<Ec2NodeClass>>,
+    pub kwok_classes: Vec<Seen<KwokNodeClass>>,
     /// Objects of our own kinds as they were written, defaults filled in: (`Kind`, object).
     pub custom: Vec<(&'static str, Sourced<Value>)>,
     /// What was passed over, for stderr.
@@ -239,7 +251,7 @@ impl Builder {
     }
 }
 
-fn sort<T: Named>(list: &mut [Sourced<T>]) {
+fn sort<T: Named>(list: &mut [Seen<T>]) {
     list.sort_by(|a, b| {
         let key = |x: &T| (x.meta().namespace.clone(), x.meta().name.clone());
         key(&a.object).cmp(&key(&b.object))
@@ -247,13 +259,13 @@ fn sort<T: Named>(list: &mut [Sourced<T>]) {
 }
 
 fn push<T: DeserializeOwned>(
-    list: &mut Vec<Sourced<T>>,
+    list: &mut Vec<Seen<T>>,
     origin: Origin,
     value: Value,
     object: &str,
 ) -> Result<(), InputError> {
     match serde_json::from_value(value) {
-        Ok(value) => list.push(Sourced { origin, object: value }),
+        Ok(value) => list.push(Arc::new(Sourced { origin, object: value })),
         Err(error) => return Err(InputError::new(error.to_string()).at(&origin).object(object)),
     }
     Ok(())

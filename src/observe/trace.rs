@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use planner::model::Str;
 
@@ -32,7 +33,7 @@ pub fn add(path: &Path, objects: &mut Objects) -> Result<(), InputError> {
         InputError::new(format!("cannot be read: {error}")).file(&name).remedy("check the path given with --trace")
     })?;
     let text = String::from_utf8(bytes).map_err(|_| InputError::new("is not UTF-8 text").file(&name))?;
-    objects.pods.extend(pods(&name, &text)?);
+    objects.pods.extend(pods(&name, &text)?.into_iter().map(Arc::new));
     objects.pods.sort_by(|a, b| identity(a).cmp(&identity(b)));
     for pair in objects.pods.windows(2) {
         if identity(&pair[0]) == identity(&pair[1]) {
@@ -47,7 +48,7 @@ pub fn add(path: &Path, objects: &mut Objects) -> Result<(), InputError> {
         objects.notes.sort();
         objects
             .node_pools
-            .push(Sourced { origin: Origin { file: name.as_ref().into(), line: 1 }, object: default_pool() });
+            .push(Arc::new(Sourced { origin: Origin { file: name.as_ref().into(), line: 1 }, object: default_pool() }));
     }
     Ok(())
 }

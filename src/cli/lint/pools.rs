@@ -11,14 +11,14 @@ use super::requirements::{self, Asked};
 use super::{Finding, Level, Mistake, Subject};
 use crate::observe::k8s::NodePool;
 use crate::observe::k8s::karpenter::NodeTerms;
-use crate::observe::{Observed, Sourced};
+use crate::observe::{Observed, Seen, Sourced};
 
 /// With fewer types, EC2 finds replacements for interrupted spot nodes hard, and spot-to-spot moves are not made.
 const ENOUGH_SPOT_TYPES: usize = 15;
 
 /// Mistakes of every pool by itself.
 pub fn findings(observed: &Observed) -> Vec<Finding> {
-    let one = |source: &Sourced<NodePool>| {
+    let one = |source: &Seen<NodePool>| {
         let name = &source.object.metadata.name;
         let pool = observed.snapshot.pools.iter().find(|pool| pool.name == *name);
         pool.map(|pool| of_pool(source, pool, &observed.snapshot)).unwrap_or_default()

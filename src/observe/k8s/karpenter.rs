@@ -10,7 +10,7 @@ use super::node::NodeTaint;
 use super::storage::Present;
 
 /// A pool of nodes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct NodePool {
     pub metadata: ObjectMeta,
@@ -19,7 +19,7 @@ pub struct NodePool {
 }
 
 /// Its terms.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct NodePoolSpec {
     pub weight: Option<i32>,
@@ -30,7 +30,7 @@ pub struct NodePoolSpec {
 }
 
 /// What its nodes look like.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct NodeTemplate {
     pub metadata: ObjectMeta,
@@ -38,7 +38,7 @@ pub struct NodeTemplate {
 }
 
 /// Of a template or a claim.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeTerms {
     pub node_class_ref: ClassRef,
@@ -49,14 +49,14 @@ pub struct NodeTerms {
 }
 
 /// What a claim was made to hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct ClaimResources {
     pub requests: Amounts,
 }
 
 /// The node class.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(default)]
 pub struct ClassRef {
     pub group: Str,
@@ -65,7 +65,7 @@ pub struct ClassRef {
 }
 
 /// What a label must be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeRequirement {
     pub key: Str,
@@ -75,14 +75,14 @@ pub struct NodeRequirement {
 }
 
 /// A status of which only the conditions matter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct Conditioned {
     pub conditions: Vec<Condition>,
 }
 
 /// A node that was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct NodeClaim {
     pub metadata: ObjectMeta,
@@ -91,7 +91,7 @@ pub struct NodeClaim {
 }
 
 /// How far it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeClaimStatus {
     pub node_name: Str,
@@ -103,7 +103,7 @@ pub struct NodeClaimStatus {
 }
 
 /// Changes to what instance types cost and have.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct NodeOverlay {
     pub metadata: ObjectMeta,
@@ -111,7 +111,7 @@ pub struct NodeOverlay {
 }
 
 /// Which, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeOverlaySpec {
     pub requirements: Vec<NodeRequirement>,
@@ -122,7 +122,7 @@ pub struct NodeOverlaySpec {
 }
 
 /// Room kept free.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct CapacityBuffer {
     pub metadata: ObjectMeta,
@@ -130,7 +130,7 @@ pub struct CapacityBuffer {
 }
 
 /// How much, of which pods.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CapacityBufferSpec {
     pub pod_template_ref: Option<BufferRef>,
@@ -141,7 +141,7 @@ pub struct CapacityBufferSpec {
 }
 
 /// A template, or a workload that has one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BufferRef {
     pub kind: Str,
@@ -149,7 +149,7 @@ pub struct BufferRef {
 }
 
 /// How EC2 nodes are made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct Ec2NodeClass {
     pub metadata: ObjectMeta,
@@ -158,7 +158,7 @@ pub struct Ec2NodeClass {
 }
 
 /// What changes the room on a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Ec2NodeClassSpec {
     pub ami_family: Str,
@@ -172,7 +172,7 @@ pub struct Ec2NodeClassSpec {
 }
 
 /// What the processor may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CpuOptions {
     /// `enabled` or `disabled`.
@@ -180,14 +180,14 @@ pub struct CpuOptions {
 }
 
 /// `alias` names the family.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct AmiSelectorTerm {
     pub alias: Str,
 }
 
 /// Kubelet settings that change the room on a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Kubelet {
     pub max_pods: Option<Amount>,
@@ -198,7 +198,7 @@ pub struct Kubelet {
 }
 
 /// A disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BlockDeviceMapping {
     pub device_name: Str,
@@ -207,14 +207,14 @@ pub struct BlockDeviceMapping {
 }
 
 /// Its volume.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Ebs {
     pub volume_size: Option<Amount>,
 }
 
 /// A network interface.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NetworkInterface {
     pub network_card_index: i64,
@@ -223,7 +223,7 @@ pub struct NetworkInterface {
 }
 
 /// What was found for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Ec2NodeClassStatus {
     pub conditions: Vec<Condition>,
@@ -232,7 +232,7 @@ pub struct Ec2NodeClassStatus {
 }
 
 /// A subnet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct Subnet {
     pub id: Str,
@@ -242,7 +242,7 @@ pub struct Subnet {
 }
 
 /// A capacity reservation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CapacityReservation {
     pub id: Str,
@@ -254,7 +254,7 @@ pub struct CapacityReservation {
 }
 
 /// How kwok nodes are made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct KwokNodeClass {
     pub metadata: ObjectMeta,

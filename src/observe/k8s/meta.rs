@@ -7,7 +7,7 @@ use planner::model::{Labels, Str};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 /// Name, labels and life of an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObjectMeta {
     pub name: Str,
@@ -17,10 +17,16 @@ pub struct ObjectMeta {
     pub labels: Labels,
     pub annotations: Labels,
     pub owner_references: Vec<OwnerReference>,
+    pub finalizers: Vec<Str>,
+    /// Empty in files.
+    pub resource_version: Str,
+    pub generation: i64,
     /// RFC 3339.
     pub creation_timestamp: Option<Str>,
     /// RFC 3339; set while the object is being deleted.
     pub deletion_timestamp: Option<Str>,
+    /// Of a pod: how long it may take to end.
+    pub deletion_grace_period_seconds: Option<i64>,
 }
 
 impl ObjectMeta {
@@ -46,7 +52,7 @@ impl ObjectMeta {
 }
 
 /// Who an object belongs to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OwnerReference {
     pub api_version: Str,
@@ -54,10 +60,11 @@ pub struct OwnerReference {
     pub name: Str,
     pub uid: Str,
     pub controller: bool,
+    pub block_owner_deletion: Option<bool>,
 }
 
 /// One entry of `status.conditions`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Condition {
     #[serde(rename = "type")]
@@ -66,6 +73,8 @@ pub struct Condition {
     pub status: Str,
     pub reason: Str,
     pub message: Str,
+    /// RFC 3339.
+    pub last_transition_time: Option<Str>,
 }
 
 /// The condition of this type.
@@ -74,7 +83,7 @@ pub fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Cond
 }
 
 /// A quantity, or an int-or-string, as it was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Amount(pub Str);
 
 /// Quantities by resource name.

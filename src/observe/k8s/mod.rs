@@ -16,5 +16,5 @@ pub use node::{CsiNode, Namespace, Node, NodeTaint};
 pub use pod::{Pod, PodSpec, PodTemplate};
 pub use policy::{PodDisruptionBudget, PriorityClass, RuntimeClass, Service};
 pub use selector::{LabelSelector, NodeSelectorTerm};
-pub use storage::{PersistentVolume, PersistentVolumeClaim, StorageClass};
+pub use storage::{PersistentVolume, PersistentVolumeClaim, StorageClass, VolumeAttachment};
 pub use workload::{DaemonSet, Job, Workload};

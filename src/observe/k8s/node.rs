@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::meta::{Amounts, Condition, ObjectMeta};
 
 /// A machine that has joined.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct Node {
     pub metadata: ObjectMeta,
@@ -15,7 +15,7 @@ pub struct Node {
 }
 
 /// Its identity and who may use it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct NodeSpec {
     #[serde(rename = "providerID")]
@@ -25,16 +25,18 @@ pub struct NodeSpec {
 }
 
 /// A taint.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct NodeTaint {
     pub key: Str,
     pub value: Str,
     pub effect: Str,
+    /// RFC 3339.
+    pub time_added: Option<Str>,
 }
 
 /// What it has.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct NodeStatus {
     pub capacity: Amounts,
@@ -43,7 +45,7 @@ pub struct NodeStatus {
 }
 
 /// A namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct Namespace {
     pub metadata: ObjectMeta,
@@ -59,7 +61,7 @@ impl Namespace {
 }
 
 /// The CSI drivers on a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct CsiNode {
     pub metadata: ObjectMeta,
@@ -67,14 +69,14 @@ pub struct CsiNode {
 }
 
 /// One entry per driver.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct CsiNodeSpec {
     pub drivers: Vec<CsiDriver>,
 }
 
 /// How much one driver can attach.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct CsiDriver {
     pub name: Str,
@@ -82,7 +84,7 @@ pub struct CsiDriver {
 }
 
 /// Volumes at a time; unset: no limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct CsiAllocatable {
     pub count: Option<i64>,

@@ -8,7 +8,7 @@ use super::selector::{LabelSelector, NodeSelector, NodeSelectorTerm};
 use super::storage::ClaimTemplate;
 
 /// A pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Pod {
     pub metadata: ObjectMeta,
@@ -17,7 +17,7 @@ pub struct Pod {
 }
 
 /// What a workload makes its pods from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodTemplateSpec {
     pub metadata: ObjectMeta,
@@ -25,7 +25,7 @@ pub struct PodTemplateSpec {
 }
 
 /// A template that stands by itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodTemplate {
     pub metadata: ObjectMeta,
@@ -33,7 +33,7 @@ pub struct PodTemplate {
 }
 
 /// What a pod asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
     pub node_name: Str,
@@ -53,17 +53,18 @@ pub struct PodSpec {
     pub scheduling_gates: Vec<Named>,
     pub volumes: Vec<Volume>,
     pub resource_claims: Vec<Named>,
+    pub termination_grace_period_seconds: Option<i64>,
 }
 
 /// Something with a name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct Named {
     pub name: Str,
 }
 
 /// One container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Container {
     pub name: Str,
@@ -81,7 +82,7 @@ impl Container {
 }
 
 /// Requests and limits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResourceRequirements {
     pub requests: Amounts,
@@ -91,7 +92,7 @@ pub struct ResourceRequirements {
 }
 
 /// A port a container opens.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerPort {
     pub container_port: i64,
@@ -102,7 +103,7 @@ pub struct ContainerPort {
 }
 
 /// The three kinds of affinity.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Affinity {
     pub node_affinity: NodeAffinity,
@@ -111,7 +112,7 @@ pub struct Affinity {
 }
 
 /// Which nodes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct NodeAffinity {
     #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
@@ -121,7 +122,7 @@ pub struct NodeAffinity {
 }
 
 /// Rather these nodes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct PreferredNodes {
     /// 1–100.
@@ -130,7 +131,7 @@ pub struct PreferredNodes {
 }
 
 /// Which neighbours, or which not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct PodAffinity {
     #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
@@ -140,7 +141,7 @@ pub struct PodAffinity {
 }
 
 /// Rather these neighbours.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PreferredPods {
     /// 1–100.
@@ -149,7 +150,7 @@ pub struct PreferredPods {
 }
 
 /// Pods picked by label within a topology.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodAffinityTerm {
     pub label_selector: Option<LabelSelector>,
@@ -161,7 +162,7 @@ pub struct PodAffinityTerm {
 }
 
 /// Permission to ignore a taint.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct Toleration {
     pub key: Str,
@@ -171,7 +172,7 @@ pub struct Toleration {
 }
 
 /// How evenly pods must lie.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SpreadConstraint {
     pub max_skew: i64,
@@ -185,7 +186,7 @@ pub struct SpreadConstraint {
 }
 
 /// A volume; kinds that tie a pod to no place are left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Volume {
     pub name: Str,
@@ -194,21 +195,21 @@ pub struct Volume {
 }
 
 /// A claim mounted by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClaimSource {
     pub claim_name: Str,
 }
 
 /// A claim made for the pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EphemeralSource {
     pub volume_claim_template: ClaimTemplate,
 }
 
 /// How it is going.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodStatus {
     pub phase: Str,
@@ -223,7 +224,7 @@ pub struct PodStatus {
 }
 
 /// What a container has been given.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerStatus {
     pub name: Str,

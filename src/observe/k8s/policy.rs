@@ -7,7 +7,7 @@ use super::meta::{Amount, Amounts, ObjectMeta};
 use super::selector::LabelSelector;
 
 /// How many pods may be missing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct PodDisruptionBudget {
     pub metadata: ObjectMeta,
@@ -16,7 +16,7 @@ pub struct PodDisruptionBudget {
 }
 
 /// Of which pods.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BudgetSpec {
     pub selector: Option<LabelSelector>,
@@ -26,14 +26,14 @@ pub struct BudgetSpec {
 }
 
 /// How many evictions it allows now.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BudgetStatus {
     pub disruptions_allowed: i64,
 }
 
 /// A name for a priority.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PriorityClass {
     pub metadata: ObjectMeta,
@@ -42,7 +42,7 @@ pub struct PriorityClass {
 }
 
 /// A container runtime and what it costs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct RuntimeClass {
     pub metadata: ObjectMeta,
@@ -51,14 +51,14 @@ pub struct RuntimeClass {
 }
 
 /// Per pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Overhead {
     pub pod_fixed: Amounts,
 }
 
 /// Which nodes have the runtime.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RuntimeScheduling {
     pub node_selector: Labels,
@@ -66,7 +66,7 @@ pub struct RuntimeScheduling {
 }
 
 /// A service, for the selectors of default spread constraints.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct Service {
     pub metadata: ObjectMeta,
@@ -74,7 +74,7 @@ pub struct Service {
 }
 
 /// Which pods it leads to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct ServiceSpec {
     pub selector: Labels,

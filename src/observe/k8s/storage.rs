@@ -7,7 +7,7 @@ use super::meta::ObjectMeta;
 use super::selector::NodeSelector;
 
 /// A claim to a volume.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct PersistentVolumeClaim {
     pub metadata: ObjectMeta,
@@ -16,7 +16,7 @@ pub struct PersistentVolumeClaim {
 }
 
 /// What claims are made from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct ClaimTemplate {
     pub metadata: ObjectMeta,
@@ -24,7 +24,7 @@ pub struct ClaimTemplate {
 }
 
 /// What a claim asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClaimSpec {
     /// Unset: the default class. Empty: no class at all.
@@ -33,14 +33,14 @@ pub struct ClaimSpec {
 }
 
 /// `Pending`, `Bound` or `Lost`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct ClaimStatus {
     pub phase: Str,
 }
 
 /// A volume.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct PersistentVolume {
     pub metadata: ObjectMeta,
@@ -48,7 +48,7 @@ pub struct PersistentVolume {
 }
 
 /// Where it can be reached and who attaches it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VolumeSpec {
     pub node_affinity: VolumeNodeAffinity,
@@ -60,26 +60,26 @@ pub struct VolumeSpec {
 }
 
 /// A source of which only the presence matters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct Present {}
 
 /// Where it can be reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct VolumeNodeAffinity {
     pub required: Option<NodeSelector>,
 }
 
 /// Its driver.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct CsiSource {
     pub driver: Str,
 }
 
 /// How volumes are made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StorageClass {
     pub metadata: ObjectMeta,
@@ -102,16 +102,40 @@ fn is_yes(annotations: &Labels, key: &str) -> bool {
 }
 
 /// All of its conditions must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TopologyTerm {
     pub match_label_expressions: Vec<TopologyExpression>,
 }
 
 /// A node label and its allowed values.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct TopologyExpression {
     pub key: Str,
     pub values: Vec<Str>,
+}
+
+/// A volume at a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(default)]
+pub struct VolumeAttachment {
+    pub metadata: ObjectMeta,
+    pub spec: AttachmentSpec,
+}
+
+/// Which volume, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AttachmentSpec {
+    pub node_name: Str,
+    pub source: AttachmentSource,
+}
+
+/// The volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AttachmentSource {
+    /// Empty for a volume written into the pod itself.
+    pub persistent_volume_name: Str,
 }

@@ -9,7 +9,7 @@ use super::selector::LabelSelector;
 use super::storage::ClaimTemplate;
 
 /// A `Deployment`, `ReplicaSet` or `StatefulSet`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Workload {
     pub metadata: ObjectMeta,
@@ -17,7 +17,7 @@ pub struct Workload {
 }
 
 /// How many pods of which template.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkloadSpec {
     /// 1 when unset.
@@ -31,14 +31,14 @@ pub struct WorkloadSpec {
 }
 
 /// Where a `StatefulSet` begins to count.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct Ordinals {
     pub start: i64,
 }
 
 /// One pod per node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct DaemonSet {
     pub metadata: ObjectMeta,
@@ -46,14 +46,14 @@ pub struct DaemonSet {
 }
 
 /// Of which template.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct DaemonSetSpec {
     pub template: PodTemplateSpec,
 }
 
 /// Pods that run to their end.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct Job {
     pub metadata: ObjectMeta,
@@ -62,7 +62,7 @@ pub struct Job {
 }
 
 /// How many, and how many at a time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobSpec {
     /// 1 when unset.
@@ -75,7 +75,7 @@ pub struct JobSpec {
 }
 
 /// How far it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct JobStatus {
     pub succeeded: i64,

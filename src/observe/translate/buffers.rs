@@ -6,7 +6,7 @@ use planner::model::pod::Owner;
 use super::super::error::InputError;
 use super::super::k8s::pod::PodTemplateSpec;
 use super::super::k8s::{CapacityBuffer, PodSpec, Workload};
-use super::super::objects::{Objects, Sourced};
+use super::super::objects::{Objects, Seen, Sourced};
 use super::at::At;
 use super::pods::Source;
 use super::requests;
@@ -99,7 +99,7 @@ fn of_buffer(
 fn template<'a>(buffer: &CapacityBuffer, objects: &'a Objects) -> Option<(&'a PodTemplateSpec, i64)> {
     let namespace = buffer.metadata.namespace();
     if let Some(wanted) = &buffer.spec.pod_template_ref {
-        let here = |t: &&Sourced<super::super::k8s::PodTemplate>| {
+        let here = |t: &&Seen<super::super::k8s::PodTemplate>| {
             t.object.metadata.name == wanted.name && t.object.metadata.namespace() == namespace
         };
         return objects.pod_templates.iter().find(here).map(|t| (&t.object.template, 0));
@@ -112,6 +112,6 @@ fn template<'a>(buffer: &CapacityBuffer, objects: &'a Objects) -> Option<(&'a Po
         _ => return None,
     };
     let here =
-        |w: &&Sourced<Workload>| w.object.metadata.name == wanted.name && w.object.metadata.namespace() == namespace;
+        |w: &&Seen<Workload>| w.object.metadata.name == wanted.name && w.object.metadata.namespace() == namespace;
     list.iter().find(here).map(|w| (&w.object.spec.template, w.object.spec.replicas.unwrap_or(1)))
 }

@@ -46,11 +46,11 @@ impl<'a> Classes<'a> {
     }
 
     fn ec2_class(&self, name: &str) -> Option<&'a Sourced<Ec2NodeClass>> {
-        self.objects.ec2_classes.iter().find(|class| &*class.object.metadata.name == name)
+        self.objects.ec2_classes.iter().map(|class| &**class).find(|class| &*class.object.metadata.name == name)
     }
 
     fn kwok_class(&self, name: &str) -> Option<&'a Sourced<KwokNodeClass>> {
-        self.objects.kwok_classes.iter().find(|class| &*class.object.metadata.name == name)
+        self.objects.kwok_classes.iter().map(|class| &**class).find(|class| &*class.object.metadata.name == name)
     }
 
     /// Is the class there, and ready? `asked`: a status must say so.

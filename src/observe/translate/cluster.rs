@@ -220,7 +220,8 @@ fn left_out(pod: &Pod) -> Option<(Code, String)> {
 /// One shape per `DaemonSet`, from its template.
 fn daemons(world: &World<'_>) -> Result<Vec<Daemon>, InputError> {
     let mut out = Vec::new();
-    for Sourced { origin, object } in &world.objects.daemon_sets {
+    for source in &world.objects.daemon_sets {
+        let Sourced { origin, object } = &**source;
         let template = &object.spec.template;
         if object.metadata.deleting() || uses_dynamic_resources(&template.spec) {
             continue;

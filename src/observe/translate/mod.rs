@@ -20,6 +20,8 @@ mod volumes;
 mod world;
 
 pub(crate) use cluster::translate;
+pub(crate) use pods::owner;
+pub(crate) use time::epoch;
 
 #[cfg(test)]
 mod tests;

@@ -85,7 +85,7 @@ pub(super) fn claims(world: &World<'_>) -> Result<Vec<Claim>, InputError> {
         .map(|claim| &*claim.object.metadata.name)
         .collect();
     let coming = world.objects.node_claims.iter().filter(|claim| !joined.contains(&*claim.object.metadata.name));
-    coming.map(claim).collect()
+    coming.map(|coming| claim(coming)).collect()
 }
 
 fn claim(source: &Sourced<NodeClaim>) -> Result<Claim, InputError> {

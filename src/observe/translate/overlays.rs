@@ -69,7 +69,7 @@ impl Overlays {
     /// Those of the input.
     pub(super) fn new(objects: &Objects) -> Result<Self, InputError> {
         let mut sorted: Vec<&Sourced<NodeOverlay>> =
-            objects.overlays.iter().filter(|o| !o.object.metadata.deleting()).collect();
+            objects.overlays.iter().map(|o| &**o).filter(|o| !o.object.metadata.deleting()).collect();
         sorted.sort_by_key(|o| Reverse((o.object.spec.weight.unwrap_or(0), o.object.metadata.name.clone())));
         sorted.into_iter().map(overlay).collect::<Result<_, _>>().map(Self)
     }

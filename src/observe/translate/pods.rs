@@ -143,7 +143,7 @@ pub(super) fn opted_out(spec: &PodSpec) -> bool {
 }
 
 /// What kind of object a pod belongs to.
-pub(super) fn owner(meta: &ObjectMeta) -> Owner {
+pub(crate) fn owner(meta: &ObjectMeta) -> Owner {
     if meta.owned_by("DaemonSet") {
         Owner::DaemonSet
     } else if meta.owned_by("Node") || meta.annotations.contains_key("kubernetes.io/config.mirror") {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 /// Seconds since the Unix epoch of an RFC 3339 time; 0 when there is none or it cannot be read.
-pub(super) fn epoch(text: Option<&str>) -> i64 {
+pub(crate) fn epoch(text: Option<&str>) -> i64 {
     text.and_then(|text| text.parse::<Timestamp>().ok()).map_or(0, Timestamp::as_second)
 }
 

@@ -58,19 +58,19 @@ impl<'a> World<'a> {
             now: options.now,
             default_spreads: options.scheduler_config.as_deref().map(defaults::read).transpose()?.unwrap_or_default(),
             namespaces: namespaces(objects),
-            volumes: objects.volumes.iter().map(|v| (&*v.object.metadata.name, v)).collect(),
+            volumes: objects.volumes.iter().map(|v| (&*v.object.metadata.name, &**v)).collect(),
             claims: objects
                 .claims
                 .iter()
-                .map(|c| ((c.object.metadata.namespace(), &*c.object.metadata.name), c))
+                .map(|c| ((c.object.metadata.namespace(), &*c.object.metadata.name), &**c))
                 .collect(),
-            classes: objects.storage_classes.iter().map(|c| (&*c.object.metadata.name, c)).collect(),
+            classes: objects.storage_classes.iter().map(|c| (&*c.object.metadata.name, &**c)).collect(),
             default_class: default.map(|class| &*class.object.metadata.name),
-            runtimes: objects.runtime_classes.iter().map(|c| (&*c.object.metadata.name, c)).collect(),
+            runtimes: objects.runtime_classes.iter().map(|c| (&*c.object.metadata.name, &**c)).collect(),
             priorities: objects.priority_classes.iter().map(|c| (&*c.object.metadata.name, c.object.value)).collect(),
             default_priority: global.map(|class| class.object.value).min().unwrap_or(0),
             limited_drivers: drivers.filter(|d| d.allocatable.count.is_some()).map(|d| &*d.name).collect(),
-            budgets: objects.budgets.iter().map(budget).collect::<Result<_, _>>()?,
+            budgets: objects.budgets.iter().map(|b| budget(b)).collect::<Result<_, _>>()?,
             claims_by_node: by(objects, |claim| &claim.status.node_name),
             claims_by_provider: by(objects, |claim| &claim.status.provider_id),
         })
@@ -111,7 +111,7 @@ impl<'a> World<'a> {
 }
 
 fn by<'a>(objects: &'a Objects, key: impl Fn(&'a NodeClaim) -> &'a str) -> BTreeMap<&'a str, &'a Sourced<NodeClaim>> {
-    let claims = objects.node_claims.iter().map(|claim| (key(&claim.object), claim));
+    let claims = objects.node_claims.iter().map(|claim| (key(&claim.object), &**claim));
     claims.filter(|(key, _)| !key.is_empty()).collect()
 }
 

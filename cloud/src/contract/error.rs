@@ -1,0 +1,113 @@
+//! Why a cloud said no, and when to ask again.
+
+use std::time::Duration;
+
+use super::{ClassRef, OfferingKey};
+use crate::catalog::CatalogError;
+
+/// When an operation that went wrong may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// At once, with the usual back-off.
+    Now,
+    /// Not before this has passed.
+    After(Duration),
+    /// When something has changed that it depends on.
+    OnChange,
+    Never,
+}
+
+/// Why a class cannot be bought under.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClassError {
+    #[error("{} {} does not exist", class.kind, class.name)]
+    Missing { class: ClassRef },
+    #[error("{} {} of {} is of no kind this cloud sells under", class.kind, class.name, class.group)]
+    Foreign { class: ClassRef },
+    #[error("{} {} is not ready: {message}", class.kind, class.name)]
+    NotReady { class: ClassRef, message: String },
+    #[error("{} {}: {source}", class.kind, class.name)]
+    Catalog { class: ClassRef, source: Box<CatalogError> },
+    #[error("reading {} {}: {message}", class.kind, class.name)]
+    Unreachable { class: ClassRef, message: String },
+}
+
+/// Why nothing was bought.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LaunchError {
+    /// Everything that the order allows is out of stock. `refused` are the offerings that were really asked for.
+    #[error("insufficient capacity: {message}")]
+    InsufficientCapacity { refused: Vec<OfferingKey>, message: String },
+    #[error("the node class is not ready: {message}")]
+    ClassNotReady { message: String },
+    #[error("throttled")]
+    Throttled { retry_after: Duration },
+    /// The order cannot be filled as it is. The reason goes into the claim's condition.
+    #[error("{reason}: {message}")]
+    Rejected { reason: String, message: String },
+    /// No answer: it may have been bought or not. Asking again with the same token finds out.
+    #[error("no answer: {message}")]
+    Unreachable { message: String },
+}
+
+impl LaunchError {
+    /// When the same order may be placed again.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::InsufficientCapacity { .. } => Retry::Never,
+            Self::ClassNotReady { .. } | Self::Rejected { .. } => Retry::OnChange,
+            Self::Throttled { retry_after } => Retry::After(*retry_after),
+            Self::Unreachable { .. } => Retry::Now,
+        }
+    }
+
+    /// Its name in metric labels.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::InsufficientCapacity { .. } => "InsufficientCapacityError",
+            Self::ClassNotReady { .. } => "NodeClassNotReadyError",
+            Self::Rejected { .. } => "CreateError",
+            Self::Throttled { .. } | Self::Unreachable { .. } => "",
+        }
+    }
+}
+
+/// Why an instance was not ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TerminateError {
+    #[error("throttled")]
+    Throttled { retry_after: Duration },
+    #[error("{reason}: {message}")]
+    Rejected { reason: String, message: String },
+    #[error("no answer: {message}")]
+    Unreachable { message: String },
+}
+
+impl TerminateError {
+    /// When to ask again. An instance that is not ended costs money, so it is always asked again.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Throttled { retry_after } => Retry::After(*retry_after),
+            Self::Rejected { .. } | Self::Unreachable { .. } => Retry::Now,
+        }
+    }
+}
+
+/// Why instances or notices could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    #[error("throttled")]
+    Throttled { retry_after: Duration },
+    #[error("no answer: {message}")]
+    Unreachable { message: String },
+}
+
+impl ListError {
+    /// When to ask again.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Throttled { retry_after } => Retry::After(*retry_after),
+            Self::Unreachable { .. } => Retry::Now,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! News about instances that nobody asked for.
+
+use planner::model::Str;
+
+/// One message. It comes again until it is acknowledged, so acting on it twice must change nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What acknowledges it.
+    pub receipt: Str,
+    pub kind: NoticeKind,
+    /// The instances it is about, by the id in their provider id.
+    pub instances: Vec<Str>,
+    /// When it happens, seconds since the Unix epoch; none: now, or not known.
+    pub deadline: Option<i64>,
+}
+
+/// What is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoticeKind {
+    SpotInterruption,
+    /// The instance is likely to be interrupted.
+    RebalanceRecommendation,
+    /// Maintenance, retirement.
+    ScheduledChange,
+    /// Somebody else stopped or ended it.
+    Stopped,
+    /// The capacity block or reservation it runs on ends.
+    ReservationEnds,
+}

@@ -1,0 +1,115 @@
+//! What the cloud said of its stock: offerings that were refused, each forgotten after a while.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cloud::OfferingKey;
+use cloud::catalog::UnavailablePattern;
+
+/// How long a refused offering is left alone at first, in seconds: as long as the reference does.
+const FIRST: i64 = 180;
+/// Refused again soon after, it is left alone for twice as long each time, up to this many seconds.
+const LONGEST: i64 = 1440;
+
+/// Facts that no object of the API holds. They are rebuilt by asking again, so losing them costs a refused launch.
+#[derive(Clone, Debug, Default)]
+pub struct Facts(Arc<Mutex<BTreeMap<OfferingKey, Refusal>>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    /// Seconds since the Unix epoch.
+    until: i64,
+    lasts: i64,
+}
+
+impl Facts {
+    /// These offerings were refused at `now` (seconds since the Unix epoch).
+    pub fn refused<'a>(&self, offerings: impl IntoIterator<Item = &'a OfferingKey>, now: i64) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in offerings {
+            let lasts = match all.get(key) {
+                // Still marked: the order was on its way already.
+                Some(refusal) if refusal.until > now => refusal.lasts,
+                Some(refusal) if refusal.until + refusal.lasts > now => (refusal.lasts * 2).min(LONGEST),
+                _ => FIRST,
+            };
+            all.insert(key.clone(), Refusal { until: now + lasts, lasts });
+        }
+        // Long enough to remember how often it was refused, and no longer.
+        all.retain(|_, refusal| refusal.until + refusal.lasts > now);
+    }
+
+    /// Is the offering to be left alone at `now`?
+    pub fn is_refused(&self, key: &OfferingKey, now: i64) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(key).is_some_and(|refusal| refusal.until > now)
+    }
+
+    /// The offerings to leave alone at `now`, sorted.
+    pub fn unavailable(&self, now: i64) -> Vec<OfferingKey> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|(_, refusal)| refusal.until > now).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Patterns that name exactly the offerings to leave alone at `now`.
+    pub fn patterns(&self, now: i64) -> Vec<UnavailablePattern> {
+        let text = |key: &OfferingKey| format!("{}/{}/{}", key.instance_type, key.zone, key.capacity_type.as_str());
+        self.unavailable(now).iter().filter_map(|key| UnavailablePattern::parse(&text(key)).ok()).collect()
+    }
+
+    /// When the first of the marked offerings may be tried again.
+    pub fn next_expiry(&self, now: i64) -> Option<i64> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().map(|refusal| refusal.until).filter(|until| *until > now).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use planner::model::CapacityType;
+
+    use super::*;
+
+    fn key(name: &str) -> OfferingKey {
+        OfferingKey {
+            instance_type: name.into(),
+            zone: "a".into(),
+            capacity_type: CapacityType::Spot,
+            reservation: None,
+        }
+    }
+
+    #[test]
+    fn a_refused_offering_comes_back_after_three_minutes() {
+        let facts = Facts::default();
+        facts.refused(&[key("m")], 1000);
+        assert!(facts.is_refused(&key("m"), 1179) && !facts.is_refused(&key("m"), 1180));
+        assert_eq!(facts.next_expiry(1000), Some(1180));
+        assert_eq!(facts.unavailable(1100), [key("m")]);
+        assert_eq!(facts.patterns(1100), [UnavailablePattern::parse("m/a/spot").unwrap()]);
+    }
+
+    #[test]
+    fn one_refused_again_and_again_is_left_alone_for_longer() {
+        let facts = Facts::default();
+        let mut now = 0;
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            facts.refused(&[key("m")], now);
+            let next = facts.next_expiry(now).unwrap();
+            waits.push(next - now);
+            now = next;
+        }
+        assert_eq!(waits, [180, 360, 720, 1440, 1440, 1440]);
+        facts.refused(&[key("m")], now + 3000);
+        assert_eq!(facts.next_expiry(now + 3000), Some(now + 3180));
+    }
+
+    #[test]
+    fn a_refusal_of_what_is_marked_already_does_not_count_twice() {
+        let facts = Facts::default();
+        facts.refused(&[key("m")], 0);
+        facts.refused(&[key("m")], 1);
+        assert_eq!(facts.next_expiry(1), Some(181));
+    }
+}

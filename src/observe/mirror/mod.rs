@@ -1,0 +1,280 @@
+//! The mirror: what the cluster looks like as far as the watches have told, in memory, with indexes.
+//!
+//! One owner, many readers: [`Mirror`] is a handle, all state is behind its lock, and nobody waits while holding it.
+//! Whatever is in here can be rebuilt by watching again; it is never written to the API server.
+
+mod changes;
+mod expectations;
+mod facts;
+mod kind;
+mod pod;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use planner::model::Str;
+use tokio::sync::watch;
+
+use super::k8s;
+use super::objects::Seen;
+use state::State;
+
+pub use changes::Changes;
+pub use facts::Facts;
+pub use kind::{Both, Change, Kind, Object};
+pub use pod::{Form, Phase, Pod};
+
+/// The cluster as it was last seen. Cheap to clone; all clones are one mirror.
+#[derive(Clone, Debug)]
+pub struct Mirror(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    state: RwLock<State>,
+    /// Kinds whose first list has not ended.
+    unsynced: watch::Sender<BTreeSet<Kind>>,
+}
+
+impl Mirror {
+    /// An empty mirror that is synced once these kinds were listed.
+    pub fn new(kinds: &[Kind]) -> Self {
+        let unsynced = watch::Sender::new(kinds.iter().copied().collect());
+        Self(Arc::new(Inner { state: RwLock::default(), unsynced }))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.0.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.state.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    // What watches tell.
+
+    /// An object came or changed.
+    pub fn apply(&self, object: Object) {
+        self.write().apply(object);
+    }
+
+    /// An object is gone.
+    pub fn remove(&self, kind: Kind, namespace: &str, name: &str) {
+        self.write().remove(kind, &(namespace.into(), name.into()));
+    }
+
+    /// A list of a kind begins; what it does not show until its end is gone.
+    pub fn list_begins(&self, kind: Kind) {
+        self.write().list_begins(kind);
+    }
+
+    /// An object of a list.
+    pub fn listed(&self, object: Object) {
+        let mut state = self.write();
+        let (kind, namespace, name) = object.identity();
+        state.shown(kind, (namespace, name));
+        state.apply(object);
+    }
+
+    /// The list has shown everything.
+    pub fn list_ends(&self, kind: Kind) {
+        self.write().list_ends(kind);
+        self.0.unsynced.send_if_modified(|kinds| kinds.remove(&kind));
+    }
+
+    // Is it complete?
+
+    /// Has every kind been listed?
+    pub fn synced(&self) -> bool {
+        self.0.unsynced.borrow().is_empty()
+    }
+
+    /// Kinds whose first list has not ended.
+    pub fn unsynced(&self) -> Vec<Kind> {
+        self.0.unsynced.borrow().iter().copied().collect()
+    }
+
+    /// Waits until every kind has been listed.
+    pub async fn until_synced(&self) {
+        // The sender lives as long as this handle.
+        let _ = self.0.unsynced.subscribe().wait_for(BTreeSet::is_empty).await;
+    }
+
+    /// What changes from now on, beginning with everything that is there.
+    pub fn changes(&self, kinds: &[Kind]) -> Changes {
+        let mut state = self.write();
+        let mut present = Vec::new();
+        for kind in kinds {
+            let of_kind = state.names(*kind).into_iter();
+            present.extend(of_kind.map(|(namespace, name)| Change { kind: *kind, namespace, name }));
+        }
+        present.sort();
+        state.listeners.add(kinds, present)
+    }
+
+    // Claims.
+
+    /// A claim by name, as the API server told of it.
+    pub fn claim(&self, name: &str) -> Option<Arc<crds::NodeClaim>> {
+        self.read().whole_claims.get(name).cloned()
+    }
+
+    /// All claims, by name.
+    pub fn claims(&self) -> Vec<Arc<crds::NodeClaim>> {
+        self.read().whole_claims.values().cloned().collect()
+    }
+
+    /// The claims with this provider id, by name: one, if all is well.
+    pub fn claims_of_provider(&self, provider_id: &str) -> Vec<Arc<crds::NodeClaim>> {
+        let state = self.read();
+        let names = state.claim_by_provider.get(provider_id).into_iter().flatten();
+        names.filter_map(|name| state.whole_claims.get(name).cloned()).collect()
+    }
+
+    /// The claim behind a node.
+    pub fn claim_of(&self, node: &k8s::Node) -> Option<Arc<crds::NodeClaim>> {
+        self.claims_of_provider(&node.spec.provider_id).into_iter().next()
+    }
+
+    // Nodes.
+
+    /// A node by name.
+    pub fn node(&self, name: &str) -> Option<Seen<k8s::Node>> {
+        self.read().nodes.get(&(Str::default(), name.into())).cloned()
+    }
+
+    /// All nodes, by name.
+    pub fn nodes(&self) -> Vec<Seen<k8s::Node>> {
+        self.read().nodes.values().cloned().collect()
+    }
+
+    /// The nodes with this provider id, by name: one, if all is well.
+    pub fn nodes_of_provider(&self, provider_id: &str) -> Vec<Seen<k8s::Node>> {
+        let state = self.read();
+        let names = state.node_by_provider.get(provider_id).into_iter().flatten();
+        names.filter_map(|name| state.nodes.get(&(Str::default(), name.clone())).cloned()).collect()
+    }
+
+    /// The node of a claim; none before it has joined.
+    pub fn node_of(&self, claim: &crds::NodeClaim) -> Option<Seen<k8s::Node>> {
+        let provider_id = claim.status.as_ref()?.provider_id.as_deref()?;
+        self.nodes_of_provider(provider_id).into_iter().next()
+    }
+
+    // Pools and classes.
+
+    pub fn pool(&self, name: &str) -> Option<Arc<crds::NodePool>> {
+        self.read().whole_pools.get(name).cloned()
+    }
+
+    /// All pools, by name.
+    pub fn pools(&self) -> Vec<Arc<crds::NodePool>> {
+        self.read().whole_pools.values().cloned().collect()
+    }
+
+    pub fn ec2_class(&self, name: &str) -> Option<Arc<crds::Ec2NodeClass>> {
+        self.read().whole_ec2.get(name).cloned()
+    }
+
+    pub fn kwok_class(&self, name: &str) -> Option<Arc<crds::KwokNodeClass>> {
+        self.read().whole_kwok.get(name).cloned()
+    }
+
+    /// The conditions of a node class with its generation; none if there is no such class.
+    pub fn class_conditions(&self, class: &crds::NodeClassRef) -> Option<(i64, Vec<crds::Condition>)> {
+        let state = self.read();
+        if class.kind == crds::Kind::Ec2NodeClass.as_str() {
+            let found = state.whole_ec2.get(&*class.name)?;
+            let conditions = found.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+            return Some((found.metadata.generation.unwrap_or_default(), conditions));
+        }
+        let found = state.whole_kwok.get(&*class.name)?;
+        let conditions = found.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+        Some((found.metadata.generation.unwrap_or_default(), conditions))
+    }
+
+    // Pods.
+
+    pub fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
+        self.read().pods.get(&*format!("{namespace}/{name}")).cloned()
+    }
+
+    /// Pods bound to a node that have not finished, by namespace and name.
+    pub fn pods_on(&self, node: &str) -> Vec<Arc<Pod>> {
+        let state = self.read();
+        let keys = state.pods_by_node.get(node).into_iter().flatten();
+        keys.filter_map(|key| state.pods.get(key)).filter(|pod| pod.node.as_deref() == Some(node)).cloned().collect()
+    }
+
+    /// Pods a node may be bought for, by namespace and name.
+    pub fn pending(&self) -> Vec<Arc<Pod>> {
+        let state = self.read();
+        state.pending.iter().filter_map(|key| state.pods.get(key)).cloned().collect()
+    }
+
+    /// How many pods are known.
+    pub fn n_pods(&self) -> usize {
+        self.read().pods.len()
+    }
+
+    // What pods depend on.
+
+    /// All budgets, by namespace and name.
+    pub fn pdbs(&self) -> Vec<Seen<k8s::PodDisruptionBudget>> {
+        self.read().budgets.values().cloned().collect()
+    }
+
+    pub fn volume_claim(&self, namespace: &str, name: &str) -> Option<Seen<k8s::PersistentVolumeClaim>> {
+        self.read().volume_claims.get(&(namespace.into(), name.into())).cloned()
+    }
+
+    pub fn volume(&self, name: &str) -> Option<Seen<k8s::PersistentVolume>> {
+        self.read().volumes.get(&(Str::default(), name.into())).cloned()
+    }
+
+    /// Volumes attached to a node.
+    pub fn attachments(&self, node: &str) -> Vec<Seen<k8s::VolumeAttachment>> {
+        let state = self.read();
+        state.attachments.values().filter(|attachment| &*attachment.spec.node_name == node).cloned().collect()
+    }
+
+    // What we have done and not seen yet.
+
+    /// A claim is about to be sent: it counts from now on.
+    pub fn expect(&self, claim: Arc<crds::NodeClaim>, now: i64) {
+        self.write().expected.asked(claim, now);
+    }
+
+    /// The API server has made it.
+    pub fn expect_made(&self, claim: Arc<crds::NodeClaim>, now: i64) {
+        self.write().expected.made(claim, now);
+    }
+
+    /// The answer was lost.
+    pub fn expect_unsure(&self, name: &str) {
+        self.write().expected.unsure(name);
+    }
+
+    /// It was refused, or it is not there after all.
+    pub fn expect_nothing(&self, name: &str) {
+        self.write().expected.forget(name);
+    }
+
+    /// Claims that should have been seen by now: to be looked up by name.
+    pub fn overdue(&self, now: i64) -> Vec<Str> {
+        self.read().expected.overdue(now)
+    }
+
+    /// Claims that count although no watch has shown them, by name.
+    pub fn expected(&self) -> Vec<Arc<crds::NodeClaim>> {
+        self.read().expected.claims().cloned().collect()
+    }
+
+    /// Is there a claim of this name, seen or expected?
+    pub fn has_claim(&self, name: &str) -> bool {
+        let state = self.read();
+        state.whole_claims.contains_key(name) || state.expected.contains(name)
+    }
+}

@@ -1,0 +1,246 @@
+//! Watches: one stream per kind, from the API server into the mirror.
+//!
+//! Lists are streamed where the server can do so and paged where it cannot. A watch that falls behind starts anew with a
+//! list; whatever that list does not show has vanished. An object that cannot be read is passed over and said so: it
+//! never stops the others.
+
+mod wire;
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use futures::{FutureExt, pin_mut};
+use kube::runtime::watcher::{Config, Error, Event, watcher};
+use kube::{Api, Client};
+use tracing::{debug, info, warn};
+
+use super::k8s;
+use super::mirror::{Both, Kind, Mirror};
+use super::options::FeatureGates;
+use wire::{Watched, Wire};
+
+/// The first wait after a fault; doubled each time.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The kinds that the controller looks at.
+///
+/// `classes` are the node classes of the cloud in use. What only a feature looks at is watched only with that feature.
+pub fn kinds(classes: &[Kind], gates: &FeatureGates, has_default_spreads: bool) -> Vec<Kind> {
+    let mut out = vec![
+        Kind::Pod,
+        Kind::Node,
+        Kind::NodeClaim,
+        Kind::NodePool,
+        Kind::DaemonSet,
+        Kind::PodDisruptionBudget,
+        Kind::PersistentVolumeClaim,
+        Kind::PersistentVolume,
+        Kind::StorageClass,
+        Kind::CsiNode,
+        Kind::VolumeAttachment,
+        Kind::Namespace,
+        Kind::PriorityClass,
+        Kind::RuntimeClass,
+    ];
+    out.extend(classes);
+    if gates.node_overlay {
+        out.push(Kind::NodeOverlay);
+    }
+    if gates.capacity_buffer {
+        out.extend([Kind::CapacityBuffer, Kind::PodTemplate, Kind::Deployment, Kind::ReplicaSet, Kind::StatefulSet]);
+    }
+    if has_default_spreads {
+        out.extend([Kind::Service, Kind::ReplicaSet, Kind::StatefulSet]);
+    }
+    out.sort();
+    out.dedup();
+    out
+}
+
+/// Watches these kinds into the mirror, for ever. Stops when it is dropped.
+pub async fn run(client: Client, mirror: Mirror, kinds: Vec<Kind>) {
+    let mut all: FuturesUnordered<BoxFuture<'static, ()>> =
+        kinds.into_iter().map(|kind| of_kind(kind, client.clone(), mirror.clone())).collect();
+    while all.next().await.is_some() {}
+}
+
+fn of_kind(kind: Kind, client: Client, mirror: Mirror) -> BoxFuture<'static, ()> {
+    macro_rules! watch {
+        ($type:ty) => {
+            follow::<$type>(client, mirror).boxed()
+        };
+    }
+    match kind {
+        Kind::Pod => watch!(k8s::Pod),
+        Kind::Node => watch!(k8s::Node),
+        Kind::NodeClaim => watch!(Both<crds::NodeClaim, k8s::NodeClaim>),
+        Kind::NodePool => watch!(Both<crds::NodePool, k8s::NodePool>),
+        Kind::Ec2NodeClass => watch!(Both<crds::Ec2NodeClass, k8s::Ec2NodeClass>),
+        Kind::KwokNodeClass => watch!(Both<crds::KwokNodeClass, k8s::KwokNodeClass>),
+        Kind::NodeOverlay => watch!(k8s::NodeOverlay),
+        Kind::CapacityBuffer => watch!(k8s::CapacityBuffer),
+        Kind::DaemonSet => watch!(k8s::DaemonSet),
+        Kind::PodDisruptionBudget => watch!(k8s::PodDisruptionBudget),
+        Kind::PersistentVolumeClaim => watch!(k8s::PersistentVolumeClaim),
+        Kind::PersistentVolume => watch!(k8s::PersistentVolume),
+        Kind::StorageClass => watch!(k8s::StorageClass),
+        Kind::CsiNode => watch!(k8s::CsiNode),
+        Kind::VolumeAttachment => watch!(k8s::VolumeAttachment),
+        Kind::Namespace => watch!(k8s::Namespace),
+        Kind::PriorityClass => watch!(k8s::PriorityClass),
+        Kind::RuntimeClass => watch!(k8s::RuntimeClass),
+        Kind::Service => watch!(k8s::Service),
+        Kind::Deployment => watch!(wire::Deployment),
+        Kind::ReplicaSet => watch!(wire::ReplicaSet),
+        Kind::StatefulSet => watch!(wire::StatefulSet),
+        Kind::PodTemplate => watch!(k8s::PodTemplate),
+    }
+}
+
+/// How lists are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lists {
+    Streamed,
+    Paged,
+}
+
+/// Why a stream is given up and begun anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Restart {
+    /// With pages: the server cannot stream lists.
+    WithPages,
+    /// With a list: the version watched from is too old.
+    WithList,
+}
+
+/// What a fault means for the stream it came from.
+fn restart(error: &Error, lists: Lists) -> Option<Restart> {
+    let Error::WatchStartFailed(kube::Error::Api(status)) = error else { return None };
+    match status.code {
+        // Without the feature the server finds fault with the parameters.
+        400 | 422 if lists == Lists::Streamed => Some(Restart::WithPages),
+        410 => Some(Restart::WithList),
+        _ => None,
+    }
+}
+
+async fn follow<T: Watched>(client: Client, mirror: Mirror) {
+    let api: Api<Wire<T>> = Api::all(client);
+    let mut lists = Lists::Streamed;
+    let mut wait = FIRST_WAIT;
+    loop {
+        let config = match lists {
+            Lists::Streamed => Config::default().streaming_lists(),
+            Lists::Paged => Config::default(),
+        };
+        let events = watcher(api.clone(), config);
+        pin_mut!(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    if takes_in(&mirror, event) {
+                        wait = FIRST_WAIT;
+                    }
+                }
+                Err(error) => {
+                    let anew = restart(&error, lists);
+                    if anew == Some(Restart::WithPages) {
+                        info!(kind = T::SERVED.kind, "the server does not stream lists: reading pages");
+                        lists = Lists::Paged;
+                        break;
+                    }
+                    report::<T>(&error);
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                    if anew.is_some() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Tells the mirror; true for news that show that the watch works.
+fn takes_in<T: Watched>(mirror: &Mirror, event: Event<Wire<T>>) -> bool {
+    match event {
+        Event::Init => {
+            mirror.list_begins(T::KIND);
+            return false;
+        }
+        Event::InitApply(object) => mirror.listed(object.object.into_object()),
+        Event::InitDone => {
+            debug!(kind = T::SERVED.kind, "listed");
+            mirror.list_ends(T::KIND);
+        }
+        Event::Apply(object) => mirror.apply(object.object.into_object()),
+        Event::Delete(object) => {
+            let meta = object.object.meta();
+            mirror.remove(T::KIND, &meta.namespace, &meta.name);
+        }
+    }
+    true
+}
+
+fn report<T: Watched>(error: &Error) {
+    // A version that is too old is the way of the world: the next list mends it.
+    let is_gone = matches!(error, Error::WatchError(status) if status.code == 410);
+    if is_gone {
+        debug!(kind = T::SERVED.kind, %error, "listing again");
+    } else {
+        warn!(kind = T::SERVED.kind, error = %with_causes(error), "watching");
+    }
+}
+
+/// An error with what is behind it.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut out = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !out.contains(&text) {
+            out.push_str(": ");
+            out.push_str(&text);
+        }
+        cause = error.source();
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn start_failed(code: u16) -> Error {
+        let status = Status { code, ..Status::default() };
+        Error::WatchStartFailed(kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn a_server_that_cannot_stream_lists_is_read_in_pages() {
+        for code in [400, 422] {
+            assert_eq!(restart(&start_failed(code), Lists::Streamed), Some(Restart::WithPages));
+            assert_eq!(restart(&start_failed(code), Lists::Paged), None);
+        }
+        assert_eq!(restart(&start_failed(410), Lists::Paged), Some(Restart::WithList));
+        assert_eq!(restart(&start_failed(500), Lists::Streamed), None);
+    }
+
+    #[test]
+    fn what_only_a_feature_looks_at_is_watched_only_with_it() {
+        let plain = kinds(&[Kind::KwokNodeClass], &FeatureGates::default(), false);
+        assert!(plain.contains(&Kind::KwokNodeClass) && plain.contains(&Kind::VolumeAttachment));
+        for kind in [Kind::NodeOverlay, Kind::CapacityBuffer, Kind::Service, Kind::Ec2NodeClass] {
+            assert!(!plain.contains(&kind), "{kind:?}");
+        }
+        let gates = FeatureGates { node_overlay: true, capacity_buffer: true, ..FeatureGates::default() };
+        let all = kinds(&[], &gates, true);
+        for kind in [Kind::NodeOverlay, Kind::CapacityBuffer, Kind::PodTemplate, Kind::Service, Kind::StatefulSet] {
+            assert_eq!(all.iter().filter(|k| **k == kind).count(), 1, "{kind:?}");
+        }
+    }
+}
