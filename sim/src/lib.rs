@@ -1,5 +1,7 @@
 //! A world to run in: seeded workloads, and what they run on.
 
+pub mod clock;
+pub mod kube;
 pub mod naive;
 pub mod rng;
 pub mod workload;
