@@ -1,9 +1,11 @@
 //! The shell of Millwright: it observes a cluster, has the planner decide, and acts.
 
+pub mod act;
 pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod controllers;
 pub mod events;
 pub mod kwok;
 pub mod lease;

@@ -1,0 +1,211 @@
+//! Drift: whether the pool would no longer buy this node. The first rule that says so is the reason.
+
+use cloud::{Class, Instance};
+use crds::{NodePool, names};
+use planner::model::labels::well_known;
+use planner::model::{InstanceType, Labels};
+
+use super::draft::{DRIFTED, Draft, LAUNCHED};
+use super::launch::requirements_of;
+use crate::controllers::time;
+
+/// How often it is looked at though nothing changed, in seconds.
+pub const PERIOD_SECONDS: i64 = 5 * 60;
+/// A younger claim's type is taken to be sold, in seconds: the catalogue it was bought from may still be in use.
+const TYPE_CHECK_AGE_SECONDS: i64 = 60 * 60;
+
+/// What a claim is compared with. What is not known drifts nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    pub pool: Option<&'a NodePool>,
+    /// All that the node class sells.
+    pub types: Option<&'a [InstanceType]>,
+    pub class: Option<&'a Class>,
+    pub instance: Option<&'a Instance>,
+}
+
+type Rule = fn(&Draft, &Wanted<'_>) -> Option<&'static str>;
+
+const RULES: &[Rule] = &[hash, pool_requirements, instance_type, image, subnet, security_groups];
+
+/// Sets or takes away the condition. Claims of no pool, or of a static one that lets go of nodes by itself, never drift.
+pub fn mark(draft: &mut Draft, wanted: &Wanted<'_>) {
+    let reason = if draft.is_true(LAUNCHED) { RULES.iter().find_map(|rule| rule(draft, wanted)) } else { None };
+    match reason {
+        Some(reason) => {
+            draft.conditions.set_true_because(DRIFTED, reason, reason);
+        }
+        None => draft.clear(DRIFTED),
+    }
+}
+
+/// The template changed: same version of the hash, another hash.
+fn hash(draft: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
+    let (pool, claim) = (&wanted.pool?.metadata.annotations, &draft.claim.metadata.annotations);
+    let both = |key| Some((pool.get(key)?, claim.get(key)?));
+    let (of_pool, of_claim) = both(names::core::NODE_POOL_HASH_VERSION)?;
+    let (new, old) = both(names::core::NODE_POOL_HASH)?;
+    (of_pool == of_claim && new != old).then_some("NodePoolDrifted")
+}
+
+/// The labels no longer satisfy the pool's requirements. A label that is not there fails those that want one.
+fn pool_requirements(draft: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
+    let requirements = requirements_of(&wanted.pool?.spec.template.spec.requirements);
+    let unmet = requirements.first_unmet(&labels(draft));
+    unmet.is_some().then_some("RequirementsDrifted")
+}
+
+/// The type is no longer sold where and how it was bought. Whether it is in stock does not matter.
+fn instance_type(draft: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
+    let created = time::seconds(draft.claim.metadata.creation_timestamp.as_deref()?)?;
+    let types = wanted.types?;
+    if draft.now.saturating_sub(created) < TYPE_CHECK_AGE_SECONDS {
+        return None;
+    }
+    let labels = labels(draft);
+    let name = labels.get(names::kubernetes::INSTANCE_TYPE)?;
+    let found = types.iter().find(|kind| kind.name == *name);
+    let is_sold = found.is_some_and(|kind| {
+        kind.offerings.iter().any(|offering| {
+            let zone = labels.get(names::kubernetes::ZONE).is_none_or(|zone| *zone == offering.zone);
+            let paid = labels.get(names::core::CAPACITY_TYPE).map(AsRef::as_ref);
+            // A reservation that ran out leaves an on-demand instance behind.
+            let by = offering.capacity_type.as_str();
+            zone && paid.is_none_or(|paid| paid == by || paid == names::core::RESERVED && by == names::core::ON_DEMAND)
+        })
+    });
+    (!is_sold).then_some("InstanceTypeNotFound")
+}
+
+fn image(_: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
+    let (class, image) = (wanted.class?, wanted.instance?.image.as_ref()?);
+    (!class.images.is_empty() && !class.images.contains(image)).then_some("AMIDrift")
+}
+
+fn subnet(_: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
+    let (class, subnet) = (wanted.class?, wanted.instance?.subnet.as_ref()?);
+    (!class.subnets.is_empty() && !class.subnets.contains(subnet)).then_some("SubnetDrift")
+}
+
+fn security_groups(_: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
+    let sorted = |groups: &[planner::model::Str]| {
+        let mut groups = groups.to_vec();
+        groups.sort();
+        groups
+    };
+    let (class, instance) = (wanted.class?, wanted.instance?);
+    let differ = sorted(&class.security_groups) != sorted(&instance.security_groups);
+    (!class.security_groups.is_empty() && differ).then_some("SecurityGroupDrift")
+}
+
+/// The claim's labels, today's spellings. Well-known ones that requirements of the claim fix count as labels.
+fn labels(draft: &Draft) -> Labels {
+    let mut out = Labels::new();
+    for requirement in requirements_of(&draft.claim.spec.requirements).iter().filter(|r| well_known(&r.key)) {
+        if let Some(value) = requirement.single() {
+            out.insert(requirement.key.clone(), value.clone());
+        }
+    }
+    for (key, value) in &draft.claim.metadata.labels {
+        out.insert(names::kubernetes::normalized(key).into(), value.as_str().into());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use cloud::catalog::{KwokSettings, kwok};
+    use crds::{ObjectMeta, Operator, Requirement};
+
+    use super::super::testing::{claim, launched};
+    use super::*;
+    use crate::controllers::pool::testing::pool;
+
+    fn stamp(meta: &mut ObjectMeta, hash: &str, version: &str) {
+        meta.annotations.insert(names::core::NODE_POOL_HASH.to_owned(), hash.to_owned());
+        meta.annotations.insert(names::core::NODE_POOL_HASH_VERSION.to_owned(), version.to_owned());
+    }
+
+    fn reason(claim: crds::NodeClaim, wanted: &Wanted<'_>, now: i64) -> Option<String> {
+        let mut draft = Draft::new(claim, now);
+        mark(&mut draft, wanted);
+        draft.conditions.get(DRIFTED).map(|condition| condition.reason.clone())
+    }
+
+    #[test]
+    fn another_hash_of_the_same_version_is_drift() {
+        for (of_claim, version, expected) in
+            [("1", "v3", None), ("2", "v3", Some("NodePoolDrifted")), ("2", "v2", None)]
+        {
+            let mut pool = pool("p");
+            stamp(&mut pool.metadata, "1", "v3");
+            let mut claim = launched("a");
+            stamp(&mut claim.metadata, of_claim, version);
+            let wanted = Wanted { pool: Some(&pool), ..Wanted::default() };
+            assert_eq!(reason(claim, &wanted, 0).as_deref(), expected, "{of_claim} {version}");
+        }
+    }
+
+    #[test]
+    fn labels_that_the_pool_no_longer_wants_are_drift() {
+        let want = |key: &str, operator, values: &[&str]| Requirement {
+            key: key.to_owned(),
+            operator,
+            values: values.iter().map(ToString::to_string).collect(),
+            min_values: None,
+        };
+        for (requirement, is_drift) in [
+            (want("team", Operator::In, &["a", "b"]), false),
+            (want("team", Operator::In, &["b"]), true),
+            (want("team", Operator::NotIn, &["a"]), true),
+            (want("missing", Operator::Exists, &[]), true),
+            (want("missing", Operator::DoesNotExist, &[]), false),
+            (want("missing", Operator::NotIn, &["a"]), false),
+        ] {
+            let mut pool = pool("p");
+            pool.spec.template.spec.requirements = vec![requirement.clone()];
+            let mut claim = launched("a");
+            claim.metadata.labels.insert("team".to_owned(), "a".to_owned());
+            let found = reason(claim, &Wanted { pool: Some(&pool), ..Wanted::default() }, 0);
+            assert_eq!(found.as_deref(), is_drift.then_some("RequirementsDrifted"), "{requirement:?}");
+        }
+    }
+
+    #[test]
+    fn a_type_that_is_not_sold_any_more_is_drift_after_an_hour() {
+        let types = kwok(&KwokSettings::default()).unwrap();
+        let wanted = Wanted { types: Some(&types), ..Wanted::default() };
+        let of = |kind: &str, zone: &str| {
+            let mut claim = launched("a");
+            let labels = &mut claim.metadata.labels;
+            labels.insert("node.kubernetes.io/instance-type".to_owned(), kind.to_owned());
+            labels.insert("topology.kubernetes.io/zone".to_owned(), zone.to_owned());
+            claim
+        };
+        let sold = types[0].name.to_string();
+        for (claim, now, expected) in [
+            (of(&sold, "test-zone-a"), 3600, None),
+            (of("c-3x", "test-zone-a"), 3599, None),
+            (of("c-3x", "test-zone-a"), 3600, Some("InstanceTypeNotFound")),
+            (of(&sold, "elsewhere"), 3600, Some("InstanceTypeNotFound")),
+        ] {
+            assert_eq!(reason(claim, &wanted, now).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn drift_ends_when_its_reason_does_and_nothing_unlaunched_drifts() {
+        let mut pool = pool("p");
+        stamp(&mut pool.metadata, "1", "v3");
+        let mut drifted = launched("a");
+        stamp(&mut drifted.metadata, "2", "v3");
+        let mut draft = Draft::new(drifted, 0);
+        mark(&mut draft, &Wanted { pool: Some(&pool), ..Wanted::default() });
+        assert!(draft.is_true(DRIFTED));
+        mark(&mut draft, &Wanted::default());
+        assert!(draft.conditions.get(DRIFTED).is_none());
+        let mut unlaunched = claim("a");
+        stamp(&mut unlaunched.metadata, "2", "v3");
+        assert_eq!(reason(unlaunched, &Wanted { pool: Some(&pool), ..Wanted::default() }, 0), None);
+    }
+}

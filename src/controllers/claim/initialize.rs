@@ -1,0 +1,166 @@
+//! Initialization: whether a registered node is ready for the pods it was bought for.
+
+use crds::{NodeClaim, names};
+
+use super::draft::{Draft, INITIALIZED, REGISTERED};
+use super::launch::resources;
+use crate::controllers::node::object::{Node, taint_text};
+
+/// What still keeps a node from being used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotYet {
+    pub reason: &'static str,
+    pub message: String,
+}
+
+type Rule = fn(&NodeClaim, &Node) -> Option<NotYet>;
+
+const RULES: &[Rule] = &[ready, startup_taints, ephemeral_taints, requested_resources];
+
+/// What initialization finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Initialization {
+    /// It has ended, or its turn has not come.
+    Settled,
+    NotYet(NotYet),
+    /// The Node is to get the label that says so.
+    Label(Box<Node>),
+    Done,
+}
+
+/// Where the initialization of a claim stands, given its Node.
+pub fn look(draft: &Draft, node: Option<&Node>) -> Initialization {
+    if !draft.is_open(INITIALIZED) || !draft.is_true(REGISTERED) {
+        return Initialization::Settled;
+    }
+    let Some(node) = node else {
+        return not_yet("NodeNotFound", "Node not registered with cluster")
+            .map_or(Initialization::Settled, Initialization::NotYet);
+    };
+    if let Some(why) = RULES.iter().find_map(|rule| rule(&draft.claim, node)) {
+        return Initialization::NotYet(why);
+    }
+    if node.said(names::core::INITIALIZED) {
+        return Initialization::Done;
+    }
+    let mut after = node.clone();
+    after.metadata.labels.insert(names::core::INITIALIZED.to_owned(), "true".to_owned());
+    Initialization::Label(Box::new(after))
+}
+
+/// Writes what was found into the claim. A label that is still to be written changes nothing yet.
+pub fn settle(draft: &mut Draft, found: &Initialization) {
+    match found {
+        Initialization::Settled | Initialization::Label(_) => {}
+        Initialization::NotYet(why) => {
+            draft.conditions.set_unknown_because(INITIALIZED, why.reason, &why.message);
+        }
+        Initialization::Done => {
+            draft.conditions.set_true(INITIALIZED);
+        }
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what a rule returns")]
+fn not_yet(reason: &'static str, message: impl Into<String>) -> Option<NotYet> {
+    Some(NotYet { reason, message: message.into() })
+}
+
+fn ready(_: &NodeClaim, node: &Node) -> Option<NotYet> {
+    if node.is_ready() { None } else { not_yet("NodeNotReady", "Node status is NotReady") }
+}
+
+fn startup_taints(claim: &NodeClaim, node: &Node) -> Option<NotYet> {
+    let left = claim.spec.startup_taints.iter().find(|taint| node.has_taint(&taint.key, taint.effect))?;
+    not_yet("StartupTaintsExist", format!("StartupTaint \"{}\" still exists", taint_text(left)))
+}
+
+fn ephemeral_taints(_: &NodeClaim, node: &Node) -> Option<NotYet> {
+    let left = node.ephemeral_taint()?;
+    not_yet("KnownEphemeralTaintsExist", format!("KnownEphemeralTaint \"{}\" still exists", taint_text(left)))
+}
+
+fn requested_resources(claim: &NodeClaim, node: &Node) -> Option<NotYet> {
+    let requests = resources(&claim.spec.resources.as_ref()?.requests);
+    let allocatable = resources(&node.status.allocatable);
+    let (missing, _) = requests.iter().find(|(name, amount)| *amount != 0 && allocatable.get(name) == 0)?;
+    not_yet("ResourceNotRegistered", format!("Resource \"{missing}\" was requested but not registered"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::{Quantity, TaintEffect};
+
+    use super::super::testing::{launched, ready as ready_node, registered, taint};
+    use super::*;
+
+    fn usable(name: &str) -> Node {
+        let mut node = ready_node(name);
+        node.status.allocatable.insert("example.com/gpu".to_owned(), Quantity::from("1"));
+        node
+    }
+
+    fn wanting() -> NodeClaim {
+        let mut claim = registered("a");
+        claim.spec.startup_taints = vec![taint("start", "v", TaintEffect::NoSchedule)];
+        let requests = [("example.com/gpu".to_owned(), Quantity::from("1")), ("other".to_owned(), Quantity::from("0"))];
+        claim.spec.resources = Some(crds::node_claim::ResourceRequirements { requests: requests.into() });
+        claim
+    }
+
+    #[test]
+    fn each_thing_that_is_missing_is_named() {
+        type Break = fn(&mut Node);
+        let table: [(Break, &str, &str); 5] = [
+            (|n| n.status.conditions.clear(), "NodeNotReady", "Node status is NotReady"),
+            (
+                |n| n.spec.taints.push(taint("start", "other", TaintEffect::NoSchedule)),
+                "StartupTaintsExist",
+                "StartupTaint \"start=v:NoSchedule\" still exists",
+            ),
+            (
+                |n| n.spec.taints.push(taint("node.kubernetes.io/not-ready", "", TaintEffect::NoSchedule)),
+                "KnownEphemeralTaintsExist",
+                "KnownEphemeralTaint \"node.kubernetes.io/not-ready:NoSchedule\" still exists",
+            ),
+            (
+                |n| n.spec.taints.push(taint("karpenter.sh/unregistered", "", TaintEffect::NoExecute)),
+                "KnownEphemeralTaintsExist",
+                "KnownEphemeralTaint \"karpenter.sh/unregistered:NoExecute\" still exists",
+            ),
+            (
+                |n| n.status.allocatable.clear(),
+                "ResourceNotRegistered",
+                "Resource \"example.com/gpu\" was requested but not registered",
+            ),
+        ];
+        for (break_it, reason, message) in table {
+            let mut node = usable("a");
+            break_it(&mut node);
+            let mut draft = Draft::new(wanting(), 10);
+            let found = look(&draft, Some(&node));
+            settle(&mut draft, &found);
+            let condition = draft.conditions.get(INITIALIZED).unwrap();
+            assert_eq!((condition.reason.as_str(), condition.message.as_str()), (reason, message));
+            assert!(draft.is_open(INITIALIZED));
+        }
+    }
+
+    #[test]
+    fn a_usable_node_is_labelled_first_and_then_the_claim_says_so() {
+        let mut draft = Draft::new(wanting(), 10);
+        let Initialization::Label(after) = look(&draft, Some(&usable("a"))) else { panic!("not usable") };
+        assert!(after.said("karpenter.sh/initialized"));
+        let found = look(&draft, Some(&after));
+        assert_eq!(found, Initialization::Done);
+        settle(&mut draft, &found);
+        assert!(draft.is_true(INITIALIZED) && draft.is_true("Ready"));
+    }
+
+    #[test]
+    fn its_turn_comes_after_registration() {
+        assert_eq!(look(&Draft::new(launched("a"), 10), Some(&usable("a"))), Initialization::Settled);
+        let draft = Draft::new(registered("a"), 10);
+        assert!(matches!(look(&draft, None), Initialization::NotYet(NotYet { reason: "NodeNotFound", .. })));
+    }
+}

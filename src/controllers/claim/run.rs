@@ -1,0 +1,386 @@
+//! Takes a claim through its steps and writes what they changed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cloud::{Cloud, Instance, LaunchError};
+use crds::{NodeClaim, names};
+
+use super::age::Age;
+use super::draft::{CONSOLIDATABLE, Draft, INITIALIZED, LAUNCHED, REGISTERED};
+use super::finalize::{Ending, POLL_SECONDS};
+use super::initialize::Initialization;
+use super::launch::Launched;
+use super::register::Registration;
+use super::rest::{Guest, GuestBook};
+use super::{age, consistency, drift, finalize, initialize, launch, register, rest};
+use crate::act::Preconditions;
+use crate::controllers::deps::Deps;
+use crate::controllers::fault::Fault;
+use crate::controllers::node::Node;
+use crate::controllers::pool::hash;
+use crate::controllers::queue::Again;
+use crate::controllers::run::Reconcile;
+use crate::controllers::time;
+use crate::controllers::wait::Unseen;
+use crate::events::{About, catalog};
+
+/// Steps of one look that lead to a write, at most.
+const MAX_WRITES: usize = 8;
+
+/// The controller `nodeclaim.lifecycle`.
+pub struct Claims<C> {
+    deps: Arc<Deps<C>>,
+    memory: Mutex<BTreeMap<String, Memory>>,
+}
+
+/// What is remembered of a claim, by name. All of it can be lost.
+#[derive(Debug, Default)]
+struct Memory {
+    uid: String,
+    /// What was bought, until the claim says so: a lost write does not make us forget it.
+    instance: Option<Instance>,
+    guests: GuestBook,
+    checked_at: Option<i64>,
+    unseen: Unseen,
+}
+
+impl<C: Cloud> Claims<C> {
+    pub fn new(deps: Arc<Deps<C>>) -> Self {
+        Self { deps, memory: Mutex::default() }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, BTreeMap<String, Memory>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is remembered of this very claim.
+    fn remember<T>(&self, claim: &NodeClaim, change: impl FnOnce(&mut Memory) -> T) -> T {
+        let mut all = self.memory();
+        let memory = all.entry(claim.metadata.name().to_owned()).or_default();
+        let uid = claim.metadata.uid.as_deref().unwrap_or_default();
+        if memory.uid != uid {
+            *memory = Memory { uid: uid.to_owned(), ..Memory::default() };
+        }
+        change(memory)
+    }
+
+    /// Writes what the draft changed.
+    async fn flush(&self, draft: &mut Draft) -> Result<(), Fault> {
+        let name = draft.claim.metadata.name().to_owned();
+        let read = draft.claim.metadata.resource_version.clone();
+        let mut has_written = false;
+        let was_at_rest = draft.was_true(CONSOLIDATABLE);
+        if let Some(patch) = draft.metadata_patch() {
+            draft.written(self.deps.api.merge("", &name, patch).await?);
+            has_written = true;
+        }
+        if let Some(patch) = draft.status_patch() {
+            draft.stored(self.deps.api.merge_status("", &name, patch).await?);
+            has_written = true;
+        }
+        if draft.is_true(CONSOLIDATABLE) && !was_at_rest {
+            self.deps.rested.notify_one();
+        }
+        if has_written {
+            self.remember(&draft.claim, |memory| memory.unseen.wrote(read));
+        }
+        Ok(())
+    }
+
+    async fn live(&self, mut draft: Draft) -> Result<Again, Fault> {
+        let mut next = Next::default();
+        if !draft.has_finalizer() {
+            draft.claim.metadata.finalizers.push(names::core::TERMINATION_FINALIZER.to_owned());
+            let patch = draft.metadata_patch().unwrap_or_default();
+            let name = draft.claim.metadata.name().to_owned();
+            let read = draft.claim.metadata.resource_version.clone();
+            draft.written(self.deps.api.merge("", &name, patch).await?);
+            self.remember(&draft.claim, |memory| memory.unseen.wrote(read));
+        }
+        let mut retry = None;
+        if draft.is_open(LAUNCHED) {
+            match self.launch(&mut draft).await? {
+                Launched::Bought => self.flush(&mut draft).await?,
+                Launched::Hopeless { reason, message } => return self.hopeless(&draft, reason, &message).await,
+                Launched::Again { after } => retry = Some(after.map_or(Again::Failed, Again::FailedFor)),
+            }
+        }
+        let provider_id = draft.claim.status.as_ref().and_then(|status| status.provider_id.clone()).unwrap_or_default();
+        let mut nodes = self.deps.world.nodes_of(&provider_id);
+        self.register(&mut draft, &mut nodes).await?;
+        self.initialize(&mut draft, &mut nodes).await?;
+        for age in [age::overdue(&draft), age::expired(&draft)] {
+            match age {
+                Age::Over(reason) => {
+                    self.flush(&mut draft).await?;
+                    return self.end(&draft, reason).await;
+                }
+                Age::Until(at) => next.at(at),
+                Age::Unlimited => {}
+            }
+        }
+        self.marks(&mut draft, nodes.first(), &mut next);
+        self.flush(&mut draft).await?;
+        Ok(retry.unwrap_or_else(|| next.again(self.deps.clock.seconds())))
+    }
+
+    /// Buys what the claim asks for, unless that was done and only the writing failed.
+    async fn launch(&self, draft: &mut Draft) -> Result<Launched, Fault> {
+        let bought = self.remember(&draft.claim, |memory| memory.instance.clone());
+        let answer = match bought {
+            Some(instance) => Ok(instance),
+            None => self.buy(&draft.claim).await?,
+        };
+        if let Ok(instance) = &answer {
+            self.remember(&draft.claim, |memory| memory.instance = Some(instance.clone()));
+        }
+        let refused = match &answer {
+            Ok(Instance { refused, .. }) | Err(LaunchError::InsufficientCapacity { refused, .. }) => refused.as_slice(),
+            Err(_) => &[],
+        };
+        self.deps.world.refused(refused, self.deps.clock.seconds());
+        Ok(launch::settle(draft, &answer))
+    }
+
+    async fn buy(&self, claim: &NodeClaim) -> Result<Result<Instance, LaunchError>, Fault> {
+        let deps = &self.deps;
+        let class = launch::class(claim);
+        let types = match deps.cloud.catalog(&class).await {
+            Ok(types) => types,
+            Err(cloud::ClassError::Missing { .. } | cloud::ClassError::Foreign { .. }) => {
+                let message = format!("{} {} does not exist", class.kind, class.name);
+                return Ok(Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message }));
+            }
+            Err(cloud::ClassError::NotReady { message, .. }) => return Ok(Err(LaunchError::ClassNotReady { message })),
+            Err(error) => return Err(error.into()),
+        };
+        let mut order = launch::order(claim, Vec::new());
+        let now = deps.clock.seconds();
+        let mut offers = cloud::offers(&types, &order.requirements, &order.requests);
+        offers.retain(|offer| !deps.world.is_refused(&offer.key, now));
+        order.offers = offers;
+        Ok(deps.called("create", deps.cloud.launch(&order).await, LaunchError::label))
+    }
+
+    /// Syncs the node and opens its gate, and writes that into the draft.
+    async fn register(&self, draft: &mut Draft, nodes: &mut [Node]) -> Result<(), Fault> {
+        let found = register::look(draft, &nodes.iter().collect::<Vec<_>>());
+        register::settle(draft, &found);
+        if let Registration::Open { after, taint_was_missing } = found {
+            let [node] = nodes else { return Ok(()) };
+            let meta = &draft.claim.metadata;
+            if taint_was_missing {
+                let uid = meta.uid.as_deref().unwrap_or_default();
+                tracing::error!(NodeClaim = meta.name(), Node = node.name(), "the node joined without its gate");
+                self.deps
+                    .recorder
+                    .publish(About::node_claim(meta.name(), uid), catalog::unregistered_taint_missing(uid));
+            }
+            self.deps.gate.before_open(meta.name(), node.name()).await;
+            self.patch_node(node, &after).await?;
+            let found = register::look(draft, &[node]);
+            register::settle(draft, &found);
+        }
+        if draft.is_true(REGISTERED) && !draft.was_true(REGISTERED) {
+            let labels = &draft.claim.metadata.labels;
+            let label = |key: &str| labels.get(key).map(String::as_str).unwrap_or_default();
+            let (pool, zone) = (label(names::core::NODE_POOL), label(names::kubernetes::ZONE));
+            self.deps.metrics.nodes_created_total.inc([pool, zone]);
+            self.deps.joined(&draft.claim, true);
+        }
+        Ok(())
+    }
+
+    async fn initialize(&self, draft: &mut Draft, nodes: &mut [Node]) -> Result<(), Fault> {
+        let found = initialize::look(draft, nodes.first());
+        initialize::settle(draft, &found);
+        if let (Initialization::Label(after), Some(node)) = (found, nodes.first_mut()) {
+            self.patch_node(node, &after).await?;
+            let found = initialize::look(draft, Some(node));
+            initialize::settle(draft, &found);
+        }
+        Ok(())
+    }
+
+    async fn patch_node(&self, node: &mut Node, after: &Node) -> Result<(), Fault> {
+        if let Some(patch) = node.patch_to(after) {
+            let name = node.name().to_owned();
+            *node = self.deps.api.merge("", &name, patch).await?;
+        }
+        Ok(())
+    }
+
+    /// What is said of a claim beside its way: drift, rest, consistency, and the hash of its pool.
+    fn marks(&self, draft: &mut Draft, node: Option<&Node>, next: &mut Next) {
+        let deps = &self.deps;
+        let now = draft.now;
+        let pool = draft.claim.metadata.labels.get(names::core::NODE_POOL).and_then(|pool| deps.world.pool(pool));
+        if let Some(pool) = &pool {
+            hash::adopt(draft, pool);
+            let types = deps.world.types(&launch::class(&draft.claim));
+            drift::mark(
+                draft,
+                &drift::Wanted {
+                    pool: Some(pool),
+                    types: types.as_deref().map(Vec::as_slice),
+                    ..drift::Wanted::default()
+                },
+            );
+            next.at(now + drift::PERIOD_SECONDS);
+        }
+        if let Some(node) = node {
+            let pods = deps.world.pods_on(node.name());
+            let guests = pods.iter().filter(|pod| !pod.daemon && !pod.mirror).map(|pod| Guest {
+                uid: pod.uid.clone(),
+                leaving: !pod.is_active(),
+                started: pod.started,
+            });
+            let guests: Vec<_> = guests.collect();
+            let written = draft.claim.status.as_ref().and_then(|status| status.last_pod_event_time.as_deref());
+            let written = written.and_then(time::seconds);
+            if let Some(at) = self.remember(&draft.claim, |memory| memory.guests.look(&guests, written, now)) {
+                rest::note_event(draft, at);
+            }
+            let is_due = self.remember(&draft.claim, |memory| {
+                memory.checked_at.is_none_or(|at| now - at >= consistency::PERIOD_SECONDS)
+            });
+            if is_due && draft.is_true(INITIALIZED) {
+                self.consistency(draft, node);
+            }
+        }
+        let after = pool.as_ref().filter(|pool| pool.spec.replicas.is_none()).map(|pool| consolidate_after(pool));
+        if let Some(at) = rest::mark(draft, after.flatten()) {
+            next.at(at);
+        }
+    }
+
+    fn consistency(&self, draft: &mut Draft, node: &Node) {
+        let faults = consistency::check(draft, node);
+        consistency::settle(draft, &faults);
+        let meta = &draft.claim.metadata;
+        let uid = meta.uid.as_deref().unwrap_or_default();
+        for fault in &faults {
+            let about = About::node_claim(meta.name(), uid);
+            self.deps.recorder.publish(about, catalog::failed_consistency_check(uid, fault));
+        }
+        let now = draft.now;
+        self.remember(&draft.claim, |memory| memory.checked_at = Some(now));
+    }
+
+    async fn hopeless(&self, draft: &Draft, reason: &'static str, message: &str) -> Result<Again, Fault> {
+        let meta = &draft.claim.metadata;
+        let uid = meta.uid.as_deref().unwrap_or_default();
+        tracing::error!(NodeClaim = meta.name(), reason, message, "failed launching nodeclaim");
+        if reason == "insufficient_capacity" {
+            let event = catalog::insufficient_capacity(meta.name(), uid, message);
+            self.deps.recorder.publish(About::node_claim(meta.name(), uid), event);
+        }
+        self.end(draft, reason).await
+    }
+
+    /// Asks for the claim's deletion.
+    async fn end(&self, draft: &Draft, reason: &'static str) -> Result<Again, Fault> {
+        let meta = &draft.claim.metadata;
+        let which = Preconditions::uid(meta.uid.as_deref().unwrap_or_default());
+        self.deps.api.delete::<NodeClaim>("", meta.name(), &which, None).await?;
+        self.deps.disrupted(&draft.claim, reason);
+        if reason.ends_with("_timeout") {
+            self.deps.joined(&draft.claim, false);
+        }
+        // If the answer was about another claim of the name, this one is looked at again.
+        Ok(Again::After(Duration::from_secs(POLL_SECONDS)))
+    }
+
+    async fn finalize(&self, mut draft: Draft) -> Result<Again, Fault> {
+        let status = draft.claim.status.clone().unwrap_or_default();
+        let cached = self.remember(&draft.claim, |memory| memory.instance.as_ref().map(|i| i.provider_id.to_string()));
+        let provider_id = status.provider_id.filter(|id| !id.is_empty()).or(cached);
+        let mut is_gone = false;
+        for _ in 0..MAX_WRITES {
+            let nodes = self.deps.world.nodes_of(provider_id.as_deref().unwrap_or_default());
+            let nodes: Vec<_> = nodes.iter().collect();
+            match finalize::next(&mut draft, &nodes, provider_id.as_deref(), is_gone) {
+                Ending::Released => return Ok(Again::OnChange),
+                Ending::Deadline(deadline) => {
+                    let meta = &draft.claim.metadata;
+                    let about = About::node_claim(meta.name(), meta.uid.as_deref().unwrap_or_default());
+                    let event = catalog::termination_grace_period_expiring(meta.name(), &deadline);
+                    self.deps.recorder.publish(about, event);
+                    self.flush(&mut draft).await?;
+                }
+                Ending::DeleteNodes(names) => {
+                    for node in nodes.iter().filter(|node| names.iter().any(|name| name == node.name())) {
+                        let which = Preconditions::uid(node.metadata.uid.as_deref().unwrap_or_default());
+                        self.deps.api.delete::<Node>("", node.name(), &which, None).await?;
+                    }
+                    return Ok(Again::After(Duration::from_secs(POLL_SECONDS)));
+                }
+                Ending::AwaitNodes => return Ok(Again::After(Duration::from_secs(POLL_SECONDS))),
+                Ending::Terminate(id) => {
+                    if self.deps.terminate(&id).await? == cloud::Termination::Started {
+                        finalize::terminating(&mut draft);
+                        self.flush(&mut draft).await?;
+                        return Ok(Again::After(Duration::from_secs(POLL_SECONDS)));
+                    }
+                    is_gone = true;
+                }
+                Ending::Release => {
+                    let patch = draft.metadata_patch().unwrap_or_default();
+                    let name = draft.claim.metadata.name().to_owned();
+                    self.deps.api.merge::<NodeClaim>("", &name, patch).await?;
+                    self.deps.claim_ended(&draft);
+                    return Ok(Again::OnChange);
+                }
+            }
+        }
+        Ok(Again::After(Duration::from_secs(1)))
+    }
+}
+
+/// In seconds; None for `Never`. Without a word in the pool, at once.
+fn consolidate_after(pool: &crds::NodePool) -> Option<i64> {
+    match pool.spec.disruption.as_ref().and_then(|disruption| disruption.consolidate_after.as_ref()) {
+        Some(after) => time::span(after),
+        None => Some(0),
+    }
+}
+
+impl<C: Cloud> Reconcile for Claims<C> {
+    const NAME: &'static str = "nodeclaim.lifecycle";
+    const WORKERS: usize = 64;
+
+    async fn reconcile(&self, name: &str) -> Result<Again, Fault> {
+        let Some(claim) = self.deps.world.claim(name) else {
+            self.memory().remove(name);
+            return Ok(Again::OnChange);
+        };
+        if !self.deps.is_managed(&claim.spec.node_class_ref) {
+            return Ok(Again::OnChange);
+        }
+        let version = claim.metadata.resource_version.clone();
+        if let Some(wait) = self.remember(&claim, |memory| memory.unseen.wait(version.as_deref())) {
+            return Ok(Again::After(wait));
+        }
+        let draft = Draft::new((*claim).clone(), self.deps.clock.seconds());
+        if claim.metadata.is_deleting() { self.finalize(draft).await } else { self.live(draft).await }
+    }
+}
+
+/// The earliest of several times.
+#[derive(Debug, Default)]
+struct Next(Option<i64>);
+
+impl Next {
+    fn at(&mut self, at: i64) {
+        self.0 = Some(self.0.map_or(at, |other| other.min(at)));
+    }
+
+    fn again(&self, now: i64) -> Again {
+        let Some(at) = self.0 else { return Again::OnChange };
+        let seconds = u64::try_from(at.saturating_sub(now)).unwrap_or_default();
+        // A second more than none, so that a time that has just come does not spin.
+        Again::After(Duration::from_secs(seconds.max(1)))
+    }
+}

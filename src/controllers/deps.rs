@@ -1,0 +1,152 @@
+//! What every controller works with.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cloud::{Cloud, Termination};
+use crds::{NodeClaim, NodeClassRef, names};
+use tokio::sync::Notify;
+
+use super::claim::Draft;
+use super::claim::draft::INSTANCE_TERMINATING;
+use super::fault::Fault;
+use super::pool::Health;
+use super::time;
+use super::world::World;
+use crate::act::Api;
+use crate::client::Clients;
+use crate::clock::Clock;
+use crate::events::{About, Recorder, catalog};
+use crate::telemetry::Metrics;
+
+/// What is done just before a node's gate is opened: pods that were planned for it are nominated to it.
+pub trait Gate: Send + Sync + 'static {
+    /// Ends when the nominations are written, or when it is better to go on without.
+    fn before_open<'a>(&'a self, claim: &'a str, node: &'a str) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+}
+
+/// Opens every gate at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenGate;
+
+impl Gate for OpenGate {
+    fn before_open<'a>(&'a self, _: &'a str, _: &'a str) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// All of it. Nothing in here needs to outlive the process.
+pub struct Deps<C> {
+    pub api: Api,
+    pub cloud: Arc<C>,
+    pub world: World,
+    pub gate: Arc<dyn Gate>,
+    pub metrics: Metrics,
+    pub recorder: Recorder,
+    pub clock: Clock,
+    /// Whether ill nodes are replaced (the feature gate `NodeRepair`).
+    pub repairs: bool,
+    /// Told when a node has come to rest and may be taken away.
+    pub(super) rested: Notify,
+    /// Registration outcomes by pool.
+    pub(super) health: Mutex<BTreeMap<String, Health>>,
+}
+
+impl<C: Cloud> Deps<C> {
+    /// With every gate open and no repair; both fields may be set afterwards.
+    pub fn new(
+        clients: &Clients,
+        cloud: Arc<C>,
+        world: World,
+        metrics: Metrics,
+        recorder: Recorder,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            api: Api::new(clients.client.clone(), clients.once.clone()),
+            cloud,
+            world,
+            gate: Arc::new(OpenGate),
+            metrics,
+            recorder,
+            clock,
+            repairs: false,
+            rested: Notify::new(),
+            health: Mutex::default(),
+        }
+    }
+
+    /// Whether objects of this node class are ours.
+    pub fn is_managed(&self, class: &NodeClassRef) -> bool {
+        self.cloud.classes().iter().any(|kind| kind.group == class.group && kind.kind == class.kind)
+    }
+
+    /// Counts the error of a call to the cloud, if it ended in one.
+    pub fn called<T, E>(
+        &self,
+        method: &'static str,
+        result: Result<T, E>,
+        label: impl Fn(&E) -> &'static str,
+    ) -> Result<T, E> {
+        if let Err(error) = &result {
+            let labels = ["nodeclaim.lifecycle", method, self.cloud.name(), label(error)];
+            self.metrics.cloudprovider_errors_total.inc(labels);
+        }
+        result
+    }
+
+    /// Ends an instance, or asks for its end again.
+    pub async fn terminate(&self, provider_id: &str) -> Result<Termination, Fault> {
+        let answer = self.called("delete", self.cloud.terminate(provider_id).await, |_| "");
+        answer.map_err(|source| Fault::Terminate { provider_id: provider_id.to_owned(), source })
+    }
+
+    /// A claim of a pool became a node, or did not. Claims of a pool that was made anew in between do not count.
+    pub fn joined(&self, claim: &NodeClaim, joined: bool) {
+        let Some(pool) = claim.metadata.labels.get(names::core::NODE_POOL) else { return };
+        let uid = self.world.pool(pool).and_then(|pool| pool.metadata.uid.clone());
+        let is_owner = claim.metadata.owner_references.iter().any(|owner| Some(&owner.uid) == uid.as_ref());
+        if is_owner {
+            let mut all = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(pool.clone()).or_default().note(joined);
+        }
+    }
+
+    /// Counts a claim that is taken away.
+    pub fn disrupted(&self, claim: &NodeClaim, reason: &str) {
+        let label = |key: &str| claim.metadata.labels.get(key).map(String::as_str).unwrap_or_default();
+        let mode = match claim.spec.termination_grace_period.as_ref().and_then(time::span) {
+            None => "graceful",
+            Some(seconds) if seconds > 0 => "eventual",
+            Some(_) => "forceful",
+        };
+        let labels = [reason, label(names::core::NODE_POOL), label(names::core::CAPACITY_TYPE), "", mode];
+        self.metrics.nodeclaims_disrupted_total.inc(labels);
+    }
+
+    /// Counts a claim that is gone, and says so.
+    pub fn claim_ended(&self, draft: &Draft) {
+        let meta = &draft.claim.metadata;
+        let label = |key: &str| meta.labels.get(key).map(String::as_str).unwrap_or_default();
+        let pool = label(names::core::NODE_POOL);
+        let metrics = &self.metrics;
+        if let Some(since) = draft.since(INSTANCE_TERMINATING).filter(|_| draft.is_true(INSTANCE_TERMINATING)) {
+            metrics.nodeclaims_instance_termination_duration_seconds.observe([pool], seconds(draft.now - since));
+        }
+        if let Some(asked) = meta.deletion_timestamp.as_deref().and_then(time::seconds) {
+            metrics.nodeclaims_termination_duration_seconds.observe([pool], seconds(draft.now - asked));
+        }
+        let zone = label(names::kubernetes::ZONE);
+        metrics.nodeclaims_terminated_total.inc([pool, label(names::core::CAPACITY_TYPE), zone]);
+        let uid = meta.uid.as_deref().unwrap_or_default();
+        self.recorder.publish(About::node_claim(meta.name(), uid), catalog::finalized(uid));
+    }
+}
+
+/// A span as metrics take it.
+#[expect(clippy::cast_precision_loss, reason = "seconds of a life are far below 2^52")]
+pub fn seconds(span: i64) -> f64 {
+    span as f64
+}

@@ -1,0 +1,284 @@
+//! The loop that takes nodes away voluntarily: what was cut short is undone, what is empty is proposed, and what has been
+//! proposed for long enough is done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloud::Cloud;
+use crds::{NodeClaim, NodePool, Span, names};
+use planner::disrupt::allowance::Allowances;
+use planner::disrupt::candidates::candidate;
+use planner::disrupt::empty::empty_nodes;
+use planner::disrupt::settle::Proposals;
+use planner::disrupt::{Fleet, Machine, PoolTerms, Retirement};
+use planner::model::budget::{Allowance, Budget, Budgets, DisruptionReason};
+use tokio_util::sync::CancellationToken;
+
+use super::claim::Draft;
+use super::claim::draft::{CONSOLIDATABLE, INITIALIZED, INSTANCE_TERMINATING, says};
+use super::claim::launch;
+use super::deps::Deps;
+use super::fault::Fault;
+use super::node::Node;
+use super::world;
+use crate::act::{Preconditions, disrupt};
+use crate::events::{About, catalog};
+
+/// How often it looks.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// Nodes that come to rest within this time are looked at together.
+const GATHER: Duration = Duration::from_secs(1);
+
+/// Proposals between two looks.
+#[derive(Debug, Default)]
+pub struct Disruption {
+    proposals: Proposals,
+}
+
+/// Looks until `stop`.
+pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
+    let mut disruption = Disruption::default();
+    loop {
+        let wait = match disruption.look(&deps).await {
+            Ok(wait) => wait,
+            Err(fault) => {
+                tracing::error!(controller = "disruption", error = %fault, "Reconciler error");
+                Duration::from_secs(1)
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+            () = async { deps.rested.notified().await; tokio::time::sleep(GATHER).await } => {}
+        }
+    }
+}
+
+impl Disruption {
+    /// One look; gives how long to wait for the next.
+    pub async fn look<C: Cloud>(&mut self, deps: &Deps<C>) -> Result<Duration, Fault> {
+        if !deps.world.mirror.synced() {
+            return Ok(Duration::from_secs(1));
+        }
+        undo_left_overs(deps).await?;
+        let started = tokio::time::Instant::now();
+        let now = deps.clock.seconds();
+        let fleet = fleet(deps, now);
+        let verdict = empty_nodes(&fleet);
+        tell(deps, &fleet);
+        let metrics = &deps.metrics;
+        #[expect(clippy::cast_precision_loss, reason = "a count of nodes")]
+        metrics.voluntary_disruption_eligible_nodes.set(["Empty"], verdict.n_eligible as f64);
+        metrics.voluntary_disruption_decision_evaluation_duration_seconds.observe_since(["Empty", "empty"], started);
+        let ripe = self.proposals.settle(&verdict.retire, now);
+        for retirement in &ripe {
+            match retire(deps, retirement).await {
+                Ok(()) => {
+                    metrics.voluntary_disruption_decisions_total.inc(["delete", "Empty", "empty"]);
+                    let labels = [&*retirement.pool, "delete", "Empty", "empty"];
+                    metrics.voluntary_disruption_decisions_by_nodepool_total.inc(labels);
+                }
+                // Somebody else wrote first; the next look decides anew.
+                Err(fault) if fault.is_ordinary() => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let next = self.proposals.next().and_then(|at| u64::try_from(at - now).ok());
+        Ok(next.map_or(PERIOD, |seconds| Duration::from_secs(seconds.max(1)).min(PERIOD)))
+    }
+}
+
+/// Taint, reason, deletion, in this order. Cut short anywhere, [`undo_left_overs`] takes back what there is.
+async fn retire<C: Cloud>(deps: &Deps<C>, retirement: &Retirement) -> Result<(), Fault> {
+    let reason = name_of(retirement.reason);
+    let (Some(node), Some(claim)) = (deps.world.node(&retirement.node), deps.world.claim(&retirement.claim)) else {
+        return Ok(());
+    };
+    let node_uid = node.metadata.uid.clone().unwrap_or_default();
+    if let Some(patch) = node.patch_to(&disrupt::begun(&node)) {
+        let _: Node = deps.api.merge("", node.name(), patch).await?;
+    }
+    let name = claim.metadata.name();
+    let uid = claim.metadata.uid.as_deref().unwrap_or_default();
+    let mut draft = Draft::new((*claim).clone(), deps.clock.seconds());
+    disrupt::begin(&mut draft, reason);
+    if let Some(patch) = draft.status_patch() {
+        let _: NodeClaim = deps.api.merge_status("", name, patch).await?;
+    }
+    deps.api.delete::<NodeClaim>("", name, &Preconditions::uid(uid), None).await?;
+    let about = About::node(node.name(), &node_uid);
+    deps.recorder.publish(about, catalog::disruption_terminating_node(&node_uid, reason));
+    deps.recorder.publish(About::node_claim(name, uid), catalog::disruption_terminating_claim(uid, reason));
+    deps.disrupted(&claim, &reason.to_lowercase());
+    tracing::info!(Node = node.name(), NodeClaim = name, NodePool = &*retirement.pool, reason, "disrupting node");
+    Ok(())
+}
+
+/// Takes the marks off nodes whose disruption was begun and is not going on.
+async fn undo_left_overs<C: Cloud>(deps: &Deps<C>) -> Result<(), Fault> {
+    for node in deps.world.nodes() {
+        let Some(claim) = deps.world.claim_of(&node).filter(|claim| disrupt::is_left_over(&node, claim)) else {
+            continue;
+        };
+        if let Some(patch) = node.patch_to(&disrupt::undone(&node)) {
+            ordinary(deps.api.merge::<Node>("", node.name(), patch).await)?;
+        }
+        let mut draft = Draft::new((*claim).clone(), deps.clock.seconds());
+        disrupt::undo(&mut draft);
+        if let Some(patch) = draft.status_patch() {
+            ordinary(deps.api.merge_status::<NodeClaim>("", claim.metadata.name(), patch).await)?;
+        }
+    }
+    Ok(())
+}
+
+/// Conflicts and vanished objects are left to the next look.
+fn ordinary<T>(answer: Result<T, crate::act::ActError>) -> Result<(), Fault> {
+    match answer.map_err(Fault::from) {
+        Err(fault) if !fault.is_ordinary() => Err(fault),
+        _ => Ok(()),
+    }
+}
+
+fn fleet<C: Cloud>(deps: &Deps<C>, now: i64) -> Fleet {
+    let world = &deps.world;
+    let budgets = world::Budgets::of(world);
+    let machine = |node: Node| {
+        let claim = world.claim_of(&node).filter(|claim| deps.is_managed(&claim.spec.node_class_ref));
+        let is_true = |type_: &str| claim.as_ref().is_some_and(|claim| says(claim, type_));
+        let pods = world.guarded_pods_on(node.name(), &budgets);
+        for (pod, _) in pods.iter().filter(|(pod, _)| pod.has_unreadable_protection()) {
+            let written = pod.do_not_disrupt.as_deref().unwrap_or_default();
+            let error = format!("{written:?} is neither true nor a duration above zero");
+            let about = About::pod(&pod.namespace, &pod.name, &pod.uid);
+            deps.recorder.publish(about, catalog::invalid_do_not_disrupt(&pod.uid, &error));
+        }
+        Machine {
+            node: node.name().into(),
+            claim: claim.as_ref().map(|claim| claim.metadata.name().into()),
+            pool: node.metadata.labels.get(names::core::NODE_POOL).map(|pool| pool.as_str().into()),
+            initialized: node.said(names::core::INITIALIZED) && is_true(INITIALIZED),
+            ready: node.is_ready(),
+            leaving: node.metadata.is_deleting() || claim.as_ref().is_some_and(|claim| claim.metadata.is_deleting()),
+            terminating: is_true(INSTANCE_TERMINATING),
+            nominated: world.is_nominated(node.name(), now),
+            protected: node.metadata.annotations.get(names::core::DO_NOT_DISRUPT).is_some_and(|value| value == "true"),
+            consolidatable: is_true(CONSOLIDATABLE),
+            occupants: pods.into_iter().map(|(pod, pdb)| pod.occupant(pdb, now)).collect(),
+        }
+    };
+    let machines = world.nodes().into_iter().map(machine).collect();
+    let pools = world.mirror.pools();
+    let pools = pools.iter().filter(|pool| deps.is_managed(&pool.spec.template.spec.node_class_ref));
+    let terms = pools.map(|pool| {
+        let class = &pool.spec.template.spec.node_class_ref;
+        let class = launch::class_ref(class);
+        (pool.metadata.name().into(), terms(pool, world.types(&class).is_some_and(|types| !types.is_empty())))
+    });
+    Fleet { now, machines, pools: terms.collect() }
+}
+
+fn terms(pool: &NodePool, types_known: bool) -> PoolTerms {
+    let disruption = pool.spec.disruption.clone().unwrap_or_default();
+    let is_never = disruption.consolidate_after.as_ref().is_some_and(|after| after.span() == Some(Span::Never));
+    PoolTerms {
+        budgets: disruption.budgets.as_deref().map_or_else(Budgets::default, budgets),
+        consolidates: !is_never,
+        is_static: pool.spec.replicas.is_some(),
+        types_known,
+    }
+}
+
+/// One budget that cannot be read closes the pool for every reason.
+fn budgets(written: &[crds::node_pool::Budget]) -> Budgets {
+    let read = |budget: &crds::node_pool::Budget| {
+        let reasons: Vec<&str> = budget
+            .reasons
+            .iter()
+            .map(|reason| match reason {
+                crds::node_pool::DisruptionReason::Underutilized => "Underutilized",
+                crds::node_pool::DisruptionReason::Empty => "Empty",
+                crds::node_pool::DisruptionReason::Drifted => "Drifted",
+            })
+            .collect();
+        let reasons = (!reasons.is_empty()).then_some(reasons);
+        let duration = budget.duration.as_ref().map(|duration| duration.0.as_str());
+        Budget::parse(&budget.nodes, reasons.as_deref(), budget.schedule.as_deref(), duration)
+    };
+    match written.iter().map(read).collect::<Result<Vec<_>, _>>() {
+        Ok(budgets) => Budgets::Of(budgets),
+        Err(error) => Budgets::Unreadable(error.to_string()),
+    }
+}
+
+/// Gauges of the budgets, and events on whatever they or a rule keep.
+fn tell<C: Cloud>(deps: &Deps<C>, fleet: &Fleet) {
+    for reason in [DisruptionReason::Underutilized, DisruptionReason::Empty, DisruptionReason::Drifted] {
+        let allowances = Allowances::of(fleet, reason);
+        for pool in fleet.pools.keys() {
+            let left = match allowances.left(pool) {
+                Allowance::Unlimited => f64::from(i32::MAX),
+                Allowance::Nodes(nodes) => f64::from(nodes),
+            };
+            let labels = [&**pool, name_of(reason)];
+            deps.metrics.nodepools_allowed_disruptions.set(labels, left);
+            deps.metrics.nodepools_nodes_consuming_budgets.set(labels, f64::from(allowances.used(pool)));
+            let has_nodes = fleet.machines.iter().any(|machine| machine.pool.as_ref() == Some(pool));
+            if has_nodes && allowances.left(pool) == Allowance::Nodes(0) {
+                let uid = deps.world.pool(pool).and_then(|pool| pool.metadata.uid.clone()).unwrap_or_default();
+                let event = catalog::pool_disruption_blocked(&uid, name_of(reason));
+                deps.recorder.publish(About::node_pool(pool, &uid), event);
+            }
+        }
+    }
+    for machine in &fleet.machines {
+        let (Err(kept), Some(claim)) = (candidate(machine, fleet), &machine.claim) else { continue };
+        let why = capitalized(&kept.message);
+        if let Some(uid) = deps.world.node(&machine.node).and_then(|node| node.metadata.uid) {
+            deps.recorder.publish(About::node(&machine.node, &uid), catalog::disruption_blocked(&uid, &why));
+        }
+        if let Some(uid) = deps.world.claim(claim).and_then(|claim| claim.metadata.uid.clone()) {
+            deps.recorder.publish(About::node_claim(claim, &uid), catalog::disruption_blocked(&uid, &why));
+        }
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+fn name_of(reason: DisruptionReason) -> &'static str {
+    match reason {
+        DisruptionReason::Underutilized => "Underutilized",
+        DisruptionReason::Empty => "Empty",
+        DisruptionReason::Drifted => "Drifted",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pool::testing::pool;
+    use super::*;
+
+    #[test]
+    fn a_pool_without_budgets_lets_a_tenth_go_and_one_with_an_empty_list_all() {
+        let mut pool = pool("p");
+        assert_eq!(terms(&pool, true).budgets, Budgets::default());
+        assert!(terms(&pool, true).consolidates);
+        let disruption = pool.spec.disruption.get_or_insert_default();
+        disruption.budgets = Some(Vec::new());
+        disruption.consolidate_after = Some("Never".into());
+        let terms = terms(&pool, true);
+        assert_eq!(terms.budgets, Budgets::Of(Vec::new()));
+        assert!(!terms.consolidates);
+    }
+
+    #[test]
+    fn a_budget_that_cannot_be_read_closes_the_pool() {
+        let bad = crds::node_pool::Budget { nodes: "some".to_owned(), ..Default::default() };
+        let good = crds::node_pool::Budget { nodes: "1".to_owned(), ..Default::default() };
+        assert!(matches!(budgets(&[good, bad]), Budgets::Unreadable(_)));
+    }
+}

@@ -1,0 +1,80 @@
+//! What ended a look at an object early, and when to look again.
+
+use std::time::Duration;
+
+use cloud::{ClassError, ListError, TerminateError};
+
+use super::queue::Again;
+use crate::act::{ActError, Retry};
+
+/// After a conflict the mirror needs a moment to show what was written.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why a look ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    #[error(transparent)]
+    Act(#[from] ActError),
+    #[error("terminating {provider_id}: {source}")]
+    Terminate { provider_id: String, source: TerminateError },
+    #[error("reading instances: {0}")]
+    List(#[from] ListError),
+    #[error(transparent)]
+    Class(Box<ClassError>),
+}
+
+impl From<ClassError> for Fault {
+    fn from(error: ClassError) -> Self {
+        Self::Class(Box::new(error))
+    }
+}
+
+impl Fault {
+    /// When the object is to be looked at again.
+    pub fn again(&self) -> Again {
+        match self {
+            Self::Act(error) => match error.retry() {
+                Retry::Now => Again::After(CONFLICT_PAUSE),
+                Retry::After(Some(wait)) => Again::FailedFor(wait),
+                Retry::After(None) | Retry::OnChange => Again::Failed,
+                Retry::Never => Again::OnChange,
+            },
+            Self::Terminate { source, .. } => of_cloud(source.retry()),
+            Self::List(error) => of_cloud(error.retry()),
+            Self::Class(_) => Again::Failed,
+        }
+    }
+
+    /// Whether it is part of ordinary life: somebody else wrote first, or the object is gone.
+    pub fn is_ordinary(&self) -> bool {
+        matches!(self, Self::Act(error) if error.is_conflict() || error.is_not_found())
+    }
+}
+
+fn of_cloud(retry: cloud::Retry) -> Again {
+    match retry {
+        cloud::Retry::After(wait) => Again::FailedFor(wait),
+        cloud::Retry::Now | cloud::Retry::OnChange | cloud::Retry::Never => Again::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16) -> Fault {
+        let status = kube::core::Status::failure("no", "No").with_code(code);
+        ActError::Refused { verb: "patch", object: "Node a".into(), source: status.boxed() }.into()
+    }
+
+    #[test]
+    fn conflicts_are_tried_again_soon_and_what_is_gone_is_left_alone() {
+        assert_eq!(refused(409).again(), Again::After(CONFLICT_PAUSE));
+        assert_eq!(refused(404).again(), Again::OnChange);
+        assert_eq!(refused(500).again(), Again::Failed);
+        assert!(refused(409).is_ordinary() && refused(404).is_ordinary() && !refused(422).is_ordinary());
+        let throttled = TerminateError::Throttled { retry_after: Duration::from_secs(7) };
+        let fault = Fault::Terminate { provider_id: "x".into(), source: throttled };
+        assert_eq!(fault.again(), Again::FailedFor(Duration::from_secs(7)));
+    }
+}

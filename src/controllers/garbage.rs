@@ -1,0 +1,175 @@
+//! Garbage: claims whose instance is gone, and instances whose claim is.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloud::{Cloud, Instance, InstanceState};
+use crds::NodeClaim;
+use tokio_util::sync::CancellationToken;
+
+use super::claim::draft::{REGISTERED, says};
+use super::deps::Deps;
+use super::fault::Fault;
+use crate::act::Preconditions;
+
+/// How often it is looked for.
+const PERIOD: Duration = Duration::from_mins(2);
+/// A younger instance may belong to a claim that has not come to our eyes yet, in seconds.
+const LEAST_AGE_SECONDS: i64 = 60;
+
+/// Names of registered claims of whose instance the cloud knows nothing and whose node does not answer.
+/// `is_alive` says whether the node of this claim is ready.
+pub fn lost_claims<'a>(
+    claims: impl Iterator<Item = &'a NodeClaim>,
+    instances: &[Instance],
+    is_alive: impl Fn(&NodeClaim) -> bool,
+) -> Vec<String> {
+    let known: BTreeSet<&str> = instances.iter().map(|instance| &*instance.provider_id).collect();
+    let is_lost = |claim: &&NodeClaim| {
+        let provider_id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref());
+        !claim.metadata.is_deleting()
+            && provider_id.is_some_and(|id| !known.contains(id))
+            && says(claim, REGISTERED)
+            && !is_alive(claim)
+    };
+    claims.filter(is_lost).map(|claim| claim.metadata.name().to_owned()).collect()
+}
+
+/// Instances of this cluster that belong to no claim, by token or by provider id.
+pub fn orphans<'a>(
+    instances: &'a [Instance],
+    claims: impl Iterator<Item = &'a NodeClaim>,
+    now: i64,
+) -> Vec<&'a Instance> {
+    let mut known = BTreeSet::new();
+    for claim in claims {
+        known.extend(claim.metadata.uid.as_deref());
+        known.extend(claim.status.as_ref().and_then(|status| status.provider_id.as_deref()));
+    }
+    let is_orphan = |instance: &&Instance| {
+        instance.state != InstanceState::Terminating
+            && now.saturating_sub(instance.launched_at) >= LEAST_AGE_SECONDS
+            && !known.contains(&*instance.provider_id)
+            && !instance.token.as_deref().is_some_and(|token| known.contains(token))
+    };
+    instances.iter().filter(is_orphan).collect()
+}
+
+/// Looks for garbage until `stop`.
+pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
+    loop {
+        if deps.world.mirror.synced()
+            && let Err(fault) = deps.metrics.reconcile("nodeclaim.garbagecollection", collect(&deps)).await
+        {
+            tracing::error!(controller = "nodeclaim.garbagecollection", error = %fault, "Reconciler error");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+    }
+}
+
+/// One look, in both directions. Instances are read before claims, so that a claim that was made in between is known.
+pub async fn collect<C: Cloud>(deps: &Deps<C>) -> Result<(), Fault> {
+    let instances = deps.called("list", deps.cloud.instances().await, |_| "")?;
+    let now = deps.clock.seconds();
+    let claims = deps.world.mirror.claims();
+    let managed = || claims.iter().map(AsRef::as_ref).filter(|claim| deps.is_managed(&claim.spec.node_class_ref));
+    let is_alive = |claim: &NodeClaim| {
+        let provider_id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).unwrap_or_default();
+        deps.world.nodes_of(provider_id).iter().any(super::node::Node::is_ready)
+    };
+    for name in lost_claims(managed(), &instances, is_alive) {
+        let Some(claim) = claims.iter().find(|claim| claim.metadata.name() == name) else { continue };
+        let which = Preconditions::uid(claim.metadata.uid.as_deref().unwrap_or_default());
+        deps.api.delete::<NodeClaim>("", &name, &which, None).await?;
+        deps.disrupted(claim, "garbage_collected");
+        tracing::info!(NodeClaim = name, "garbage collecting nodeclaim with no cloudprovider representation");
+    }
+    for instance in orphans(&instances, claims.iter().map(AsRef::as_ref), now) {
+        if is_wanted(deps, instance).await? {
+            continue;
+        }
+        tracing::info!(provider_id = &*instance.provider_id, "garbage collecting instance of no nodeclaim");
+        deps.terminate(&instance.provider_id).await?;
+    }
+    Ok(())
+}
+
+/// Asks the API server itself whether the claim that ordered the instance is there: the mirror may be behind.
+async fn is_wanted<C: Cloud>(deps: &Deps<C>, instance: &Instance) -> Result<bool, Fault> {
+    let Some(name) = instance.claim.as_deref() else { return Ok(false) };
+    let claim: Option<NodeClaim> = deps.api.get("", name).await?;
+    Ok(claim.is_some_and(|claim| {
+        let is_token = claim.metadata.uid.as_deref() == instance.token.as_deref();
+        let names_it =
+            claim.status.as_ref().and_then(|status| status.provider_id.as_deref()) == Some(&*instance.provider_id);
+        is_token || names_it
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use planner::model::{CapacityType, Labels, Resources};
+
+    use super::super::claim::testing::{claim, launched, registered};
+    use super::*;
+
+    fn instance(provider_id: &str, token: &str, launched_at: i64) -> Instance {
+        Instance {
+            provider_id: provider_id.into(),
+            token: Some(token.into()),
+            claim: None,
+            state: InstanceState::Running,
+            instance_type: "t".into(),
+            zone: "z".into(),
+            capacity_type: CapacityType::Spot,
+            reservation: None,
+            image: None,
+            subnet: None,
+            security_groups: Vec::new(),
+            labels: Labels::new(),
+            annotations: Labels::new(),
+            capacity: Resources::default(),
+            allocatable: Resources::default(),
+            launched_at,
+            refused: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_claim_is_lost_when_its_instance_is_gone_and_its_node_does_not_answer() {
+        let mut deleting = registered("deleting");
+        deleting.metadata.deletion_timestamp = Some("1970-01-01T00:00:00Z".to_owned());
+        let claims = [
+            registered("here"),
+            registered("gone"),
+            registered("answers"),
+            launched("not-registered"),
+            claim("not-launched"),
+            deleting,
+        ];
+        let instances = [instance("kwok://here", "uid-of-here", 0)];
+        let lost = lost_claims(claims.iter(), &instances, |claim| claim.metadata.name() == "answers");
+        assert_eq!(lost, ["gone"]);
+    }
+
+    #[test]
+    fn an_instance_is_an_orphan_when_no_claim_ordered_or_names_it() {
+        let claims = [claim("ordered"), launched("named")];
+        let mut terminating = instance("kwok://t", "nobody", 0);
+        terminating.state = InstanceState::Terminating;
+        let instances = [
+            instance("kwok://x", "uid-of-ordered", 0),
+            instance("kwok://named", "lost mark", 0),
+            instance("kwok://orphan", "nobody", 0),
+            instance("kwok://young", "nobody", 941),
+            terminating,
+        ];
+        let found: Vec<_> =
+            orphans(&instances, claims.iter(), 1000).iter().map(|i| i.provider_id.to_string()).collect();
+        assert_eq!(found, ["kwok://orphan"]);
+    }
+}

@@ -1,0 +1,62 @@
+//! Controllers: one object, one state machine each. Steps are functions from what is written on the objects to what is to
+//! be done next; a thin runner does it, and looks again.
+
+pub mod claim;
+pub mod deps;
+pub mod disruption;
+pub mod fault;
+pub mod garbage;
+pub mod gauges;
+pub mod node;
+pub mod pool;
+pub mod queue;
+mod router;
+pub mod run;
+pub mod status;
+mod time;
+mod wait;
+pub mod world;
+
+use std::sync::Arc;
+
+use cloud::Cloud;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use claim::run::Claims;
+use node::run::Nodes;
+use pool::run::Pools;
+use queue::Queue;
+use router::Router;
+use run::Reconcile;
+
+pub use deps::{Deps, Gate, OpenGate};
+pub use world::World;
+
+/// Runs every controller until `stop`. The mirror should be watching; nothing is done before it is synced. Dropped, it
+/// stops at once, wherever it is.
+pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => return,
+        () = deps.world.mirror.until_synced() => {}
+    }
+    let claims = Arc::new(Queue::new(Claims::<C>::BACKOFF));
+    let nodes = Arc::new(Queue::new(Nodes::<C>::BACKOFF));
+    let pools = Arc::new(Queue::new(Pools::<C>::BACKOFF));
+    let router = Router::new(deps.world.clone(), claims.clone(), nodes.clone(), pools.clone());
+    let metrics = || deps.metrics.clone();
+    let mut all = JoinSet::new();
+    all.spawn(run::run(Arc::new(Pools::new(deps.clone())), pools, metrics(), stop.clone()));
+    all.spawn(run::run(Arc::new(Claims::new(deps.clone())), claims, metrics(), stop.clone()));
+    all.spawn(run::run(Arc::new(Nodes::new(deps.clone())), nodes, metrics(), stop.clone()));
+    all.spawn(router.run(stop.clone()));
+    all.spawn(status::run(deps.clone(), stop.clone()));
+    all.spawn(gauges::run(deps.clone(), stop.clone()));
+    all.spawn(garbage::run(deps.clone(), stop.clone()));
+    all.spawn(disruption::run(deps, stop));
+    while let Some(ended) = all.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a controller broke off");
+        }
+    }
+}

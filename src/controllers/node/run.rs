@@ -1,0 +1,338 @@
+//! Takes a Node that is being deleted through its steps, and replaces one that is ill.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cloud::{Cloud, Termination};
+use crds::{NodeClaim, names};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use planner::drain::{Drain, Order};
+use planner::model::Str;
+use tokio::time::Instant;
+
+use super::object::Node;
+use super::pod::Pod;
+use super::repair;
+use super::termination::{self, Instance, Scene, Step};
+use crate::act::{Eviction, Preconditions};
+use crate::controllers::claim::Draft;
+use crate::controllers::deps::{Deps, seconds};
+use crate::controllers::fault::Fault;
+use crate::controllers::queue::{Again, Backoff};
+use crate::controllers::run::Reconcile;
+use crate::controllers::time;
+use crate::controllers::wait::Unseen;
+use crate::events::{About, catalog};
+
+/// Steps of one look that lead to a write, at most.
+const MAX_STEPS: usize = 8;
+/// Requests for one node's pods under way at a time.
+const MAX_EVICTIONS_AT_ONCE: usize = 16;
+/// How often a drain and volumes are looked at if nothing wakes us.
+const DRAIN_PERIOD: Duration = Duration::from_secs(1);
+/// How often the cloud is asked whether an instance is gone.
+const CLOUD_PERIOD: Duration = Duration::from_secs(5);
+/// Between two evictions of one pod.
+const EVICTION_BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(10) };
+/// How long a pod whose eviction was accepted may take to show it.
+const EVICTED_PAUSE: Duration = Duration::from_secs(10);
+/// How long repair waits when too many nodes are ill.
+const REPAIR_PAUSE: Duration = Duration::from_mins(5);
+
+/// The controller `node.termination`.
+pub struct Nodes<C> {
+    deps: Arc<Deps<C>>,
+    memory: Mutex<BTreeMap<String, Memory>>,
+}
+
+/// What is remembered of a node, by name. All of it can be lost.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Pods that were asked to leave: how often, and not again before.
+    asked: BTreeMap<Str, (u32, Instant)>,
+    /// When the cloud last said that there is an instance.
+    there_at: Option<Instant>,
+    unseen: Unseen,
+}
+
+impl<C: Cloud> Nodes<C> {
+    pub fn new(deps: Arc<Deps<C>>) -> Self {
+        Self { deps, memory: Mutex::default() }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, BTreeMap<String, Memory>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember<T>(&self, node: &str, change: impl FnOnce(&mut Memory) -> T) -> T {
+        change(self.memory().entry(node.to_owned()).or_default())
+    }
+
+    async fn end(&self, mut node: Node) -> Result<Again, Fault> {
+        let deps = &self.deps;
+        let pods = deps.world.pods_on(node.name());
+        let attached = deps.world.attached(node.name());
+        let mut claim = deps.world.claim_of(&node).map(|claim| Draft::new((*claim).clone(), deps.clock.seconds()));
+        let mut instance = Instance::NotAsked;
+        for _ in 0..MAX_STEPS {
+            let now = deps.clock.seconds();
+            let scene = Scene { node: &node, pods: &pods, attached: &attached, instance, now };
+            let step = termination::next(&scene, claim.as_mut());
+            if let (Some(draft), false) = (&mut claim, matches!(step, Step::DeleteClaim | Step::Nothing)) {
+                self.flush(draft).await?;
+            }
+            match step {
+                Step::Nothing => return Ok(Again::OnChange),
+                Step::DeleteClaim => {
+                    if let Some(draft) = &claim {
+                        let meta = &draft.claim.metadata;
+                        let which = Preconditions::uid(meta.uid.as_deref().unwrap_or_default());
+                        deps.api.delete::<NodeClaim>("", meta.name(), &which, None).await?;
+                    }
+                    return Ok(Again::After(DRAIN_PERIOD));
+                }
+                Step::AskCloud => instance = self.ask_cloud(&node).await?,
+                Step::Mark(after) => self.patch(&mut node, &after).await?,
+                Step::Drain(drain) => return self.drain(&node, claim.as_ref(), &pods, &drain).await,
+                Step::AwaitPods { until } => {
+                    let wait = u64::try_from(until - now).unwrap_or_default().max(1);
+                    return Ok(Again::After(Duration::from_secs(wait)));
+                }
+                Step::AwaitVolumes(volumes) => {
+                    let volumes: Vec<&str> = volumes.iter().map(String::as_str).collect();
+                    self.say(&node, catalog::awaiting_volume_detachment(node.name(), &volumes));
+                    return Ok(Again::After(DRAIN_PERIOD));
+                }
+                Step::Terminate => match deps.terminate(&node.spec.provider_id).await? {
+                    Termination::Gone => instance = Instance::Gone,
+                    Termination::Started => {
+                        if let Some(draft) = &mut claim {
+                            termination::terminating(draft);
+                            self.flush(draft).await?;
+                        }
+                        return Ok(Again::After(CLOUD_PERIOD));
+                    }
+                },
+                Step::Release(after) => {
+                    self.patch(&mut node, &after).await?;
+                    self.count_end(&node);
+                    return Ok(Again::OnChange);
+                }
+            }
+        }
+        Ok(Again::After(DRAIN_PERIOD))
+    }
+
+    /// Whether there is an instance. An answer that there is one is good for a while.
+    async fn ask_cloud(&self, node: &Node) -> Result<Instance, Fault> {
+        let is_recent = |at: &Instant| at.elapsed() < CLOUD_PERIOD;
+        if self.remember(node.name(), |memory| memory.there_at.as_ref().is_some_and(is_recent)) {
+            return Ok(Instance::There);
+        }
+        let deps = &self.deps;
+        if deps.called("get", deps.cloud.instance(&node.spec.provider_id).await, |_| "")?.is_none() {
+            return Ok(Instance::Gone);
+        }
+        self.remember(node.name(), |memory| memory.there_at = Some(Instant::now()));
+        Ok(Instance::There)
+    }
+
+    async fn flush(&self, draft: &mut Draft) -> Result<(), Fault> {
+        if let Some(patch) = draft.status_patch() {
+            let name = draft.claim.metadata.name().to_owned();
+            draft.stored(self.deps.api.merge_status("", &name, patch).await?);
+        }
+        Ok(())
+    }
+
+    async fn patch(&self, node: &mut Node, after: &Node) -> Result<(), Fault> {
+        let Some(patch) = node.patch_to(after) else { return Ok(()) };
+        let (name, read) = (node.name().to_owned(), node.metadata.resource_version.clone());
+        *node = self.deps.api.merge("", &name, patch).await?;
+        self.remember(&name, |memory| memory.unseen.wrote(read));
+        Ok(())
+    }
+
+    fn say(&self, node: &Node, event: crate::events::Event) {
+        let uid = node.metadata.uid.as_deref().unwrap_or_default();
+        self.deps.recorder.publish(About::node(node.name(), uid), event);
+    }
+
+    /// Sends off the pods whose turn it is, and says what is still waited for.
+    async fn drain(&self, node: &Node, claim: Option<&Draft>, pods: &[Pod], drain: &Drain) -> Result<Again, Fault> {
+        let reason = termination::reason(claim);
+        let now = Instant::now();
+        let due: Vec<_> = self.remember(node.name(), |memory| {
+            memory.asked.retain(|uid, _| pods.iter().any(|pod| pod.uid == *uid));
+            let is_due = |pod: &Pod| memory.asked.get(&pod.uid).is_none_or(|(_, at)| *at <= now);
+            termination::orders(drain, pods).into_iter().filter(|(pod, _)| is_due(pod)).collect()
+        });
+        let mut requests: Vec<BoxFuture<'_, Result<(), Fault>>> = Vec::new();
+        for (pod, order) in due {
+            requests.push(self.send_off(node, pod, order, &reason).boxed());
+        }
+        let answers: Vec<_> = stream::iter(requests).buffer_unordered(MAX_EVICTIONS_AT_ONCE).collect().await;
+        let n_left = drain.n_left();
+        let waiting = format!("{n_left} pods are waiting to be evicted");
+        self.say(node, catalog::failed_draining(node.name(), &waiting));
+        answers.into_iter().collect::<Result<Vec<()>, Fault>>()?;
+        let next_order = self.remember(node.name(), |memory| memory.asked.values().map(|(_, at)| *at).min());
+        let soon = next_order.map_or(DRAIN_PERIOD, |at| at.saturating_duration_since(Instant::now()));
+        Ok(Again::After(soon.clamp(EVICTION_BACKOFF.first, DRAIN_PERIOD)))
+    }
+
+    async fn send_off(&self, node: &Node, pod: &Pod, order: Order, reason: &str) -> Result<(), Fault> {
+        let deps = &self.deps;
+        let about = || About::pod(&pod.namespace, &pod.name, &pod.uid);
+        match order {
+            Order::Delete { grace_seconds } => {
+                let which = Preconditions::uid(&pod.uid);
+                deps.api.delete::<PodName>(&pod.namespace, &pod.name, &which, Some(grace_seconds)).await?;
+                deps.recorder.publish(about(), catalog::disrupted_pod(&pod.name, grace_seconds, pod.grace_seconds));
+                deps.metrics.pods_drained_total.inc([reason]);
+                self.asked(node, pod, EVICTED_PAUSE);
+            }
+            Order::Evict => match deps.api.evict(&pod.namespace, &pod.name, &pod.uid).await {
+                Ok(Eviction::Accepted) => {
+                    deps.metrics.pods_eviction_requests_total.inc(["201"]);
+                    deps.recorder.publish(about(), catalog::evicted(&pod.name, reason));
+                    deps.metrics.pods_drained_total.inc([reason]);
+                    self.asked(node, pod, EVICTED_PAUSE);
+                }
+                Ok(Eviction::Gone) => {
+                    deps.metrics.pods_eviction_requests_total.inc(["404"]);
+                    self.asked(node, pod, EVICTED_PAUSE);
+                }
+                Ok(Eviction::Blocked(why)) => {
+                    deps.metrics.pods_eviction_requests_total.inc(["429"]);
+                    self.say(node, catalog::failed_draining(node.name(), &why));
+                    self.refused(node, pod);
+                }
+                Err(error) => {
+                    let code = error.code().map_or_else(|| "0".to_owned(), |code| code.to_string());
+                    deps.metrics.pods_eviction_requests_total.inc([&*code]);
+                    self.refused(node, pod);
+                    return Err(error.into());
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Not again before the pause is over.
+    fn asked(&self, node: &Node, pod: &Pod, pause: Duration) {
+        self.remember(node.name(), |memory| memory.asked.insert(pod.uid.clone(), (0, Instant::now() + pause)));
+    }
+
+    /// Not again before its back-off is over.
+    fn refused(&self, node: &Node, pod: &Pod) {
+        self.remember(node.name(), |memory| {
+            let (n_refused, at) = memory.asked.entry(pod.uid.clone()).or_insert((0, Instant::now()));
+            *n_refused = n_refused.saturating_add(1);
+            *at = Instant::now() + EVICTION_BACKOFF.after(*n_refused);
+        });
+    }
+
+    fn count_end(&self, node: &Node) {
+        let meta = &node.metadata;
+        let label = |key: &str| meta.labels.get(key).map(String::as_str).unwrap_or_default();
+        let pool = label(names::core::NODE_POOL);
+        let metrics = &self.deps.metrics;
+        let now = self.deps.clock.seconds();
+        metrics.nodes_terminated_total.inc([pool, label(names::kubernetes::ZONE)]);
+        metrics.nodes_drained_total.inc([pool]);
+        if let Some(asked) = meta.deletion_timestamp.as_deref().and_then(time::seconds) {
+            metrics.nodes_termination_duration_seconds.observe([pool], seconds(now - asked));
+        }
+        if let Some(born) = meta.creation_timestamp.as_deref().and_then(time::seconds) {
+            metrics.nodes_lifetime_duration_seconds.observe([pool], seconds(now - born));
+        }
+        let uid = meta.uid.as_deref().unwrap_or_default();
+        self.say(node, catalog::finalized(uid));
+    }
+
+    /// Replaces a node that has been ill for too long, unless many are.
+    async fn repair(&self, node: &Node) -> Result<Again, Fault> {
+        let deps = &self.deps;
+        let policies = deps.cloud.repair_policies();
+        let Some(illness) = repair::illness(node, policies) else { return Ok(Again::OnChange) };
+        let Some(claim) = deps.world.claim_of(node).filter(|claim| !claim.metadata.is_deleting()) else {
+            return Ok(Again::OnChange);
+        };
+        let now = deps.clock.seconds();
+        if now < illness.until {
+            let wait = u64::try_from(illness.until - now).unwrap_or_default();
+            return Ok(Again::After(Duration::from_secs(wait)));
+        }
+        let pool = node.metadata.labels.get(names::core::NODE_POOL);
+        let nodes = deps.world.nodes();
+        let is_peer = |peer: &&Node| pool.is_none() || peer.metadata.labels.get(names::core::NODE_POOL) == pool;
+        if !repair::few_are_ill(nodes.iter().filter(is_peer), policies) {
+            let scope = if pool.is_some() { "nodepool" } else { "cluster" };
+            let uid = node.metadata.uid.as_deref().unwrap_or_default();
+            let message = format!("more than 20% nodes are unhealthy in the {scope}");
+            self.say(node, catalog::node_repair_blocked(uid, &message));
+            return Ok(Again::After(REPAIR_PAUSE));
+        }
+        let mut draft = Draft::new((*claim).clone(), now);
+        let written = crate::controllers::claim::finalize::written_deadline(&claim);
+        if written.is_none_or(|deadline| deadline > now) {
+            let key = names::core::TERMINATION_TIMESTAMP.to_owned();
+            draft.claim.metadata.annotations.insert(key, time::text(now));
+            if let Some(patch) = draft.metadata_patch() {
+                draft.written(deps.api.merge("", claim.metadata.name(), patch).await?);
+            }
+        }
+        let which = Preconditions::uid(claim.metadata.uid.as_deref().unwrap_or_default());
+        deps.api.delete::<NodeClaim>("", claim.metadata.name(), &which, None).await?;
+        deps.disrupted(&claim, "unhealthy");
+        let label = |key: &str| claim.metadata.labels.get(key).map(String::as_str).unwrap_or_default();
+        let image = claim.status.as_ref().and_then(|status| status.image_id.as_deref()).unwrap_or_default();
+        let labels = [illness.condition, label(names::core::NODE_POOL), label(names::core::CAPACITY_TYPE), image];
+        deps.metrics.nodeclaims_unhealthy_disrupted_total.inc(labels);
+        Ok(Again::OnChange)
+    }
+}
+
+/// A pod that is only named.
+#[derive(Debug, serde::Deserialize)]
+struct PodName {}
+
+impl crate::act::Object for PodName {
+    const KIND: &'static str = "Pod";
+    const API: &'static str = "/api/v1";
+    const PLURAL: &'static str = "pods";
+    const NAMESPACED: bool = true;
+}
+
+impl<C: Cloud> Reconcile for Nodes<C> {
+    const NAME: &'static str = "node.termination";
+    const WORKERS: usize = 64;
+    const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(10) };
+
+    async fn reconcile(&self, name: &str) -> Result<Again, Fault> {
+        let Some(node) = self.deps.world.node(name) else {
+            self.memory().remove(name);
+            return Ok(Again::OnChange);
+        };
+        let is_ours = self
+            .deps
+            .cloud
+            .classes()
+            .iter()
+            .any(|kind| node.metadata.labels.contains_key(&format!("{}/{}", kind.group, kind.kind.to_lowercase())));
+        if !is_ours {
+            return Ok(Again::OnChange);
+        }
+        if !node.metadata.is_deleting() {
+            return if self.deps.repairs { self.repair(&node).await } else { Ok(Again::OnChange) };
+        }
+        let version = node.metadata.resource_version.clone();
+        if let Some(wait) = self.remember(name, |memory| memory.unseen.wait(version.as_deref())) {
+            return Ok(Again::After(wait));
+        }
+        self.end(node).await
+    }
+}

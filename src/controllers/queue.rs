@@ -1,0 +1,255 @@
+//! Which objects are to be looked at, and when: each at most once at a time, and later after every failure.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How long an object waits after its first failure, and the most it waits after many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    pub first: Duration,
+    pub most: Duration,
+}
+
+impl Backoff {
+    /// The wait after so many failures in a row, at least one: doubled each time.
+    pub fn after(self, n_failures: u32) -> Duration {
+        let factor = 1_u32.checked_shl(n_failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.first.saturating_mul(factor).min(self.most)
+    }
+}
+
+/// When an object is to be looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// When it changes.
+    OnChange,
+    /// When it changes, or after this time.
+    After(Duration),
+    /// After a failure: when it changes, or after its back-off.
+    Failed,
+    /// After a failure that says itself how long to wait.
+    FailedFor(Duration),
+}
+
+/// A queue of names.
+///
+/// ```text
+/// add --> ready --next--> under way --done--> (out), delayed, or ready again if it was added meanwhile
+///            ^                                        |
+///            +------------- its time has come --------+
+/// ```
+#[derive(Debug)]
+pub struct Queue {
+    backoff: Backoff,
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ready: VecDeque<String>,
+    /// Those in `ready`, and those added while under way.
+    dirty: BTreeSet<String>,
+    under_way: BTreeSet<String>,
+    delayed: BTreeSet<(Instant, String)>,
+    /// Where each is in `delayed`.
+    due: BTreeMap<String, Instant>,
+    n_failures: BTreeMap<String, u32>,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub fn new(backoff: Backoff) -> Self {
+        Self { backoff, state: Mutex::default(), wake: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is whole between any two statements that hold the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The object is to be looked at now.
+    pub fn add(&self, name: &str) {
+        let mut state = self.state();
+        state.forget_delay(name);
+        if !state.dirty.insert(name.to_owned()) {
+            return;
+        }
+        if !state.under_way.contains(name) {
+            state.ready.push_back(name.to_owned());
+            drop(state);
+            self.wake.notify_one();
+        }
+    }
+
+    /// How many wait now.
+    pub fn depth(&self) -> usize {
+        self.state().ready.len()
+    }
+
+    /// The next object; [`Queue::done`] must follow. Waits for one.
+    pub async fn next(&self) -> String {
+        loop {
+            let due = {
+                let mut state = self.state();
+                state.promote(Instant::now());
+                if let Some(name) = state.ready.pop_front() {
+                    state.dirty.remove(&name);
+                    state.under_way.insert(name.clone());
+                    let more = !state.ready.is_empty();
+                    drop(state);
+                    if more {
+                        self.wake.notify_one();
+                    }
+                    return name;
+                }
+                state.delayed.first().map(|(due, _)| *due)
+            };
+            match due {
+                Some(due) => {
+                    tokio::select! {
+                        () = self.wake.notified() => {}
+                        () = tokio::time::sleep_until(due) => {}
+                    }
+                }
+                None => self.wake.notified().await,
+            }
+        }
+    }
+
+    /// The look at an object has ended.
+    pub fn done(&self, name: &str, again: Again) {
+        let mut state = self.state();
+        state.under_way.remove(name);
+        let delay = match again {
+            Again::OnChange => None,
+            Again::After(delay) => Some(delay),
+            Again::Failed | Again::FailedFor(_) => {
+                let n_failures = state.n_failures.entry(name.to_owned()).or_default();
+                *n_failures = n_failures.saturating_add(1);
+                let wait = self.backoff.after(*n_failures);
+                Some(if let Again::FailedFor(asked) = again { asked } else { wait })
+            }
+        };
+        if matches!(again, Again::OnChange | Again::After(_)) {
+            state.n_failures.remove(name);
+        }
+        if state.dirty.contains(name) {
+            // A failure is waited out even if the object changed meanwhile: it often is our own write that changed it.
+            match again {
+                Again::Failed | Again::FailedFor(_) => {
+                    state.dirty.remove(name);
+                }
+                Again::OnChange | Again::After(_) => {
+                    state.ready.push_back(name.to_owned());
+                    drop(state);
+                    self.wake.notify_one();
+                    return;
+                }
+            }
+        }
+        if let Some(delay) = delay {
+            let due = Instant::now() + delay;
+            state.due.insert(name.to_owned(), due);
+            state.delayed.insert((due, name.to_owned()));
+            drop(state);
+            // Whoever waits may wait for a later one.
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl State {
+    fn forget_delay(&mut self, name: &str) {
+        if let Some(due) = self.due.remove(name) {
+            self.delayed.remove(&(due, name.to_owned()));
+        }
+    }
+
+    /// Moves those whose time has come to `ready`.
+    fn promote(&mut self, now: Instant) {
+        while self.delayed.first().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, name)) = self.delayed.pop_first() else { return };
+            self.due.remove(&name);
+            if self.dirty.insert(name.clone()) {
+                self.ready.push_back(name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_mins(1) };
+
+    async fn at_once(queue: &Queue) -> Option<String> {
+        tokio::time::timeout(Duration::ZERO, queue.next()).await.ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_is_looked_at_once_however_often_it_was_added() {
+        let queue = Queue::new(BACKOFF);
+        for name in ["a", "b", "a"] {
+            queue.add(name);
+        }
+        assert_eq!(at_once(&queue).await.as_deref(), Some("a"));
+        assert_eq!(at_once(&queue).await.as_deref(), Some("b"));
+        assert_eq!(at_once(&queue).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_that_changes_while_it_is_looked_at_is_looked_at_again_and_not_twice_at_a_time() {
+        let queue = Queue::new(BACKOFF);
+        queue.add("a");
+        assert_eq!(at_once(&queue).await.as_deref(), Some("a"));
+        queue.add("a");
+        assert_eq!(at_once(&queue).await, None);
+        queue.done("a", Again::OnChange);
+        assert_eq!(at_once(&queue).await.as_deref(), Some("a"));
+        queue.done("a", Again::OnChange);
+        assert_eq!(at_once(&queue).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_waited_out_longer_each_time_until_one_look_succeeds() {
+        let queue = Queue::new(BACKOFF);
+        queue.add("a");
+        let start = Instant::now();
+        let mut waits = Vec::new();
+        for n in 0..8 {
+            let before = Instant::now();
+            assert_eq!(queue.next().await, "a");
+            waits.push(before.elapsed().as_secs());
+            queue.done("a", if n == 6 { Again::After(Duration::from_secs(5)) } else { Again::Failed });
+        }
+        assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 5]);
+        assert_eq!(queue.next().await, "a");
+        assert_eq!(start.elapsed().as_secs(), 69, "the back-off began anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_cuts_a_delay_short() {
+        let queue = Queue::new(BACKOFF);
+        queue.add("a");
+        let _ = queue.next().await;
+        queue.done("a", Again::After(Duration::from_secs(3600)));
+        assert_eq!(at_once(&queue).await, None);
+        queue.add("a");
+        assert_eq!(at_once(&queue).await.as_deref(), Some("a"));
+        queue.done("a", Again::OnChange);
+        tokio::time::advance(Duration::from_secs(3601)).await;
+        assert_eq!(at_once(&queue).await, None, "the delay was forgotten");
+    }
+
+    #[test]
+    fn the_back_off_doubles_up_to_its_most() {
+        let waits: Vec<_> = [1, 2, 3, 7, 40, u32::MAX].map(|n| BACKOFF.after(n).as_secs()).to_vec();
+        assert_eq!(waits, [1, 2, 4, 60, 60, 60]);
+    }
+}

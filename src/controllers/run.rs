@@ -1,0 +1,69 @@
+//! Runs a controller: workers take names from its queue and look at the objects, until they are stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::fault::Fault;
+use super::queue::{Again, Backoff, Queue};
+use crate::telemetry::{Metrics, Outcome};
+
+/// Looks at one object at a time by its name.
+pub trait Reconcile: Send + Sync + 'static {
+    /// By which metrics and logs call it.
+    const NAME: &'static str;
+    /// How many objects are looked at at once.
+    const WORKERS: usize;
+    /// How long to wait after failures.
+    const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_mins(1) };
+
+    /// Looks at what is there and does what is due. It may be dropped between any two writes and called again.
+    fn reconcile(&self, name: &str) -> impl Future<Output = Result<Again, Fault>> + Send;
+}
+
+/// Works until `stop`. What is under way then is left to finish.
+pub async fn run<R: Reconcile>(reconciler: Arc<R>, queue: Arc<Queue>, metrics: Metrics, stop: CancellationToken) {
+    metrics.controller_runtime_max_concurrent_reconciles.set([R::NAME], usize_as_f64(R::WORKERS));
+    let mut workers = JoinSet::new();
+    for _ in 0..R::WORKERS {
+        let (reconciler, queue, metrics, stop) = (reconciler.clone(), queue.clone(), metrics.clone(), stop.clone());
+        workers.spawn(async move {
+            loop {
+                let name = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    name = queue.next() => name,
+                };
+                let again = look(&*reconciler, &name, &metrics).await;
+                queue.done(&name, again);
+            }
+        });
+    }
+    while workers.join_next().await.is_some() {}
+}
+
+async fn look<R: Reconcile>(reconciler: &R, name: &str, metrics: &Metrics) -> Again {
+    let reconciling = metrics.reconciling(R::NAME);
+    let (again, outcome) = match reconciler.reconcile(name).await {
+        Ok(again @ Again::After(_)) => (again, Outcome::RequeueAfter),
+        Ok(again @ Again::OnChange) => (again, Outcome::Success),
+        Ok(again) => (again, Outcome::Requeue),
+        Err(fault) if fault.is_ordinary() => {
+            tracing::debug!(controller = R::NAME, object = name, %fault, "to be looked at again");
+            (fault.again(), Outcome::Requeue)
+        }
+        Err(fault) => {
+            tracing::error!(controller = R::NAME, object = name, error = %fault, "Reconciler error");
+            (fault.again(), Outcome::Error)
+        }
+    };
+    reconciling.end(outcome);
+    again
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a handful of workers")]
+fn usize_as_f64(n: usize) -> f64 {
+    n as f64
+}

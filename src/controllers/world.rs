@@ -1,0 +1,344 @@
+//! What the controllers know: the mirror in their own words, and what the clouds sell.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cloud::{ClassRef, OfferingKey};
+use crds::{NodeClaim, NodePool, ObjectMeta, OwnerReference, Quantity, Taint, TaintEffect, names};
+use planner::disrupt::Obstacle;
+use planner::model::InstanceType;
+use planner::model::pod::Owner;
+use planner::model::taint::{Effect, Toleration, TolerationOperator};
+
+use super::node::object::{NodeCondition, NodeSpec, NodeStatus};
+use super::node::{Node, Pod};
+use crate::observe::k8s;
+use crate::observe::mirror::{self, Facts, Mirror};
+
+/// Until when the API server lets a pod end by itself if the pod does not say, in seconds.
+const DEFAULT_GRACE_SECONDS: i64 = 30;
+/// How long pods that a plan sends to a node are waited for: twice the longest batch, in seconds.
+const NOMINATED_SECONDS: i64 = 20;
+/// Kubernetes' own classes for pods that the cluster, or a node, cannot do without.
+const CRITICAL: [&str; 2] = ["system-cluster-critical", "system-node-critical"];
+
+/// The mirror and the facts, as the controllers ask for them.
+#[derive(Clone)]
+pub struct World {
+    pub mirror: Mirror,
+    facts: Facts,
+    /// What each node class sold when somebody last asked.
+    types: Arc<Mutex<BTreeMap<ClassRef, Arc<Vec<InstanceType>>>>>,
+    /// Until when pods are expected on a node, in seconds since the epoch.
+    nominated: Arc<Mutex<BTreeMap<String, i64>>>,
+}
+
+impl World {
+    pub fn new(mirror: Mirror, facts: Facts) -> Self {
+        Self { mirror, facts, types: Arc::default(), nominated: Arc::default() }
+    }
+
+    /// A claim by name.
+    pub fn claim(&self, name: &str) -> Option<Arc<NodeClaim>> {
+        self.mirror.claim(name)
+    }
+
+    /// The claim behind a node.
+    pub fn claim_of(&self, node: &Node) -> Option<Arc<NodeClaim>> {
+        if node.spec.provider_id.is_empty() {
+            return None;
+        }
+        let claims = self.mirror.claims_of_provider(&node.spec.provider_id);
+        // Two claims for one instance are as good as none: nothing is to be ended because of either.
+        if let [claim] = &claims[..] { Some(claim.clone()) } else { None }
+    }
+
+    /// The Nodes that say they are this instance.
+    pub fn nodes_of(&self, provider_id: &str) -> Vec<Node> {
+        if provider_id.is_empty() {
+            return Vec::new();
+        }
+        self.mirror.nodes_of_provider(provider_id).iter().map(|node| of_mirror(node)).collect()
+    }
+
+    /// A Node by name.
+    pub fn node(&self, name: &str) -> Option<Node> {
+        self.mirror.node(name).map(|node| of_mirror(&node))
+    }
+
+    /// All Nodes.
+    pub fn nodes(&self) -> Vec<Node> {
+        self.mirror.nodes().iter().map(|node| of_mirror(node)).collect()
+    }
+
+    /// A pool by name.
+    pub fn pool(&self, name: &str) -> Option<Arc<NodePool>> {
+        self.mirror.pool(name)
+    }
+
+    /// Pods bound to a node that have not finished.
+    pub fn pods_on(&self, node: &str) -> Vec<Pod> {
+        self.mirror.pods_on(node).iter().map(|pod| self.pod(pod)).collect()
+    }
+
+    /// The same, each with what disruption budgets say against its eviction.
+    pub fn guarded_pods_on(&self, node: &str, budgets: &Budgets) -> Vec<(Pod, Option<Obstacle>)> {
+        self.mirror.pods_on(node).iter().map(|pod| (self.pod(pod), budgets.obstacle(pod))).collect()
+    }
+
+    /// Names of the volumes that are attached to a node.
+    pub fn attached(&self, node: &str) -> Vec<String> {
+        let attached = self.mirror.attachments(node);
+        let names = attached.iter().map(|attachment| attachment.spec.source.persistent_volume_name.to_string());
+        names.filter(|name| !name.is_empty()).collect()
+    }
+
+    /// What the class sold when it was last asked; None if it never was.
+    pub fn types(&self, class: &ClassRef) -> Option<Arc<Vec<InstanceType>>> {
+        self.types.lock().unwrap_or_else(PoisonError::into_inner).get(class).cloned()
+    }
+
+    /// The class was asked what it sells.
+    pub fn sells(&self, class: &ClassRef, types: Arc<Vec<InstanceType>>) {
+        self.types.lock().unwrap_or_else(PoisonError::into_inner).insert(class.clone(), types);
+    }
+
+    /// These offerings were refused at `now`.
+    pub fn refused(&self, offerings: &[OfferingKey], now: i64) {
+        self.facts.refused(offerings, now);
+    }
+
+    /// Whether the offering is to be left alone at `now`.
+    pub fn is_refused(&self, offering: &OfferingKey, now: i64) -> bool {
+        self.facts.is_refused(offering, now)
+    }
+
+    /// A plan made at `now` sends pods to this node: for a while it is not to be taken away.
+    pub fn nominate(&self, node: &str, now: i64) {
+        let mut all = self.nominated.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, until| *until > now);
+        all.insert(node.to_owned(), now + NOMINATED_SECONDS);
+    }
+
+    /// Whether pods are expected on the node at `now`.
+    pub fn is_nominated(&self, node: &str, now: i64) -> bool {
+        let all = self.nominated.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(node).is_some_and(|until| *until > now)
+    }
+
+    fn pod(&self, pod: &mirror::Pod) -> Pod {
+        let spec = &pod.form.spec;
+        let meta = &pod.form.meta;
+        let cost = meta.annotations.get(names::kubernetes::POD_DELETION_COST);
+        let volumes = spec.volumes.iter().filter_map(|volume| {
+            let name = match (&volume.persistent_volume_claim, &volume.ephemeral) {
+                (Some(source), _) => source.claim_name.to_string(),
+                (None, Some(_)) => format!("{}-{}", pod.name(), volume.name),
+                (None, None) => return None,
+            };
+            let claim = self.mirror.volume_claim(pod.namespace(), &name)?;
+            (!claim.spec.volume_name.is_empty()).then(|| claim.spec.volume_name.clone())
+        });
+        Pod {
+            namespace: pod.namespace().into(),
+            name: pod.name().into(),
+            uid: pod.uid.clone(),
+            finished: pod.is_finished(),
+            daemon: pod.form.owner() == Owner::DaemonSet,
+            mirror: pod.form.owner() == Owner::Node,
+            critical: CRITICAL.contains(&&*spec.priority_class_name),
+            tolerates_disrupted: spec.tolerations.iter().any(tolerates_disrupted),
+            do_not_disrupt: pod.form.do_not_disrupt().map(Into::into),
+            priority: spec.priority.unwrap_or_default(),
+            deletion_cost: cost.and_then(|cost| cost.parse().ok()).unwrap_or_default(),
+            started: pod.started,
+            grace_seconds: spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE_SECONDS),
+            gone_by: pod.deletion,
+            volumes: volumes.collect(),
+        }
+    }
+}
+
+/// All disruption budgets, as they stand.
+pub struct Budgets(Vec<crate::observe::Seen<k8s::PodDisruptionBudget>>);
+
+impl Budgets {
+    pub fn of(world: &World) -> Self {
+        Self(world.mirror.pdbs())
+    }
+
+    /// What keeps the pod from being evicted now.
+    fn obstacle(&self, pod: &mirror::Pod) -> Option<Obstacle> {
+        let covers = |budget: &&crate::observe::Seen<k8s::PodDisruptionBudget>| {
+            let selector = budget.spec.selector.as_ref();
+            budget.metadata.namespace() == pod.namespace()
+                && selector.is_some_and(|s| matches(s, &pod.form.meta.labels))
+        };
+        let mut covering = self.0.iter().filter(covers);
+        let budget = covering.next()?;
+        if covering.next().is_some() {
+            return Some(Obstacle::SeveralPdbs);
+        }
+        let is_free = &*budget.spec.unhealthy_pod_eviction_policy == "AlwaysAllow" && !pod.ready;
+        let allowed = budget.status.as_ref().map_or(0, |status| status.disruptions_allowed);
+        let name = || format!("{}/{}", budget.metadata.namespace(), budget.metadata.name);
+        (!is_free && allowed <= 0).then(|| Obstacle::Pdb(name().into()))
+    }
+}
+
+fn matches(selector: &k8s::LabelSelector, labels: &planner::model::Labels) -> bool {
+    let equal = selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value));
+    equal
+        && selector.match_expressions.iter().all(|expression| {
+            let value = labels.get(&expression.key);
+            let is_listed = value.is_some_and(|value| expression.values.contains(value));
+            match &*expression.operator {
+                "In" => is_listed,
+                "NotIn" => !is_listed,
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                _ => false,
+            }
+        })
+}
+
+fn tolerates_disrupted(toleration: &k8s::pod::Toleration) -> bool {
+    let taint = planner::model::Taint {
+        key: names::core::DISRUPTED_TAINT.into(),
+        value: "".into(),
+        effect: Effect::NoSchedule,
+    };
+    let operator =
+        if &*toleration.operator == "Exists" { TolerationOperator::Exists } else { TolerationOperator::Equal };
+    let effect = Effect::parse(&toleration.effect);
+    if effect.is_none() && !toleration.effect.is_empty() {
+        return false;
+    }
+    let toleration = Toleration { key: toleration.key.clone(), operator, value: toleration.value.clone(), effect };
+    toleration.tolerates(&taint)
+}
+
+/// A Node of the mirror in the words of the controllers.
+fn of_mirror(node: &k8s::Node) -> Node {
+    let meta = &node.metadata;
+    let text = |map: &planner::model::Labels| -> BTreeMap<String, String> {
+        map.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    };
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let owner = |owner: &k8s::OwnerReference| OwnerReference {
+        api_version: owner.api_version.to_string(),
+        kind: owner.kind.to_string(),
+        name: owner.name.to_string(),
+        uid: owner.uid.to_string(),
+        controller: owner.controller.then_some(true),
+        block_owner_deletion: owner.block_owner_deletion,
+    };
+    let metadata = ObjectMeta {
+        name: some(&meta.name),
+        uid: some(&meta.uid),
+        generation: Some(meta.generation),
+        resource_version: some(&meta.resource_version),
+        labels: text(&meta.labels),
+        annotations: text(&meta.annotations),
+        finalizers: meta.finalizers.iter().map(ToString::to_string).collect(),
+        owner_references: meta.owner_references.iter().map(owner).collect(),
+        creation_timestamp: meta.creation_timestamp.as_ref().map(ToString::to_string),
+        deletion_timestamp: meta.deletion_timestamp.as_ref().map(ToString::to_string),
+        ..ObjectMeta::default()
+    };
+    let amounts = |map: &k8s::Amounts| -> BTreeMap<String, Quantity> {
+        map.iter().map(|(name, amount)| (name.to_string(), Quantity(amount.0.to_string()))).collect()
+    };
+    let condition = |condition: &k8s::Condition| NodeCondition {
+        type_: condition.kind.to_string(),
+        status: condition.status.to_string(),
+        last_transition_time: condition.last_transition_time.as_ref().map(ToString::to_string),
+    };
+    Node {
+        metadata,
+        spec: NodeSpec {
+            provider_id: node.spec.provider_id.to_string(),
+            taints: node.spec.taints.iter().filter_map(taint).collect(),
+        },
+        status: NodeStatus {
+            capacity: amounts(&node.status.capacity),
+            allocatable: amounts(&node.status.allocatable),
+            conditions: node.status.conditions.iter().map(condition).collect(),
+        },
+    }
+}
+
+fn taint(taint: &k8s::NodeTaint) -> Option<Taint> {
+    let effect = match &*taint.effect {
+        "NoSchedule" => TaintEffect::NoSchedule,
+        "PreferNoSchedule" => TaintEffect::PreferNoSchedule,
+        "NoExecute" => TaintEffect::NoExecute,
+        // The API server takes in no other.
+        _ => return None,
+    };
+    Some(Taint {
+        key: taint.key.to_string(),
+        value: taint.value.to_string(),
+        effect,
+        time_added: taint.time_added.as_ref().map(ToString::to_string),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn selector(value: serde_json::Value) -> k8s::LabelSelector {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_selector_picks_pods_as_the_api_server_does() {
+        let labels: planner::model::Labels = [("app".into(), "web".into())].into();
+        for (written, expected) in [
+            (json!({}), true),
+            (json!({ "matchLabels": { "app": "web" } }), true),
+            (json!({ "matchLabels": { "app": "db" } }), false),
+            (json!({ "matchExpressions": [{ "key": "app", "operator": "In", "values": ["web", "db"] }] }), true),
+            (json!({ "matchExpressions": [{ "key": "app", "operator": "NotIn", "values": ["web"] }] }), false),
+            (json!({ "matchExpressions": [{ "key": "x", "operator": "NotIn", "values": ["web"] }] }), true),
+            (json!({ "matchExpressions": [{ "key": "x", "operator": "Exists" }] }), false),
+            (json!({ "matchExpressions": [{ "key": "x", "operator": "DoesNotExist" }] }), true),
+        ] {
+            assert_eq!(matches(&selector(written.clone()), &labels), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn only_a_toleration_of_the_disrupted_taint_lets_a_pod_stay() {
+        for (written, expected) in [
+            (json!({ "operator": "Exists" }), true),
+            (json!({ "key": "karpenter.sh/disrupted", "operator": "Exists" }), true),
+            (json!({ "key": "karpenter.sh/disrupted", "operator": "Exists", "effect": "NoExecute" }), false),
+            (json!({ "key": "karpenter.sh/disrupted", "operator": "Equal", "effect": "NoSchedule" }), true),
+            (json!({ "key": "karpenter.sh/disrupted", "value": "x" }), false),
+            (json!({ "key": "other", "operator": "Exists" }), false),
+        ] {
+            let toleration: k8s::pod::Toleration = serde_json::from_value(written.clone()).unwrap();
+            assert_eq!(tolerates_disrupted(&toleration), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_node_keeps_all_that_a_patch_could_take_away() {
+        let written = json!({
+            "metadata": { "name": "a", "uid": "u", "resourceVersion": "5", "labels": { "l": "1" }, "finalizers": ["f"],
+                "ownerReferences": [{ "apiVersion": "v1", "kind": "K", "name": "n", "uid": "o", "blockOwnerDeletion": true }] },
+            "spec": { "providerID": "kwok://a",
+                "taints": [{ "key": "k", "value": "v", "effect": "NoExecute", "timeAdded": "2026-01-01T00:00:00Z" }] },
+            "status": { "capacity": { "cpu": "4" }, "conditions": [{ "type": "Ready", "status": "True" }] }
+        });
+        let direct: Node = serde_json::from_value(written.clone()).unwrap();
+        let seen: k8s::Node = serde_json::from_value(written).unwrap();
+        let mut seen = of_mirror(&seen);
+        seen.metadata.generation = direct.metadata.generation;
+        assert_eq!(seen, direct);
+    }
+}
