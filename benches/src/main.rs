@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: measures, prints a table, and keeps docs/benchmarks.md up to date.
 
+mod e2e;
 mod instances;
 mod measure;
 mod plan;
@@ -14,16 +15,18 @@ Usage: cargo xtask bench NAME [OPTIONS]
 Names:
   plan              the whole planner on synthetic clusters
   solver            every recorded workload on its offering set, at several efforts, beside first-fit-decreasing
+  e2e               the controller on a real control plane with kwok nodes (needs Go once; see `cargo xtask help`)
 
 Options:
   --json FILE       write the rows as JSON
-  --quick           fewer efforts and repetitions
+  --quick           fewer efforts and repetitions; (e2e) a tenth of the pods
   --write           replace the section of this name in docs/benchmarks.md
   --instances DIR   (solver) read w_*.json[.gz] and cat_*.json[.gz] from DIR (default: the repository's own copies)
   --sets A,B        (solver) offering sets to use (default: the one that belongs to each workload)
   --only TEXT       (solver) workloads whose name contains TEXT
+  --scenario NAME   (e2e; repeats) basic, wide, stuck or crash (default: all four)
 
-Times are CPU seconds of the measuring thread, the median of the repetitions.
+Times are CPU seconds of the measuring thread, the median of the repetitions; those of e2e are named in its table.
 Exit codes: 0 done; 1 an error; 2 the command line was not understood.
 ";
 
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let result = match name.as_str() {
         "plan" => plan::run(&rest),
         "solver" => solver::run(&rest),
+        "e2e" => e2e::run(&rest),
         "" | "-h" | "--help" | "help" => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

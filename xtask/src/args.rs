@@ -3,9 +3,9 @@
 /// How long a test run may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// Property tests try as many cases as they were written for.
+    /// Property tests try as many cases as they were written for, and end-to-end tests run.
     Full,
-    /// Property tests try a few cases each.
+    /// Property tests try a few cases each, and nothing needs a control plane.
     Quick,
 }
 
@@ -21,6 +21,10 @@ pub(crate) enum Command {
         args: Vec<String>,
     },
     Catalog {
+        args: Vec<String>,
+    },
+    /// Builds the test control plane, or starts one for people.
+    ControlPlane {
         args: Vec<String>,
     },
 }
@@ -39,6 +43,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
         "bench" if rest.is_empty() => Err("bench needs the name of a measurement".to_owned()),
         "bench" => Ok(Command::Bench { args: rest }),
         "catalog" => Ok(Command::Catalog { args: rest }),
+        "control-plane" => Ok(Command::ControlPlane { args: rest }),
         other => Err(format!("unknown command `{other}`")),
     }
 }
@@ -78,6 +83,11 @@ mod tests {
     fn arguments_of_a_measurement_are_handed_on_untouched() {
         let args = ["plan", "--json", "out.json"].map(str::to_owned).to_vec();
         assert_eq!(parsed("bench plan --json out.json"), Ok(Command::Bench { args }));
+    }
+
+    #[test]
+    fn what_to_do_with_the_control_plane_is_for_its_own_program_to_judge() {
+        assert_eq!(parsed("control-plane up"), Ok(Command::ControlPlane { args: vec!["up".to_owned()] }));
     }
 
     #[test]

@@ -12,22 +12,26 @@ use std::process::ExitCode;
 use args::Command;
 
 const HELP: &str = "\
-cargo xtask: set-up, tests and measurements of Millwright. Needs rustup and a C compiler, nothing else.
+cargo xtask: set-up, tests and measurements of Millwright. Needs rustup and a C compiler; `test`, `control-plane` and
+`bench e2e` also need Go 1.25 or newer, once, to build a real Kubernetes control plane.
 
 Usage: cargo xtask COMMAND [ARGS]
 
 Commands:
-  test [--quick]         every check: format, lints, then unit, property, scenario and architecture tests.
-                         The last line is `N passed, N failed`.
-                         --quick  property tests without a number of their own try 32 cases (default 256)
+  test [--quick]         every check: format, lints, then unit, property, scenario and architecture tests, then end-to-end
+                         tests on a real control plane. The last line is `N passed, N failed`.
+                         --quick  property tests without a number of their own try 32 cases (default 256), and
+                                  the control plane and the end-to-end tests are left out
   bench NAME [ARGS]      measure, in a release build (package `benches`); `bench --help` lists the names
+  control-plane COMMAND  `up` starts a real Kubernetes control plane on loopback and prints its kubeconfig; `down`, `status`
+                         and `build` do what they say (`control-plane --help`)
   catalog [ARGS]         rebuild the embedded EC2 catalogue from AWS data (package `cloud`, binary catalog-generate)
   help                   this text
 
-Format and lints count as one check each.
+Format, lints and the building of the control plane count as one check each.
 
 Exit codes: 0 everything passed; 1 something failed; 2 the command line was not understood.
-`bench` and `catalog` end with the code of the program they start.
+`bench`, `control-plane` and `catalog` end with the code of the program they start.
 ";
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -46,5 +50,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Test { depth } => suite::run(depth),
         Command::Bench { args } => passthrough::bench(&args),
         Command::Catalog { args } => passthrough::catalog(&args),
+        Command::ControlPlane { args } => passthrough::control_plane(&args),
     }
 }

@@ -6,14 +6,26 @@ use anyhow::Context as _;
 
 use crate::toolchain;
 
-/// Measures in a release build.
+/// Measures in a release build. End to end, it is the product's own program that is measured, so it is built as well.
 pub(crate) fn bench(args: &[String]) -> anyhow::Result<ExitCode> {
+    if args.first().is_some_and(|name| name == "e2e") && !args.iter().any(|a| a == "-h" || a == "--help") {
+        let mut build = toolchain::cargo();
+        build.args(["build", "--release", "--package", "millwright"]).current_dir(toolchain::root());
+        if !build.status().context("start cargo build")?.success() {
+            return Ok(ExitCode::FAILURE);
+        }
+    }
     run(&["--release", "--package", "benches", "--"], args)
 }
 
 /// Rebuilds the embedded EC2 catalogue.
 pub(crate) fn catalog(args: &[String]) -> anyhow::Result<ExitCode> {
     run(&["--package", "cloud", "--features", "generate", "--bin", "catalog-generate", "--"], args)
+}
+
+/// Builds the test control plane, or starts one for people.
+pub(crate) fn control_plane(args: &[String]) -> anyhow::Result<ExitCode> {
+    run(&["--quiet", "--package", "control-plane", "--"], args)
 }
 
 fn run(target: &[&str], args: &[String]) -> anyhow::Result<ExitCode> {

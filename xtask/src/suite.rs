@@ -1,4 +1,4 @@
-//! The one test command: format, lints, then every test of the workspace, and a count at the end.
+//! The one test command: format, lints, every test of the workspace, then end-to-end tests, and a count at the end.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, ExitCode, Stdio};
@@ -14,6 +14,9 @@ use crate::toolchain::{self, CLIPPY, Component, RUSTFMT};
 /// Cases that each property test tries in a quick run; proptest's own default is 256.
 const QUICK_CASES: &str = "32";
 
+/// The test program that needs a control plane. It is marked `test = false`, so that only its name starts it.
+const END_TO_END: &str = "e2e";
+
 /// A finished part of the run.
 struct Done {
     name: &'static str,
@@ -24,15 +27,26 @@ struct Done {
 /// Runs everything, whatever fails on the way, and prints `N passed, N failed` as the last line.
 pub(crate) fn run(depth: Depth) -> anyhow::Result<ExitCode> {
     say("this runs, in order: cargo fmt --check, cargo clippy (warnings are errors), cargo test of every package");
-    say("the tests are unit, property, scenario and architecture tests; none needs a network or a cluster");
-    if depth == Depth::Quick {
-        say(&format!("--quick: property tests without a number of their own try {QUICK_CASES} cases, not 256"));
+    say("these are unit, property, scenario and architecture tests; none needs a network or a cluster");
+    match depth {
+        Depth::Quick => {
+            say(&format!("--quick: property tests without a number of their own try {QUICK_CASES} cases, not 256"));
+            say("--quick: the real control plane is not built, and the end-to-end tests (tests/e2e) are left out");
+        }
+        Depth::Full => say("then the end-to-end tests, on a real control plane that is built with Go the first time"),
     }
-    let parts = [
+    let lints = ["clippy", "--workspace", "--all-targets", "--test", END_TO_END, "--", "-D", "warnings"];
+    let mut parts = vec![
         timed("format", || check(RUSTFMT, &["fmt", "--all", "--", "--check"]))?,
-        timed("lints", || check(CLIPPY, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?,
-        timed("tests", || tests(depth))?,
+        timed("lints", || check(CLIPPY, &lints))?,
+        timed("tests", || tests(&mut every_package(depth)))?,
     ];
+    if depth == Depth::Full {
+        let plane = timed("plane", control_plane)?;
+        let is_there = plane.tally.is_good();
+        parts.push(plane);
+        parts.push(timed("e2e", || if is_there { tests(&mut end_to_end()) } else { Ok(without_control_plane()) })?);
+    }
     Ok(summary(&parts))
 }
 
@@ -60,12 +74,37 @@ fn check(component: Component, args: &[&str]) -> anyhow::Result<Tally> {
     Ok(Tally::one(status.success()))
 }
 
-/// Runs every test, echoing what they print, and counts them. No test at all is a failure.
-fn tests(depth: Depth) -> anyhow::Result<Tally> {
+/// The programs of the control plane, built or found: a check of its own, so that nobody takes a long build for a test
+/// that hangs.
+fn control_plane() -> anyhow::Result<Tally> {
+    let mut command = cargo(&["run", "--quiet", "--package", "control-plane", "--", "build"]);
+    let status = command.status().context("start cargo run")?;
+    Ok(Tally::one(status.success()))
+}
+
+/// End-to-end tests that cannot run have not passed.
+fn without_control_plane() -> Tally {
+    say(
+        "the end-to-end tests need the control plane, which is not there (see the error above); they count as one failure",
+    );
+    Tally::one(false)
+}
+
+fn every_package(depth: Depth) -> Command {
     let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
     if depth == Depth::Quick {
         command.env("PROPTEST_CASES", QUICK_CASES);
     }
+    command
+}
+
+/// One at a time: each has a control plane of its own, and times out when it gets too little of the machine.
+fn end_to_end() -> Command {
+    cargo(&["test", "--package", "millwright", "--test", END_TO_END, "--no-fail-fast", "--", "--test-threads", "1"])
+}
+
+/// Runs tests, echoing what they print, and counts them. No test at all is a failure.
+fn tests(command: &mut Command) -> anyhow::Result<Tally> {
     let mut child = command.stdout(Stdio::piped()).spawn().context("start cargo test")?;
     let output = child.stdout.take().context("read the output of cargo test")?;
     let mut counter = Counter::default();
