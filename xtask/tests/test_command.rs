@@ -12,11 +12,13 @@ struct FakeCargo {
     fmt: &'static str,
     clippy: &'static str,
     test: &'static str,
+    /// Builds the control plane.
+    plane: &'static str,
 }
 
 impl Default for FakeCargo {
     fn default() -> Self {
-        Self { fmt: "true", clippy: "true", test: GOOD_TESTS }
+        Self { fmt: "true", clippy: "true", test: GOOD_TESTS, plane: "true" }
     }
 }
 
@@ -28,6 +30,7 @@ impl FakeCargo {
             .env("FAKE_FMT", self.fmt)
             .env("FAKE_CLIPPY", self.clippy)
             .env("FAKE_TEST", self.test)
+            .env("FAKE_PLANE", self.plane)
             .output()
             .unwrap()
     }
@@ -40,8 +43,22 @@ fn last_line(output: &Output) -> String {
 #[test]
 fn format_lints_and_tests_are_counted_on_the_last_line() {
     let output = FakeCargo::default().run(&["test"]);
-    assert_eq!(last_line(&output), "4 passed, 0 failed");
+    assert_eq!(last_line(&output), "7 passed, 0 failed");
     assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn without_a_control_plane_everything_else_is_counted_and_the_end_to_end_tests_have_failed() {
+    let output = FakeCargo { plane: "exit 1", ..FakeCargo::default() }.run(&["test"]);
+    assert_eq!(last_line(&output), "4 passed, 2 failed");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("the end-to-end tests need the control plane"));
+}
+
+#[test]
+fn quick_needs_no_control_plane_and_says_so() {
+    let output = FakeCargo { plane: "exit 1", ..FakeCargo::default() }.run(&["test", "--quick"]);
+    assert_eq!(last_line(&output), "4 passed, 0 failed");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("the end-to-end tests (tests/e2e) are left out"));
 }
 
 #[test]
@@ -54,20 +71,20 @@ fn a_lint_fails_the_run_and_the_tests_still_run() {
 #[test]
 fn a_missing_component_fails_the_run_and_says_how_to_get_it() {
     let output = FakeCargo { fmt: "false", ..FakeCargo::default() }.run(&["test"]);
-    assert_eq!(last_line(&output), "3 passed, 1 failed");
+    assert_eq!(last_line(&output), "6 passed, 1 failed");
     assert!(String::from_utf8_lossy(&output.stdout).contains("rustup component add rustfmt"));
 }
 
 #[test]
 fn a_workspace_without_tests_fails() {
-    let output = FakeCargo { test: "true", ..FakeCargo::default() }.run(&["test"]);
+    let output = FakeCargo { test: "true", ..FakeCargo::default() }.run(&["test", "--quick"]);
     assert_eq!(last_line(&output), "2 passed, 1 failed");
     assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
 fn a_workspace_that_does_not_compile_fails() {
-    let output = FakeCargo { test: "exit 101", ..FakeCargo::default() }.run(&["test"]);
+    let output = FakeCargo { test: "exit 101", ..FakeCargo::default() }.run(&["test", "--quick"]);
     assert_eq!(last_line(&output), "2 passed, 1 failed");
     assert_eq!(output.status.code(), Some(1));
 }

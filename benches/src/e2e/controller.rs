@@ -31,6 +31,7 @@ impl Controller {
         command.env("METRICS_PORT", metrics_port.to_string()).env("HEALTH_PROBE_PORT", health_port.to_string());
         // One replica; a killed one's lease would have to run out first.
         command.env("DISABLE_LEADER_ELECTION", "true").env("CLUSTER_NAME", "bench");
+        command.env("MILLWRIGHT_BIND_ADDRESS", "127.0.0.1");
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = command.spawn().with_context(|| format!("start {}", program.display()))?;
         let mut controller = Self { child, metrics_port, log };
