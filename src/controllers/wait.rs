@@ -9,29 +9,28 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked for if no change wakes us.
 const POLL: Duration = Duration::from_secs(1);
 
-/// A write of ours that the mirror may not show yet.
+/// Writes of ours that the mirror may not show yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unseen {
-    /// The version that was read before the write, and when that was.
-    before: Option<(String, Instant)>,
+    /// Versions that our writes have replaced.
+    replaced: Vec<String>,
+    since: Option<Instant>,
 }
 
 impl Unseen {
     /// The object was written, having been read at this version.
     pub fn wrote(&mut self, read: Option<String>) {
-        // Of several writes in one look, the mirror's own version is that of the first.
-        if self.before.is_none() {
-            self.before = read.map(|version| (version, Instant::now()));
-        }
+        self.replaced.extend(read);
+        self.since = Some(Instant::now());
     }
 
-    /// How long to wait, if the mirror still shows this version from before the write.
+    /// How long to wait, if the mirror still shows a version from before the last write.
     pub fn wait(&mut self, shown: Option<&str>) -> Option<Duration> {
-        let (version, since) = self.before.as_ref()?;
-        if Some(version.as_str()) == shown && since.elapsed() < PATIENCE {
+        let is_recent = self.since?.elapsed() < PATIENCE;
+        if is_recent && self.replaced.iter().any(|version| Some(version.as_str()) == shown) {
             return Some(POLL);
         }
-        self.before = None;
+        *self = Self::default();
         None
     }
 }
@@ -47,7 +46,8 @@ mod tests {
         unseen.wrote(Some("1".to_owned()));
         unseen.wrote(Some("2".to_owned()));
         assert_eq!(unseen.wait(Some("1")), Some(POLL));
-        assert_eq!(unseen.wait(Some("2")), None);
+        assert_eq!(unseen.wait(Some("2")), Some(POLL), "between two writes of one look");
+        assert_eq!(unseen.wait(Some("3")), None);
         assert_eq!(unseen.wait(Some("1")), None, "it is over");
         unseen.wrote(Some("3".to_owned()));
         tokio::time::advance(PATIENCE).await;

@@ -69,28 +69,28 @@ impl<C: Cloud> Claims<C> {
     /// Writes what the draft changed.
     async fn flush(&self, draft: &mut Draft) -> Result<(), Fault> {
         let name = draft.claim.metadata.name().to_owned();
-        let read = draft.claim.metadata.resource_version.clone();
-        let mut has_written = false;
         let was_at_rest = draft.was_true(CONSOLIDATABLE);
         if let Some(patch) = draft.metadata_patch() {
+            let read = draft.claim.metadata.resource_version.clone();
             draft.written(self.deps.api.merge("", &name, patch).await?);
-            has_written = true;
+            self.remember(&draft.claim, |memory| memory.unseen.wrote(read));
         }
         if let Some(patch) = draft.status_patch() {
+            let read = draft.claim.metadata.resource_version.clone();
             draft.stored(self.deps.api.merge_status("", &name, patch).await?);
-            has_written = true;
+            self.remember(&draft.claim, |memory| memory.unseen.wrote(read));
         }
         if draft.is_true(CONSOLIDATABLE) && !was_at_rest {
             self.deps.rested.notify_one();
-        }
-        if has_written {
-            self.remember(&draft.claim, |memory| memory.unseen.wrote(read));
         }
         Ok(())
     }
 
     async fn live(&self, mut draft: Draft) -> Result<Again, Fault> {
         let mut next = Next::default();
+        let class = &draft.claim.spec.node_class_ref;
+        let (key, value) = (class.label_key(), class.name.clone());
+        draft.claim.metadata.labels.entry(key).or_insert(value);
         if !draft.has_finalizer() {
             draft.claim.metadata.finalizers.push(names::core::TERMINATION_FINALIZER.to_owned());
             let patch = draft.metadata_patch().unwrap_or_default();

@@ -317,13 +317,14 @@ impl<C: Cloud> Reconcile for Nodes<C> {
             self.memory().remove(name);
             return Ok(Again::OnChange);
         };
-        let is_ours = self
+        let is_labelled = self
             .deps
             .cloud
             .classes()
             .iter()
             .any(|kind| node.metadata.labels.contains_key(&format!("{}/{}", kind.group, kind.kind.to_lowercase())));
-        if !is_ours {
+        let claim = self.deps.world.claim_of(&node);
+        if !is_labelled && !claim.is_some_and(|claim| self.deps.is_managed(&claim.spec.node_class_ref)) {
             return Ok(Again::OnChange);
         }
         if !node.metadata.is_deleting() {
