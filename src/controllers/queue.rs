@@ -238,7 +238,7 @@ mod tests {
         let queue = Queue::new(BACKOFF);
         queue.add("a");
         let _ = queue.next().await;
-        queue.done("a", Again::After(Duration::from_secs(3600)));
+        queue.done("a", Again::After(Duration::from_hours(1)));
         assert_eq!(at_once(&queue).await, None);
         queue.add("a");
         assert_eq!(at_once(&queue).await.as_deref(), Some("a"));

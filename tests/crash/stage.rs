@@ -1,8 +1,8 @@
 //! A cluster for the crash tests: the simulated API server, a pool, a node class, and a kubelet of a few lines.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use cloud::catalog::KwokSettings;
@@ -34,6 +34,11 @@ const KINDS: [Kind; 8] = [
 /// How long one life may take, in virtual time: garbage is looked for every two minutes.
 const LIMIT: Duration = Duration::from_mins(15);
 const FINALIZER: &str = "karpenter.sh/termination";
+
+/// One for all runs: making them anew would take longer than a run.
+static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+/// Likewise.
+static RECORDER: LazyLock<Recorder> = LazyLock::new(Recorder::memory);
 
 /// How one life of the controllers ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,13 +143,14 @@ impl Stage {
         if let Some((number, moment)) = kill {
             session.stop_at(number, moment);
         }
-        let clients = Clients::from_service(session.clone());
+        let clients = Clients::metered(session.clone(), &METRICS);
         let mirror = Mirror::new(&KINDS);
         let kwok =
             Kwok::new(clients.once.clone(), mirror.clone(), self.clock, &KwokSettings::default(), Stock::default())
                 .expect("the generated types");
         let world = World::new(mirror.clone(), Facts::default());
-        let deps = Deps::new(&clients, Arc::new(kwok), world, Metrics::new(), Recorder::memory(), self.clock);
+        let (metrics, recorder) = (METRICS.clone(), RECORDER.clone());
+        let deps = Deps::new(&clients, Arc::new(kwok), world, metrics, recorder, self.clock);
         let watching = watch::run(clients.client.clone(), mirror, KINDS.to_vec());
         let running = controllers::run(Arc::new(deps), CancellationToken::new());
         let ended = tokio::select! {
@@ -232,7 +238,8 @@ impl Stage {
         let mut out = String::new();
         for id in [claims(), Id::NODE] {
             for object in self.direct.list(id) {
-                out.push_str(&format!("{}\n", object.value()));
+                out.push_str(&object.value().to_string());
+                out.push('\n');
             }
         }
         let log = self.server.log();
@@ -250,14 +257,14 @@ fn class_ref() -> Value {
     json!({ "group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "default" })
 }
 
-/// The first seed and how many: those of the environment (`SEED=7`, or `SEEDS=1000`), else a share that fits into every
-/// run of the tests.
+/// The first seed and how many: `SEED=7` is that one, `SEEDS=1000` the first thousand; else as many as fit into every run
+/// of the tests.
 pub fn seeds() -> (u64, u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match (number("SEED"), number("SEEDS")) {
         (Some(seed), n) => (seed, n.unwrap_or(1)),
         (None, Some(n)) => (0, n),
-        (None, None) => (0, 1000),
+        (None, None) => (0, 200),
     }
 }
 
@@ -269,11 +276,16 @@ impl Draw {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    /// From 0 to below `n`.
-    pub fn below(&mut self, n: u64) -> u64 {
+    /// From 1 to `n`.
+    pub fn number(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
+        1 + (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
+    }
+
+    /// From 0 to below `n`, a small number.
+    pub fn below(&mut self, n: u8) -> usize {
+        usize::try_from(self.number(u64::from(n))).map_or(0, |number| number - 1)
     }
 }

@@ -46,8 +46,8 @@ mod tests {
     use crate::controllers::claim::testing::ready;
 
     const POLICIES: [RepairPolicy; 3] = [
-        RepairPolicy { condition: "Ready", status: "False", toleration: Duration::from_secs(600) },
-        RepairPolicy { condition: "Ready", status: "Unknown", toleration: Duration::from_secs(300) },
+        RepairPolicy { condition: "Ready", status: "False", toleration: Duration::from_mins(10) },
+        RepairPolicy { condition: "Ready", status: "Unknown", toleration: Duration::from_mins(5) },
         RepairPolicy { condition: "DiskBroken", status: "True", toleration: Duration::from_secs(10) },
     ];
 
