@@ -6,6 +6,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod controllers;
+pub mod decide;
 pub mod events;
 pub mod kwok;
 pub mod lease;

@@ -1,9 +1,19 @@
-//! Carries decisions out on the API server, idempotently.
+//! Carries decisions out on the API server, idempotently: claims for launches, nominations for pods, and what there is to
+//! say about both.
 
 pub mod api;
+mod claim;
 pub mod disrupt;
 pub mod error;
+pub mod launch;
 pub mod merge;
+mod names;
+pub mod nominate;
+pub mod report;
 
 pub use api::{Api, Eviction, Object, Preconditions};
+pub use claim::{amounts, claim};
 pub use error::{ActError, Retry};
+pub use launch::{LaunchError, Launcher};
+pub use names::Names;
+pub use nominate::{Nominations, Opened};

@@ -27,6 +27,7 @@ use planner::model::Snapshot;
 pub use error::{InputError, Origin};
 pub use objects::{Objects, Seen, Sourced, Validate};
 pub use options::{FeatureGates, MinValuesPolicy, Options, PreferencePolicy, read_prices};
+pub use translate::Catalogs;
 
 /// A snapshot, and what there is to say about the input.
 #[must_use = "the snapshot is what planning starts from"]

@@ -76,6 +76,8 @@ pub struct Objects {
     pub buffers: Vec<Seen<CapacityBuffer>>,
     pub ec2_classes: Vec<Seen<Ec2NodeClass>>,
     pub kwok_classes: Vec<Seen<KwokNodeClass>>,
+    /// Pools of a cluster with all their fields.
+    pub whole_pools: Vec<Arc<crds::NodePool>>,
     /// Objects of our own kinds as they were written, defaults filled in: (`Kind`, object).
     pub custom: Vec<(&'static str, Sourced<Value>)>,
     /// What was passed over, for stderr.

@@ -3,7 +3,7 @@
 use planner::model::{Labels, Str};
 use serde::Deserialize;
 
-use super::meta::{Amounts, Condition, ObjectMeta};
+use super::meta::{Amounts, Condition, ObjectMeta, condition};
 use super::selector::{LabelSelector, NodeSelector, NodeSelectorTerm};
 use super::storage::ClaimTemplate;
 
@@ -221,6 +221,11 @@ pub struct PodStatus {
     pub start_time: Option<Str>,
     /// Before Kubernetes 1.33: `Infeasible`, `Deferred`, `Proposed`, `InProgress`.
     pub resize: Str,
+}
+
+/// Does it say of itself that it is not ready?
+pub fn is_unready(status: &PodStatus) -> bool {
+    condition(&status.conditions, "Ready").is_some_and(|ready| &*ready.status == "False")
 }
 
 /// What a container has been given.

@@ -15,6 +15,9 @@ use std::sync::Arc;
 
 use planner::model::Str;
 
+use super::super::k8s;
+use super::super::objects::{Seen, Sourced};
+
 /// After how many seconds a claim that no watch has shown is looked up by its name. The reference takes as long.
 const OVERDUE: i64 = 15;
 
@@ -31,6 +34,7 @@ enum Stage {
 #[derive(Clone, Debug)]
 struct Expected {
     claim: Arc<crds::NodeClaim>,
+    trimmed: Seen<k8s::NodeClaim>,
     stage: Stage,
     /// Seconds since the Unix epoch.
     since: i64,
@@ -44,14 +48,16 @@ impl Expectations {
     /// A claim is about to be sent.
     pub(super) fn asked(&mut self, claim: Arc<crds::NodeClaim>, now: i64) {
         let name = claim.metadata.name().into();
-        self.0.insert(name, Expected { claim, stage: Stage::Asked, since: now });
+        let trimmed = trim(&claim);
+        self.0.insert(name, Expected { claim, trimmed, stage: Stage::Asked, since: now });
     }
 
     /// The API server has made it, and this is what it looks like.
     pub(super) fn made(&mut self, claim: Arc<crds::NodeClaim>, now: i64) {
         // Seen in the meantime: there is nothing left to expect.
         if let Some(expected) = self.0.get_mut(claim.metadata.name()) {
-            *expected = Expected { claim, stage: Stage::Made, since: now };
+            let trimmed = trim(&claim);
+            *expected = Expected { claim, trimmed, stage: Stage::Made, since: now };
         }
     }
 
@@ -72,6 +78,11 @@ impl Expectations {
         self.0.values().map(|expected| &expected.claim)
     }
 
+    /// The same for the planner.
+    pub(super) fn trimmed(&self) -> impl Iterator<Item = &Seen<k8s::NodeClaim>> {
+        self.0.values().map(|expected| &expected.trimmed)
+    }
+
     pub(super) fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
@@ -81,6 +92,12 @@ impl Expectations {
         let late = |e: &Expected| e.stage != Stage::Asked && now - e.since >= OVERDUE;
         self.0.iter().filter(|(_, expected)| late(expected)).map(|(name, _)| name.clone()).collect()
     }
+}
+
+/// As a watch would show it.
+fn trim(claim: &crds::NodeClaim) -> Seen<k8s::NodeClaim> {
+    let read = serde_json::to_value(claim).and_then(serde_json::from_value::<k8s::NodeClaim>);
+    Arc::new(Sourced::watched(read.unwrap_or_default()))
 }
 
 #[cfg(test)]

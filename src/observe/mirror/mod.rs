@@ -8,24 +8,27 @@ mod expectations;
 mod facts;
 mod kind;
 mod pod;
+mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use planner::model::Str;
 use tokio::sync::watch;
 
 use super::k8s;
 use super::objects::Seen;
+use super::translate::Cache;
 use state::State;
 
 pub use changes::Changes;
 pub use facts::Facts;
 pub use kind::{Both, Change, Kind, Object};
 pub use pod::{Form, Phase, Pod};
+pub use snapshot::Taken;
 
 /// The cluster as it was last seen. Cheap to clone; all clones are one mirror.
 #[derive(Clone, Debug)]
@@ -36,13 +39,15 @@ struct Inner {
     state: RwLock<State>,
     /// Kinds whose first list has not ended.
     unsynced: watch::Sender<BTreeSet<Kind>>,
+    /// What the last snapshots read and the next may read again.
+    cache: Mutex<Cache>,
 }
 
 impl Mirror {
     /// An empty mirror that is synced once these kinds were listed.
     pub fn new(kinds: &[Kind]) -> Self {
         let unsynced = watch::Sender::new(kinds.iter().copied().collect());
-        Self(Arc::new(Inner { state: RwLock::default(), unsynced }))
+        Self(Arc::new(Inner { state: RwLock::default(), unsynced, cache: Mutex::default() }))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -212,6 +217,11 @@ impl Mirror {
     pub fn pending(&self) -> Vec<Arc<Pod>> {
         let state = self.read();
         state.pending.iter().filter_map(|key| state.pods.get(key)).cloned().collect()
+    }
+
+    /// Is there any pod that a node may be bought for?
+    pub fn has_pending(&self) -> bool {
+        !self.read().pending.is_empty()
     }
 
     /// How many pods are known.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use planner::model::Str;
 
-use super::super::error::Origin;
 use super::super::k8s::{self, ObjectMeta};
 use super::super::objects::{Seen, Sourced};
 use super::changes::Listeners;
@@ -64,29 +63,60 @@ pub(super) struct State {
     pub(super) world_version: u64,
 }
 
-/// Where objects of a cluster come from, in messages.
-fn origin() -> Origin {
-    Origin { file: "cluster".into(), line: 0 }
-}
-
-fn seen<T>(object: T) -> Seen<T> {
-    Arc::new(Sourced { origin: origin(), object })
-}
-
 fn name_of(meta: &ObjectMeta) -> Name {
     (meta.namespace.clone(), meta.name.clone())
 }
 
-/// Puts an object in its table, unless it is there in this version already.
-fn put<T>(table: &mut Table<T>, meta: impl Fn(&T) -> &ObjectMeta, object: T) -> Option<Name> {
-    let name = name_of(meta(&object));
-    let version = &meta(&object).resource_version;
-    let same = |old: &Seen<T>| !version.is_empty() && meta(&old.object).resource_version == *version;
-    if table.get(&name).is_some_and(same) {
+/// Objects have metadata.
+trait Meta: PartialEq {
+    fn meta(&self) -> &ObjectMeta;
+    fn meta_mut(&mut self) -> &mut ObjectMeta;
+}
+
+macro_rules! meta {
+    ($($kind:ident)*) => {$(
+        impl Meta for k8s::$kind {
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    )*};
+}
+
+meta! {
+    Node NodeClaim NodePool Ec2NodeClass KwokNodeClass NodeOverlay CapacityBuffer DaemonSet PodDisruptionBudget
+    PersistentVolumeClaim PersistentVolume StorageClass CsiNode VolumeAttachment Namespace PriorityClass RuntimeClass
+    Service Workload PodTemplate
+}
+
+/// Puts an object in its table. Gives its name if it is new to us.
+fn put<T: Meta>(table: &mut Table<T>, object: T) -> Option<Name> {
+    let name = name_of(object.meta());
+    let version = &object.meta().resource_version;
+    if table.get(&name).is_some_and(|old| !version.is_empty() && old.meta().resource_version == *version) {
         return None;
     }
-    table.insert(name.clone(), seen(object));
+    table.insert(name.clone(), Arc::new(Sourced::watched(object)));
     Some(name)
+}
+
+/// The same for objects of which all that anybody looks at is in the trimmed form: one that differs in its version only,
+/// as after a heartbeat, is kept for its version and told to nobody.
+fn put_quietly<T: Meta>(table: &mut Table<T>, mut object: T) -> Option<Name> {
+    let name = name_of(object.meta());
+    if let Some(old) = table.get_mut(&name) {
+        let version = std::mem::replace(&mut object.meta_mut().resource_version, old.meta().resource_version.clone());
+        let is_same = object == old.object;
+        object.meta_mut().resource_version = version;
+        if is_same {
+            *old = Arc::new(Sourced::watched(object));
+            return None;
+        }
+    }
+    put(table, object)
 }
 
 fn link(index: &mut HashMap<Str, BTreeSet<Str>>, key: &Str, name: &Str) {
@@ -110,7 +140,7 @@ macro_rules! tables {
             /// Objects of the kinds that need no index: puts one in its table.
             fn put_plain(&mut self, object: Object) -> Option<(Kind, Name)> {
                 match object {
-                    $(Object::$kind(object) => put(&mut self.$table, |o| &o.metadata, *object).map(|name| (Kind::$kind, name)),)*
+                    $(Object::$kind(object) => put_quietly(&mut self.$table, *object).map(|name| (Kind::$kind, name)),)*
                     Object::Pod(_) | Object::Node(_) | Object::NodeClaim(_) | Object::NodePool(_)
                     | Object::Ec2NodeClass(_) | Object::KwokNodeClass(_) => None,
                 }
@@ -176,7 +206,7 @@ impl State {
             Object::NodeClaim(claim) => self.put_claim(*claim).map(|name| (Kind::NodeClaim, name)),
             Object::NodePool(pool) => {
                 let Both { whole, trimmed } = *pool;
-                let name = put(&mut self.pools, |o| &o.metadata, trimmed);
+                let name = put(&mut self.pools, trimmed);
                 name.map(|name| {
                     self.whole_pools.insert(name.1.clone(), Arc::new(whole));
                     (Kind::NodePool, name)
@@ -184,7 +214,7 @@ impl State {
             }
             Object::Ec2NodeClass(class) => {
                 let Both { whole, trimmed } = *class;
-                let name = put(&mut self.ec2_classes, |o| &o.metadata, trimmed);
+                let name = put(&mut self.ec2_classes, trimmed);
                 name.map(|name| {
                     self.whole_ec2.insert(name.1.clone(), Arc::new(whole));
                     (Kind::Ec2NodeClass, name)
@@ -192,7 +222,7 @@ impl State {
             }
             Object::KwokNodeClass(class) => {
                 let Both { whole, trimmed } = *class;
-                let name = put(&mut self.kwok_classes, |o| &o.metadata, trimmed);
+                let name = put(&mut self.kwok_classes, trimmed);
                 name.map(|name| {
                     self.whole_kwok.insert(name.1.clone(), Arc::new(whole));
                     (Kind::KwokNodeClass, name)
@@ -306,7 +336,7 @@ impl State {
         let key = name_of(&node.metadata);
         let provider = node.spec.provider_id.clone();
         let before = self.nodes.get(&key).map(|old| old.spec.provider_id.clone());
-        let name = put(&mut self.nodes, |o| &o.metadata, node)?;
+        let name = put_quietly(&mut self.nodes, node)?;
         if let Some(before) = before.filter(|before| *before != provider) {
             unlink(&mut self.node_by_provider, &before, &name.1);
         }
@@ -319,7 +349,7 @@ impl State {
         self.expected.forget(&trimmed.metadata.name);
         let provider = trimmed.status.provider_id.clone();
         let before = self.claims.get(&name_of(&trimmed.metadata)).map(|old| old.status.provider_id.clone());
-        let name = put(&mut self.claims, |o| &o.metadata, trimmed)?;
+        let name = put(&mut self.claims, trimmed)?;
         if let Some(before) = before.filter(|before| *before != provider) {
             unlink(&mut self.claim_by_provider, &before, &name.1);
         }

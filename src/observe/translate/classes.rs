@@ -27,7 +27,11 @@ pub(super) struct Classes<'a> {
     objects: &'a Objects,
     options: &'a Options,
     made: BTreeMap<ClassRef, Catalog>,
+    given: Option<&'a Catalogs>,
 }
+
+/// What each class sells, as the cloud says.
+pub type Catalogs = BTreeMap<cloud::ClassRef, Catalog>;
 
 /// What is known of a class.
 pub(super) enum Found {
@@ -41,8 +45,8 @@ pub(super) enum Found {
 }
 
 impl<'a> Classes<'a> {
-    pub(super) fn new(objects: &'a Objects, options: &'a Options) -> Self {
-        Self { objects, options, made: BTreeMap::new() }
+    pub(super) fn new(objects: &'a Objects, options: &'a Options, given: Option<&'a Catalogs>) -> Self {
+        Self { objects, options, made: BTreeMap::new(), given }
     }
 
     fn ec2_class(&self, name: &str) -> Option<&'a Sourced<Ec2NodeClass>> {
@@ -79,6 +83,10 @@ impl<'a> Classes<'a> {
 
     /// What it sells; a class that is not there sells what its kind usually does.
     pub(super) fn catalog(&mut self, class: &ClassRef) -> Result<Catalog, InputError> {
+        if let Some(given) = self.given {
+            let ClassRef { group, kind, name } = class.clone();
+            return Ok(given.get(&cloud::ClassRef { group, kind, name }).cloned().unwrap_or_default());
+        }
         if let Some(made) = self.made.get(class) {
             return Ok(made.clone());
         }

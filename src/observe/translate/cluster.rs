@@ -1,16 +1,16 @@
 //! A whole cluster: which pods are to be placed, which lie where, which are left out and why.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use planner::model::group::project;
 use planner::model::node::BoundPods;
 use planner::model::pod::Owner;
 use planner::model::snapshot::{Daemon, Ignored};
-use planner::model::{Code, Node, PodShape, Policies, Snapshot, Str};
+use planner::model::{Claim, Code, Node, PodShape, Policies, Pool, Snapshot, Str};
 
 use super::super::error::InputError;
-use super::super::k8s::Pod;
+use super::super::k8s::{DaemonSet, Pod, PodSpec};
 use super::super::objects::{Objects, Sourced};
 use super::super::options::{MinValuesPolicy, Options, PreferencePolicy};
 use super::at::At;
@@ -23,14 +23,16 @@ use super::{buffers, defaults, nodes, pools, taints};
 
 /// Pods of one shape on their way into the snapshot.
 struct Batch {
-    shape: PodShape,
+    /// Index into the shapes.
+    shape: usize,
     keys: Vec<Str>,
     stand_in: bool,
 }
 
 /// A pod that lies on a node and stays there.
 struct Lying {
-    shape: PodShape,
+    /// Index into the shapes.
+    shape: usize,
     key: Str,
     node: Str,
     terminating: bool,
@@ -38,19 +40,28 @@ struct Lying {
 
 /// What is being gathered.
 #[derive(Default)]
-struct Gathered {
+pub(super) struct Gathered {
+    shapes: Vec<Arc<PodShape>>,
     to_place: Vec<Batch>,
     lying: Vec<Lying>,
     ignored: BTreeMap<(Code, String), Vec<Str>>,
 }
 
+/// What stands beside the pods.
+pub(super) struct Scenery {
+    pub(super) nodes: Vec<Node>,
+    pub(super) claims: Vec<Claim>,
+    pub(super) pools: Vec<Pool>,
+    pub(super) daemons: Vec<Daemon>,
+}
+
 /// The snapshot of everything in `objects`; adds what was passed over to `notes`.
 pub(crate) fn translate(objects: &Objects, options: &Options, notes: &mut Vec<String>) -> Result<Snapshot, InputError> {
     let world = World::new(objects, options)?;
-    let mut nodes: Vec<Node> = objects.nodes.iter().map(|node| nodes::node(node, &world)).collect::<Result<_, _>>()?;
-    let claims = nodes::claims(&world)?;
-    let pools = pools::pools(objects, options, notes)?;
-    let daemons = daemons(&world)?;
+    let nodes: Vec<Node> = objects.nodes.iter().map(|node| nodes::node(node, &world)).collect::<Result<_, _>>()?;
+    let claims = nodes::claims(&world).map(nodes::claim).collect::<Result<_, _>>()?;
+    let pools = pools::pools(objects, options, None, notes, &mut Err)?;
+    let daemons = daemons(&world, &mut Err)?;
 
     let deleting: BTreeMap<Str, bool> = nodes.iter().map(|node| (node.name.clone(), node.deleting)).collect();
     let mut gathered = Gathered::default();
@@ -60,42 +71,11 @@ pub(crate) fn translate(objects: &Objects, options: &Options, notes: &mut Vec<St
     for workload in missing(objects)? {
         gathered.expand(&workload, &world)?;
     }
-    if options.feature_gates.capacity_buffer {
-        for stand_ins in buffers::stand_ins(&world, notes)? {
-            let namespace = stand_ins.first.shape.namespace.clone();
-            let keys = (0..stand_ins.count).map(|n| format!("{namespace}/{}-{n}", stand_ins.stem).into()).collect();
-            gathered.to_place.push(Batch { shape: stand_ins.first.shape, keys, stand_in: true });
-        }
-    } else if !objects.buffers.is_empty() {
-        notes.push("CapacityBuffers keep nothing free: the feature gate CapacityBuffer is off".into());
-    }
+    gathered.keep_free(&world, options, notes)?;
     if pools.is_empty() && !objects.pods.is_empty() {
         notes.push("no NodePool in the input: nothing can be bought".into());
     }
-
-    let keys = looked_at(&gathered, &daemons);
-    lay_down(&mut nodes, gathered.lying, &keys);
-    let mut groups = Groups::default();
-    for batch in gathered.to_place {
-        groups.add(batch.shape, batch.keys, batch.stand_in, &keys);
-    }
-    Ok(Snapshot {
-        taken_at: options.now,
-        groups: groups.finish(&keys),
-        nodes,
-        claims,
-        pools,
-        daemons: daemons
-            .into_iter()
-            .map(|d| Daemon { shape: Arc::new(project((*d.shape).clone(), &keys)), ..d })
-            .collect(),
-        ignored: gathered.ignored.into_iter().map(ignored).collect(),
-        policies: Policies {
-            ignore_preferences: options.preference_policy == PreferencePolicy::Ignore,
-            relax_min_values: options.min_values_policy == MinValuesPolicy::BestEffort,
-            effort: options.effort,
-        },
-    })
+    Ok(gathered.compose(Scenery { nodes, claims, pools, daemons }, options))
 }
 
 fn ignored(((code, message), mut pods): ((Code, String), Vec<Str>)) -> Ignored {
@@ -104,6 +84,73 @@ fn ignored(((code, message), mut pods): ((Code, String), Vec<Str>)) -> Ignored {
 }
 
 impl Gathered {
+    /// A shape that pods will be told to have, by its index.
+    pub(super) fn shape(&mut self, shape: Arc<PodShape>) -> usize {
+        self.shapes.push(shape);
+        self.shapes.len() - 1
+    }
+
+    /// Pods of one shape that need a place.
+    pub(super) fn place_all(&mut self, shape: usize, keys: Vec<Str>) {
+        self.to_place.push(Batch { shape, keys, stand_in: false });
+    }
+
+    /// A pod that stays on its node.
+    pub(super) fn lies(&mut self, shape: usize, key: Str, node: Str, terminating: bool) {
+        self.lying.push(Lying { shape, key, node, terminating });
+    }
+
+    /// A pod that is not to be placed, and why.
+    pub(super) fn ignore(&mut self, code: Code, message: &str, key: Str) {
+        self.ignored.entry((code, message.to_owned())).or_default().push(key);
+    }
+
+    /// The pods that hold room free for `CapacityBuffers`.
+    pub(super) fn keep_free(
+        &mut self,
+        world: &World<'_>,
+        options: &Options,
+        notes: &mut Vec<String>,
+    ) -> Result<(), InputError> {
+        if options.feature_gates.capacity_buffer {
+            for stand_ins in buffers::stand_ins(world, notes)? {
+                let namespace = stand_ins.first.shape.namespace.clone();
+                let keys = (0..stand_ins.count).map(|n| format!("{namespace}/{}-{n}", stand_ins.stem).into()).collect();
+                let shape = self.shape(Arc::new(stand_ins.first.shape));
+                self.to_place.push(Batch { shape, keys, stand_in: true });
+            }
+        } else if !world.objects.buffers.is_empty() {
+            notes.push("CapacityBuffers keep nothing free: the feature gate CapacityBuffer is off".into());
+        }
+        Ok(())
+    }
+
+    /// Everything together.
+    pub(super) fn compose(self, scenery: Scenery, options: &Options) -> Snapshot {
+        let Scenery { mut nodes, claims, pools, daemons } = scenery;
+        let keys = looked_at(&self.shapes, &daemons);
+        let shapes: Vec<Arc<PodShape>> = self.shapes.iter().map(|shape| projected(shape, &keys)).collect();
+        lay_down(&mut nodes, self.lying, &shapes);
+        let mut groups = Groups::default();
+        for batch in self.to_place {
+            groups.add((*shapes[batch.shape]).clone(), batch.keys, batch.stand_in, &keys);
+        }
+        Snapshot {
+            taken_at: options.now,
+            groups: groups.finish(&keys),
+            nodes,
+            claims,
+            pools,
+            daemons: daemons.into_iter().map(|d| Daemon { shape: projected(&d.shape, &keys), ..d }).collect(),
+            ignored: self.ignored.into_iter().map(ignored).collect(),
+            policies: Policies {
+                ignore_preferences: options.preference_policy == PreferencePolicy::Ignore,
+                relax_min_values: options.min_values_policy == MinValuesPolicy::BestEffort,
+                effort: options.effort,
+            },
+        }
+    }
+
     /// Sorts one pod of the input into its place.
     fn take(
         &mut self,
@@ -119,14 +166,16 @@ impl Gathered {
         from.owner_selector = defaults::owner_selector(world, &object.metadata);
         let key: Str = format!("{}/{}", from.namespace, object.metadata.name).into();
         let node = &object.spec.node_name;
-        let stationary = matches!(from.owner, Owner::DaemonSet | Owner::Node);
+        let stationary = is_stationary(from.owner);
         let terminating = object.metadata.deleting();
         if node.is_empty() {
             // A pod that is being deleted and never ran is gone in a moment; a DaemonSet's buys nothing.
             if stationary || terminating {
                 return Ok(());
             }
-            if let Some((code, message)) = left_out(object) {
+            if let Some((code, message)) =
+                left_out(&object.spec).or_else(|| nominated(&object.status.nominated_node_name))
+            {
                 self.ignored.entry((code, message)).or_default().push(key);
                 return Ok(());
             }
@@ -134,13 +183,16 @@ impl Gathered {
         }
         let Some(node_deleting) = deleting.get(node) else { return Ok(()) };
         let mut shape = from.shape(world)?;
-        let movable = !stationary && (!terminating || from.owner == Owner::StatefulSet);
-        let moves = *node_deleting && movable && !shape.do_not_disrupt && !world.held_by_budget(object);
+        let moves = *node_deleting
+            && is_movable(from.owner, terminating)
+            && !shape.do_not_disrupt
+            && !world.held_by_budget(&object.metadata, super::super::k8s::pod::is_unready(&object.status));
         from.finish(&mut shape, moves, world)?;
+        let shape = self.shape(Arc::new(shape));
         if moves {
-            self.to_place.push(Batch { shape, keys: vec![key], stand_in: false });
+            self.place_all(shape, vec![key]);
         } else {
-            self.lying.push(Lying { shape, key, node: node.clone(), terminating });
+            self.lies(shape, key, node.clone(), terminating);
         }
         Ok(())
     }
@@ -148,7 +200,8 @@ impl Gathered {
     fn place(&mut self, from: &Source<'_>, key: Str, world: &World<'_>) -> Result<(), InputError> {
         let mut shape = from.shape(world)?;
         from.finish(&mut shape, true, world)?;
-        self.to_place.push(Batch { shape, keys: vec![key], stand_in: false });
+        let shape = self.shape(Arc::new(shape));
+        self.place_all(shape, vec![key]);
         Ok(())
     }
 
@@ -157,8 +210,7 @@ impl Gathered {
         let template = workload.template;
         let namespace = workload.meta.namespace();
         let key = |name: &Str| -> Str { format!("{namespace}/{name}").into() };
-        let probe = Pod { spec: template.spec.clone(), ..Pod::default() };
-        if let Some((code, message)) = left_out(&probe) {
+        if let Some((code, message)) = left_out(&template.spec) {
             self.ignored.entry((code, message)).or_default().extend(workload.names.iter().map(key));
             return Ok(());
         }
@@ -180,6 +232,7 @@ impl Gathered {
                 owner: workload.owner,
                 templates: workload.claims,
                 owner_selector: workload.selector,
+                bound: false,
             };
             // Selectors may fold in labels of the pod itself, and a StatefulSet's pods differ in two of them.
             let folds = !template.spec.topology_spread_constraints.iter().all(|c| c.match_label_keys.is_empty());
@@ -192,15 +245,25 @@ impl Gathered {
             }
             from.finish(&mut shape, true, world)?;
             let names = if own { std::slice::from_ref(name) } else { &workload.names };
-            self.to_place.push(Batch { shape, keys: names.iter().map(key).collect(), stand_in: false });
+            let shape = self.shape(Arc::new(shape));
+            self.place_all(shape, names.iter().map(key).collect());
         }
         Ok(())
     }
 }
 
-/// Why a pod without a node is not to be placed.
-fn left_out(pod: &Pod) -> Option<(Code, String)> {
-    let spec = &pod.spec;
+/// Comes with its node and goes with it.
+pub(super) fn is_stationary(owner: Owner) -> bool {
+    matches!(owner, Owner::DaemonSet | Owner::Node)
+}
+
+/// Needs a place elsewhere when its node goes: a `StatefulSet` makes its pod anew only once the old one is gone.
+pub(super) fn is_movable(owner: Owner, terminating: bool) -> bool {
+    !is_stationary(owner) && (!terminating || owner == Owner::StatefulSet)
+}
+
+/// Why pods of this spec are not to be placed.
+pub(super) fn left_out(spec: &PodSpec) -> Option<(Code, String)> {
     if !spec.scheduling_gates.is_empty() {
         let gates: Vec<&str> = spec.scheduling_gates.iter().map(|gate| &*gate.name).collect();
         return Some((
@@ -212,52 +275,61 @@ fn left_out(pod: &Pod) -> Option<(Code, String)> {
         let message = "asks for nodes of no NodePool (karpenter.sh/nodepool DoesNotExist)";
         return Some((Code::OptedOut, message.into()));
     }
-    let nominated = &pod.status.nominated_node_name;
-    (!nominated.is_empty())
-        .then(|| (Code::NotPending, format!("the scheduler is making room for it on node {nominated}")))
+    None
 }
 
+/// Why a pod for which the scheduler keeps a node is not to be placed.
+pub(super) fn nominated(node: &str) -> Option<(Code, String)> {
+    (!node.is_empty()).then(|| (Code::NotPending, format!("the scheduler is making room for it on node {node}")))
+}
+
+/// What becomes of a fault in one object: an error for all, or a note while the others go on.
+pub(super) type OnFault<'a> = dyn FnMut(InputError) -> Result<(), InputError> + 'a;
+
 /// One shape per `DaemonSet`, from its template.
-fn daemons(world: &World<'_>) -> Result<Vec<Daemon>, InputError> {
+pub(super) fn daemons(world: &World<'_>, on_fault: &mut OnFault<'_>) -> Result<Vec<Daemon>, InputError> {
     let mut out = Vec::new();
     for source in &world.objects.daemon_sets {
-        let Sourced { origin, object } = &**source;
-        let template = &object.spec.template;
-        if object.metadata.deleting() || uses_dynamic_resources(&template.spec) {
-            continue;
+        match daemon(source, world) {
+            Ok(daemon) => out.extend(daemon),
+            Err(fault) => on_fault(fault)?,
         }
-        let from = Source {
-            at: At::new(origin, "DaemonSet", &object.metadata, "spec.template.spec"),
-            namespace: object.metadata.namespace(),
-            name: &object.metadata.name,
-            labels: &template.metadata.labels,
-            annotations: &template.metadata.annotations,
-            spec: &template.spec,
-            status: None,
-            owner: Owner::DaemonSet,
-            templates: &[],
-            owner_selector: None,
-        };
-        let mut shape = from.shape(world)?;
-        shape.tolerations.extend(taints::of_daemons(template.spec.host_network));
-        shape.tolerations.sort();
-        shape.tolerations.dedup();
-        out.push(Daemon {
-            namespace: from.namespace.into(),
-            name: object.metadata.name.clone(),
-            shape: Arc::new(shape),
-        });
     }
     out.sort_by(|a, b| (&a.name, &a.namespace).cmp(&(&b.name, &b.namespace)));
     Ok(out)
 }
 
+fn daemon(source: &Sourced<DaemonSet>, world: &World<'_>) -> Result<Option<Daemon>, InputError> {
+    let Sourced { origin, object } = source;
+    let template = &object.spec.template;
+    if object.metadata.deleting() || uses_dynamic_resources(&template.spec) {
+        return Ok(None);
+    }
+    let from = Source {
+        at: At::new(origin, "DaemonSet", &object.metadata, "spec.template.spec"),
+        namespace: object.metadata.namespace(),
+        name: &object.metadata.name,
+        labels: &template.metadata.labels,
+        annotations: &template.metadata.annotations,
+        spec: &template.spec,
+        status: None,
+        owner: Owner::DaemonSet,
+        templates: &[],
+        owner_selector: None,
+        bound: false,
+    };
+    let mut shape = from.shape(world)?;
+    shape.tolerations.extend(taints::of_daemons(template.spec.host_network));
+    shape.tolerations.sort();
+    shape.tolerations.dedup();
+    let name = object.metadata.name.clone();
+    Ok(Some(Daemon { namespace: from.namespace.into(), name, shape: Arc::new(shape) }))
+}
+
 /// Label keys that some selector looks at; no other label can matter.
-fn looked_at(gathered: &Gathered, daemons: &[Daemon]) -> BTreeSet<Str> {
+fn looked_at(shapes: &[Arc<PodShape>], daemons: &[Daemon]) -> BTreeSet<Str> {
     let mut keys = BTreeSet::new();
-    let to_place = gathered.to_place.iter().map(|batch| &batch.shape);
-    let lying = gathered.lying.iter().map(|pod| &pod.shape);
-    for key in to_place.chain(lying).chain(daemons.iter().map(|d| d.shape.as_ref())).flat_map(PodShape::selector_keys) {
+    for key in shapes.iter().chain(daemons.iter().map(|d| &d.shape)).flat_map(|shape| shape.selector_keys()) {
         if !keys.contains(key) {
             keys.insert(key.clone());
         }
@@ -265,29 +337,38 @@ fn looked_at(gathered: &Gathered, daemons: &[Daemon]) -> BTreeSet<Str> {
     keys
 }
 
-/// Pods of one node by shape and whether they are being deleted.
-type OnNode = BTreeMap<(Arc<PodShape>, bool), Vec<Str>>;
+/// The shape with only the labels that some selector looks at.
+fn projected(shape: &Arc<PodShape>, keys: &BTreeSet<Str>) -> Arc<PodShape> {
+    if shape.labels.keys().all(|key| keys.contains(key)) {
+        return shape.clone();
+    }
+    Arc::new(project((**shape).clone(), keys))
+}
+
+/// Pods of one node by the rank of their shape and whether they are being deleted.
+type OnNode = BTreeMap<(usize, bool), Vec<Str>>;
 
 /// Puts pods on their nodes, equal ones together; equal shapes are shared among nodes.
-fn lay_down(nodes: &mut [Node], lying: Vec<Lying>, keys: &BTreeSet<Str>) {
-    let mut shared: BTreeSet<Arc<PodShape>> = BTreeSet::new();
-    let mut by_node: BTreeMap<Str, OnNode> = BTreeMap::new();
+fn lay_down(nodes: &mut [Node], lying: Vec<Lying>, shapes: &[Arc<PodShape>]) {
+    // Deep comparisons once per shape, not once per pod.
+    let used: BTreeSet<usize> = lying.iter().map(|pod| pod.shape).collect();
+    let distinct: BTreeSet<&Arc<PodShape>> = used.iter().map(|shape| &shapes[*shape]).collect();
+    let distinct: Vec<&Arc<PodShape>> = distinct.into_iter().collect();
+    let mut rank = vec![0; shapes.len()];
+    for shape in used {
+        rank[shape] = distinct.binary_search(&&shapes[shape]).unwrap_or_default();
+    }
+    let mut by_node: HashMap<Str, OnNode> = HashMap::new();
     for pod in lying {
-        let shape = Arc::new(project(pod.shape, keys));
-        let known = shared.get(&shape).cloned();
-        let shape = known.unwrap_or_else(|| {
-            shared.insert(shape.clone());
-            shape
-        });
-        by_node.entry(pod.node).or_default().entry((shape, pod.terminating)).or_default().push(pod.key);
+        by_node.entry(pod.node).or_default().entry((rank[pod.shape], pod.terminating)).or_default().push(pod.key);
     }
     for node in nodes {
         let pods = by_node.remove(&node.name).unwrap_or_default();
         node.pods = pods
             .into_iter()
-            .map(|((shape, terminating), mut pods)| {
+            .map(|((rank, terminating), mut pods)| {
                 pods.sort();
-                BoundPods { shape, pods, terminating }
+                BoundPods { shape: distinct[rank].clone(), pods, terminating }
             })
             .collect();
     }

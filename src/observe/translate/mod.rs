@@ -9,6 +9,7 @@ mod defaults;
 mod expand;
 mod groups;
 mod labels;
+mod live;
 mod nodes;
 mod overlays;
 mod pods;
@@ -19,7 +20,9 @@ mod time;
 mod volumes;
 mod world;
 
+pub use classes::Catalogs;
 pub(crate) use cluster::translate;
+pub(crate) use live::{Cache, Live, live};
 pub(crate) use pods::owner;
 pub(crate) use time::epoch;
 

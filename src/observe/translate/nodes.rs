@@ -8,7 +8,7 @@ use planner::model::{Claim, Effect, Labels, Node, Resources, Str, Taint};
 use super::super::error::InputError;
 use super::super::k8s::meta::condition;
 use super::super::k8s::{self, NodeClaim};
-use super::super::objects::Sourced;
+use super::super::objects::{Seen, Sourced};
 use super::at::At;
 use super::labels::{normalized, pool_requirements};
 use super::taints::{UNSCHEDULABLE, ephemeral, taints};
@@ -76,7 +76,7 @@ pub(super) fn node(source: &Sourced<k8s::Node>, world: &World<'_>) -> Result<Nod
 }
 
 /// Claims that no node in the input belongs to.
-pub(super) fn claims(world: &World<'_>) -> Result<Vec<Claim>, InputError> {
+pub(super) fn claims<'a>(world: &World<'a>) -> impl Iterator<Item = &'a Seen<NodeClaim>> + use<'a> {
     let joined: BTreeSet<&str> = world
         .objects
         .nodes
@@ -84,12 +84,12 @@ pub(super) fn claims(world: &World<'_>) -> Result<Vec<Claim>, InputError> {
         .filter_map(|node| world.claim_of(&node.object))
         .map(|claim| &*claim.object.metadata.name)
         .collect();
-    let coming = world.objects.node_claims.iter().filter(|claim| !joined.contains(&*claim.object.metadata.name));
-    coming.map(|coming| claim(coming)).collect()
+    world.objects.node_claims.iter().filter(move |claim| !joined.contains(&*claim.object.metadata.name))
 }
 
-fn claim(source: &Sourced<NodeClaim>) -> Result<Claim, InputError> {
-    let Sourced { origin, object } = source;
+/// A claim whose node has not joined.
+pub(super) fn claim(source: &Seen<NodeClaim>) -> Result<Claim, InputError> {
+    let Sourced { origin, object } = &**source;
     let at = At::new(origin, "NodeClaim", &object.metadata, "spec");
     let mut labels = claim_labels(source)?;
     labels.entry(HOSTNAME.into()).or_insert_with(|| object.metadata.name.clone());
@@ -145,8 +145,7 @@ fn fill_zeros(have: &mut Resources, promised: &Resources) {
 }
 
 fn attach_limits(node: &str, world: &World<'_>) -> BTreeMap<Str, u32> {
-    let found = world.objects.csi_nodes.iter().find(|csi| &*csi.object.metadata.name == node);
-    let drivers = found.into_iter().flat_map(|csi| &csi.object.spec.drivers);
+    let drivers = world.csi_node(node).into_iter().flat_map(|csi| &csi.spec.drivers);
     let limit = |count: i64| u32::try_from(count.max(0)).unwrap_or(u32::MAX);
     drivers.filter_map(|driver| Some((driver.name.clone(), limit(driver.allocatable.count?)))).collect()
 }

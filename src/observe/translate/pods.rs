@@ -32,6 +32,8 @@ pub(super) struct Source<'a> {
     pub(super) templates: &'a [ClaimTemplate],
     /// Of what made it, for default spread constraints.
     pub(super) owner_selector: Option<&'a LabelSelector>,
+    /// It has its node already.
+    pub(super) bound: bool,
 }
 
 impl<'a> Source<'a> {
@@ -48,6 +50,7 @@ impl<'a> Source<'a> {
             owner: owner(&pod.metadata),
             templates: &[],
             owner_selector: None,
+            bound: !pod.spec.node_name.is_empty(),
         }
     }
 
@@ -79,7 +82,7 @@ impl<'a> Source<'a> {
             refused: None,
         };
         // A DaemonSet's pods are where their nodes are.
-        if spec.topology_spread_constraints.is_empty() && self.owner != Owner::DaemonSet && spec.node_name.is_empty() {
+        if spec.topology_spread_constraints.is_empty() && self.owner != Owner::DaemonSet && !self.bound {
             shape.spreads = defaults::spreads(&of, self.owner_selector)?;
         }
         if let Some(class) = runtime {

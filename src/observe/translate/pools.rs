@@ -1,6 +1,7 @@
 //! Pools: their terms, whether they can be used, and what they can buy.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use crds::pool_validation::LabelRules;
 use planner::model::labels::NODEPOOL;
@@ -12,22 +13,34 @@ use super::super::k8s::karpenter::Conditioned;
 use super::super::objects::{Objects, Sourced};
 use super::super::options::Options;
 use super::at::At;
-use super::classes::{Classes, Found, readiness};
+use super::classes::{Catalogs, Classes, Found, readiness};
+use super::cluster::OnFault;
 use super::labels::{normalized, pool_requirements};
 use super::overlays::Overlays;
 use super::taints::taints;
 
 /// All pools, heaviest first, then by name from the end of the alphabet.
-pub(super) fn pools(objects: &Objects, options: &Options, notes: &mut Vec<String>) -> Result<Vec<Pool>, InputError> {
+///
+/// `given` are catalogues that the cloud has made; without them they are made here.
+pub(super) fn pools(
+    objects: &Objects,
+    options: &Options,
+    given: Option<&Catalogs>,
+    notes: &mut Vec<String>,
+    on_fault: &mut OnFault<'_>,
+) -> Result<Vec<Pool>, InputError> {
     let asked = !options.assume_ready.unwrap_or_else(|| no_status(objects));
-    let mut classes = Classes::new(objects, options);
+    let mut classes = Classes::new(objects, options, given);
     let overlays = if options.feature_gates.node_overlay { Overlays::new(objects)? } else { Overlays::none() };
     if !options.feature_gates.node_overlay && !objects.overlays.is_empty() {
         notes.push("NodeOverlays are not applied: the feature gate NodeOverlay is off".into());
     }
     let mut out = Vec::new();
     for source in &objects.node_pools {
-        out.push(pool(source, objects, options, asked, &mut classes, &overlays, notes)?);
+        match pool(source, objects, options, asked, &mut classes, &overlays, notes) {
+            Ok(pool) => out.push(pool),
+            Err(fault) => on_fault(fault)?,
+        }
     }
     out.sort_by(|a, b| Reverse((a.weight, &a.name)).cmp(&Reverse((b.weight, &b.name))));
     Ok(out)
@@ -129,15 +142,20 @@ fn not_ready(pool: &NodePool, asked: bool, classes: &Classes<'_>) -> Option<Reas
 /// What a controller would say against the pool that its schema cannot.
 fn invalid(pool: &NodePool, objects: &Objects) -> Option<Reason> {
     let name = &pool.metadata.name;
-    let mut written = objects.custom.iter().filter(|(kind, _)| *kind == "NodePool").map(|(_, written)| &written.object);
-    let written = written.find(|value| value.pointer("/metadata/name").and_then(|n| n.as_str()) == Some(name))?;
-    let typed: crds::NodePool = serde_json::from_value(written.clone()).ok()?;
+    let whole = objects.whole_pools.iter().find(|whole| whole.metadata.name() == &**name).cloned();
+    let whole = whole.or_else(|| as_written(name, objects).map(Arc::new))?;
     let rules = LabelRules::of_group(&pool.spec.template.spec.node_class_ref.group);
-    let faults = crds::pool_validation::validate(&typed, &rules);
+    let faults = crds::pool_validation::validate(&whole, &rules);
     (!faults.is_empty()).then(|| Reason {
         pool: name.clone(),
         code: Code::NodePoolNotReady,
         message: format!("NodePool {name} is not valid: {}", faults.join("; ")),
         nearest_miss: None,
     })
+}
+
+fn as_written(name: &str, objects: &Objects) -> Option<crds::NodePool> {
+    let mut written = objects.custom.iter().filter(|(kind, _)| *kind == "NodePool").map(|(_, written)| &written.object);
+    let written = written.find(|value| value.pointer("/metadata/name").and_then(|n| n.as_str()) == Some(name))?;
+    serde_json::from_value(written.clone()).ok()
 }

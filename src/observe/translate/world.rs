@@ -33,6 +33,7 @@ pub(super) struct World<'a> {
     budgets: Vec<Budget<'a>>,
     claims_by_node: BTreeMap<&'a str, &'a Sourced<NodeClaim>>,
     claims_by_provider: BTreeMap<&'a str, &'a Sourced<NodeClaim>>,
+    csi_nodes: BTreeMap<&'a str, &'a k8s::CsiNode>,
 }
 
 struct Budget<'a> {
@@ -73,6 +74,7 @@ impl<'a> World<'a> {
             budgets: objects.budgets.iter().map(|b| budget(b)).collect::<Result<_, _>>()?,
             claims_by_node: by(objects, |claim| &claim.status.node_name),
             claims_by_provider: by(objects, |claim| &claim.status.provider_id),
+            csi_nodes: objects.csi_nodes.iter().map(|csi| (&*csi.metadata.name, &csi.object)).collect(),
         })
     }
 
@@ -94,13 +96,15 @@ impl<'a> World<'a> {
     }
 
     /// Is eviction of this pod ruled out by a budget that can never allow one, or by more than one budget?
-    pub(super) fn held_by_budget(&self, pod: &k8s::Pod) -> bool {
-        let namespace = pod.metadata.namespace();
-        let over =
-            || self.budgets.iter().filter(|b| b.namespace == namespace && b.selector.matches(&pod.metadata.labels));
-        let ready = k8s::meta::condition(&pod.status.conditions, "Ready");
-        let unready = ready.is_some_and(|c| &*c.status == "False");
+    pub(super) fn held_by_budget(&self, pod: &k8s::ObjectMeta, unready: bool) -> bool {
+        let namespace = pod.namespace();
+        let over = || self.budgets.iter().filter(|b| b.namespace == namespace && b.selector.matches(&pod.labels));
         over().nth(1).is_some() || over().any(|b| b.blocking && !(b.spares_unready && unready))
+    }
+
+    /// The CSI drivers on a node.
+    pub(super) fn csi_node(&self, node: &str) -> Option<&'a k8s::CsiNode> {
+        self.csi_nodes.get(node).copied()
     }
 
     /// The claim behind a node.

@@ -1,0 +1,173 @@
+//! What there is to say about a plan: events on pods, metrics, a line in the log. The only place that says it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use planner::model::resources::NODES;
+use planner::model::{Reason, Snapshot, Str};
+use planner::plan::Plan;
+use tracing::info;
+
+use crate::events::{About, Recorder, catalog};
+use crate::observe::mirror::{Mirror, Pod};
+use crate::telemetry::Metrics;
+
+/// The `controller` label of what concerns provisioning.
+const PROVISIONER: &str = "provisioner";
+/// Reasons that one event lists; a pod may have as many as there are pools.
+const MOST_REASONS: usize = 10;
+
+/// Tells of a plan that was acted on. `claims` has the claim's name for each launch that was made.
+pub fn report(
+    snapshot: &Snapshot,
+    plan: &Plan,
+    claims: &BTreeMap<Str, Str>,
+    mirror: &Mirror,
+    recorder: &Recorder,
+    metrics: &Metrics,
+) {
+    gauges(snapshot, plan, metrics);
+    let pod = |key: &Str| key.split_once('/').and_then(|(namespace, name)| mirror.pod(namespace, name));
+    let about = |pod: &Pod| About::pod(pod.namespace(), pod.name(), &pod.uid);
+
+    let nodes: BTreeSet<&Str> = snapshot.nodes.iter().map(|node| &node.name).collect();
+    let claim_of: BTreeMap<&Str, Option<&Str>> =
+        snapshot.nodes.iter().map(|node| (&node.name, node.claim.as_ref())).collect();
+    for nomination in &plan.nominations {
+        let Some(pod) = pod(&nomination.pod) else { continue };
+        let event = if nodes.contains(&nomination.node) {
+            let claim = claim_of.get(&nomination.node).copied().flatten();
+            catalog::nominated(&pod.uid, claim.map(AsRef::as_ref), Some(&nomination.node))
+        } else {
+            catalog::nominated(&pod.uid, Some(&nomination.node), None)
+        };
+        recorder.publish(about(&pod), event);
+    }
+    for launch in &plan.launches {
+        let Some(claim) = claims.get(&launch.name) else { continue };
+        for pod in launch.pods.iter().filter_map(pod) {
+            recorder.publish(about(&pod), catalog::nominated(&pod.uid, Some(claim), None));
+        }
+    }
+    for unplaced in &plan.unplaced {
+        let errors = errors(&unplaced.reasons);
+        for pod in unplaced.pods.iter().filter_map(pod) {
+            recorder.publish(about(&pod), catalog::failed_scheduling(&pod.uid, &errors));
+        }
+    }
+    if plan.pods > 0 {
+        let unplaced: usize = plan.unplaced.iter().map(|u| u.pods.len()).sum();
+        info!(
+            pods = plan.pods,
+            launches = plan.launches.len(),
+            nominated = plan.nominations.len(),
+            unplaced,
+            hourly_cost = %plan.cost,
+            hourly_cost_lower_bound = %plan.cost_lower_bound,
+            effort = plan.effort_spent,
+            "computed plan"
+        );
+    }
+}
+
+/// The reasons against a pod as one text, a pool's name before each.
+pub fn errors(reasons: &[Reason]) -> String {
+    let mut out = String::new();
+    for reason in reasons.iter().take(MOST_REASONS) {
+        let separator = if out.is_empty() { "" } else { "; " };
+        let _ = if reason.pool.is_empty() {
+            write!(out, "{separator}{}", reason.message)
+        } else {
+            write!(out, "{separator}incompatible with nodepool \"{}\", {}", reason.pool, reason.message)
+        };
+        if let Some(miss) = &reason.nearest_miss {
+            let _ = write!(out, " (would pass with: {miss})");
+        }
+    }
+    if reasons.len() > MOST_REASONS {
+        let _ = write!(out, "; and {} more nodepools", reasons.len() - MOST_REASONS);
+    }
+    out
+}
+
+fn gauges(snapshot: &Snapshot, plan: &Plan, metrics: &Metrics) {
+    let dollars = |micro: i64| micro as f64 / 1e6;
+    metrics.plan_hourly_cost.set([], dollars(plan.cost.0));
+    metrics.plan_hourly_cost_lower_bound.set([], dollars(plan.cost_lower_bound.0));
+    metrics.plan_greedy_hourly_cost.set([], dollars(plan.greedy_cost.0));
+    let unplaced: usize = plan.unplaced.iter().map(|unplaced| unplaced.pods.len()).sum();
+    metrics.scheduler_unschedulable_pods_count.set([PROVISIONER], unplaced as f64);
+    let ignored: usize = plan.ignored.iter().map(|ignored| ignored.pods.len()).sum();
+    metrics.scheduler_ignored_pods_count.set([], ignored as f64);
+    metrics.cluster_state_node_count.set([], snapshot.nodes.len() as f64);
+    let mut by_code: BTreeMap<String, usize> = BTreeMap::new();
+    for unplaced in &plan.unplaced {
+        let codes: BTreeSet<String> = unplaced.reasons.iter().map(|reason| format!("{:?}", reason.code)).collect();
+        for code in codes {
+            *by_code.entry(code).or_default() += unplaced.pods.len();
+        }
+    }
+    metrics.plan_unplaced_pods.reset();
+    for (code, count) in by_code {
+        metrics.plan_unplaced_pods.set([&code], count as f64);
+    }
+    for pool in &snapshot.pools {
+        for (resource, limit) in pool.limits.iter() {
+            let value = if &**resource == planner::model::resources::CPU { limit as f64 / 1e3 } else { limit as f64 };
+            metrics.nodepools_limit.set([if &**resource == NODES { NODES } else { resource }, &pool.name], value);
+        }
+    }
+}
+
+/// How long each phase of a pass took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    pub batch: Duration,
+    pub snapshot: Duration,
+    pub plan: Duration,
+    pub check: Duration,
+    pub act: Duration,
+}
+
+impl Phases {
+    /// Into the metrics.
+    pub fn observe(&self, metrics: &Metrics) {
+        let all = [
+            ("batch", self.batch),
+            ("snapshot", self.snapshot),
+            ("plan", self.plan),
+            ("check", self.check),
+            ("act", self.act),
+        ];
+        for (phase, took) in all {
+            metrics.plan_phase_seconds.observe([phase], took.as_secs_f64());
+        }
+        let scheduling = self.snapshot + self.plan + self.check;
+        metrics.scheduler_scheduling_duration_seconds.observe([PROVISIONER], scheduling.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use planner::model::Code;
+
+    use super::*;
+
+    #[test]
+    fn reasons_name_their_pool_and_the_change_that_would_help() {
+        let reason = |pool: &str, miss: Option<&str>| Reason {
+            pool: pool.into(),
+            code: Code::LimitExceeded,
+            message: "limits.cpu 8 is used up".into(),
+            nearest_miss: miss.map(Into::into),
+        };
+        let text = errors(&[reason("a", Some("limits.cpu 8 → 12")), reason("", None)]);
+        assert_eq!(
+            text,
+            "incompatible with nodepool \"a\", limits.cpu 8 is used up (would pass with: limits.cpu 8 → 12); limits.cpu 8 is used up"
+        );
+        let many: Vec<Reason> = (0..12).map(|n| reason(&n.to_string(), None)).collect();
+        assert!(errors(&many).ends_with("; and 2 more nodepools"));
+    }
+}

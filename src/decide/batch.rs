@@ -1,0 +1,224 @@
+//! When to plan: something asks for it, and then it has been quiet for a moment.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use crds::names::core::DISRUPTED_TAINT;
+use planner::model::Str;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::observe::mirror::{Change, Changes, Kind, Mirror};
+
+/// Kinds whose changes may ask for a plan.
+pub(super) const KINDS: [Kind; 20] = [
+    Kind::Pod,
+    Kind::Node,
+    Kind::NodeClaim,
+    Kind::NodePool,
+    Kind::Ec2NodeClass,
+    Kind::KwokNodeClass,
+    Kind::NodeOverlay,
+    Kind::CapacityBuffer,
+    Kind::DaemonSet,
+    Kind::PersistentVolumeClaim,
+    Kind::PersistentVolume,
+    Kind::StorageClass,
+    Kind::Namespace,
+    Kind::RuntimeClass,
+    Kind::PriorityClass,
+    Kind::Deployment,
+    Kind::ReplicaSet,
+    Kind::StatefulSet,
+    Kind::PodTemplate,
+    Kind::CsiNode,
+];
+
+/// What set off a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// A pod that no plan has looked at.
+    PendingPods,
+    /// A node is on its way out and its pods need another place.
+    NodeGoing,
+    /// A claim came to nothing while pods wait.
+    ClaimGone,
+    /// A pool, class or whatever else says what may be bought, while something waits for it.
+    Terms,
+    /// Pods wait, or an offering may be tried again.
+    Recheck,
+}
+
+/// Watches for reasons to plan.
+pub(super) struct Batcher {
+    mirror: Mirror,
+    changes: Changes,
+    idle: Duration,
+    max: Duration,
+    /// Terms alone may ask for a plan: static pools, or room kept free.
+    terms_buy: bool,
+    /// Uids of pods that the last plan has decided about.
+    settled: HashSet<Str>,
+    /// When pods were seen that no plan has decided about, by uid.
+    seen: HashMap<Str, Instant>,
+}
+
+impl Batcher {
+    pub(super) fn new(mirror: Mirror, idle: Duration, max: Duration, terms_buy: bool) -> Self {
+        let changes = mirror.changes(&KINDS);
+        Self { mirror, changes, idle, max, terms_buy, settled: HashSet::new(), seen: HashMap::new() }
+    }
+
+    /// A plan is about to look at all pods that wait now. Gives when each of those was seen that no plan has looked at.
+    pub(super) fn settle(&mut self) -> Vec<Instant> {
+        self.settled = self.mirror.pending().iter().map(|pod| pod.uid.clone()).collect();
+        let seen = std::mem::take(&mut self.seen);
+        seen.into_iter().filter(|(uid, _)| self.settled.contains(uid)).map(|(_, at)| at).collect()
+    }
+
+    /// Waits for the first reason, at the latest until `recheck`, and then until no new one has come for the idle time
+    /// or the longest time is over. Gives the first reason and how long the batch was open.
+    pub(super) async fn next(&mut self, recheck: Option<Instant>) -> (Wake, Duration) {
+        let mut uids = HashSet::new();
+        let first = loop {
+            let change = match recheck {
+                None => self.changes.next().await,
+                Some(at) => match timeout_at(at, self.changes.next()).await {
+                    Ok(change) => change,
+                    Err(_) => return (Wake::Recheck, Duration::ZERO),
+                },
+            };
+            if let Some((wake, uid)) = self.asks(&change) {
+                uids.insert(uid);
+                break wake;
+            }
+        };
+        let opened = Instant::now();
+        let last = opened + self.max;
+        let mut quiet = (opened + self.idle).min(last);
+        loop {
+            tokio::select! {
+                biased;
+                change = self.changes.next() => {
+                    if let Some((_, uid)) = self.asks(&change)
+                        && uids.insert(uid)
+                    {
+                        quiet = (Instant::now() + self.idle).min(last);
+                    }
+                    if Instant::now() >= last {
+                        break;
+                    }
+                }
+                () = sleep_until(quiet) => break,
+            }
+        }
+        (first, opened.elapsed())
+    }
+
+    /// Does a change ask for a plan, and who asks?
+    fn asks(&mut self, change: &Change) -> Option<(Wake, Str)> {
+        match change.kind {
+            Kind::Pod => {
+                let pod = self.mirror.pod(&change.namespace, &change.name)?;
+                let is_new = pod.is_provisionable() && !self.settled.contains(&pod.uid);
+                if is_new {
+                    self.seen.entry(pod.uid.clone()).or_insert_with(Instant::now);
+                }
+                is_new.then(|| (Wake::PendingPods, pod.uid.clone()))
+            }
+            Kind::Node => {
+                let node = self.mirror.node(&change.name)?;
+                let goes =
+                    node.metadata.deleting() || node.spec.taints.iter().any(|taint| &*taint.key == DISRUPTED_TAINT);
+                (goes && self.has_movers(&change.name)).then(|| (Wake::NodeGoing, node.metadata.uid.clone()))
+            }
+            Kind::NodeClaim => {
+                let goes = self.mirror.claim(&change.name).is_none_or(|claim| claim.metadata.is_deleting());
+                (goes && self.waits()).then(|| (Wake::ClaimGone, change.name.clone()))
+            }
+            _ => self.waits().then(|| (Wake::Terms, change.name.clone())),
+        }
+    }
+
+    /// Does anything wait for a node?
+    pub(super) fn waits(&self) -> bool {
+        self.terms_buy || self.mirror.has_pending()
+    }
+
+    /// Are there pods on a node that need another place?
+    fn has_movers(&self, node: &str) -> bool {
+        use planner::model::pod::Owner;
+        self.mirror.pods_on(node).iter().any(|pod| !matches!(pod.form.owner(), Owner::DaemonSet | Owner::Node))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::observe::mirror::Object;
+
+    const IDLE: Duration = Duration::from_secs(1);
+    const MAX: Duration = Duration::from_secs(10);
+
+    fn waiting(mirror: &Mirror, name: &str) {
+        let pod = json!({
+            "metadata": {"namespace": "shop", "name": name, "uid": name},
+            "spec": {"containers": []},
+            "status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]},
+        });
+        mirror.apply(Object::Pod(serde_json::from_value(pod).unwrap()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_closes_when_no_new_pod_has_come_for_the_idle_time() {
+        let mirror = Mirror::new(&[]);
+        let mut batcher = Batcher::new(mirror.clone(), IDLE, MAX, false);
+        tokio::spawn(async move {
+            for n in 0..3 {
+                waiting(&mirror, &n.to_string());
+                tokio::time::sleep(Duration::from_millis(800)).await;
+            }
+            // The same pod again keeps nothing open.
+            mirror.remove(Kind::Pod, "shop", "2");
+            waiting(&mirror, "2");
+        });
+        assert_eq!(batcher.next(None).await, (Wake::PendingPods, Duration::from_millis(2600)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_steady_stream_of_pods_is_cut_after_the_longest_time() {
+        let mirror = Mirror::new(&[]);
+        let mut batcher = Batcher::new(mirror.clone(), IDLE, MAX, false);
+        tokio::spawn(async move {
+            for n in 0.. {
+                waiting(&mirror, &n.to_string());
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        });
+        assert_eq!(batcher.next(None).await, (Wake::PendingPods, MAX));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_that_were_decided_about_wait_for_the_recheck() {
+        let mirror = Mirror::new(&[]);
+        waiting(&mirror, "a");
+        let mut batcher = Batcher::new(mirror.clone(), IDLE, MAX, false);
+        assert!(batcher.settle().is_empty());
+        let soon = Instant::now() + Duration::from_secs(10);
+        assert_eq!(batcher.next(Some(soon)).await, (Wake::Recheck, Duration::ZERO));
+        assert_eq!(Instant::now(), soon);
+        waiting(&mirror, "b");
+        assert_eq!(batcher.next(None).await.0, Wake::PendingPods);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_comes_to_nothing_asks_for_a_plan_only_while_pods_wait() {
+        let mirror = Mirror::new(&[]);
+        let mut batcher = Batcher::new(mirror.clone(), IDLE, MAX, false);
+        let gone = Change { kind: Kind::NodeClaim, namespace: "".into(), name: "c".into() };
+        assert!(batcher.asks(&gone).is_none());
+        waiting(&mirror, "a");
+        assert_eq!(batcher.asks(&gone).unwrap().0, Wake::ClaimGone);
+    }
+}

@@ -1,0 +1,230 @@
+//! The loop that decides: wake → wait for quiet → snapshot → plan → check → act.
+//!
+//! One loop, one pass at a time. Nothing is kept between passes that the next snapshot does not show: a claim that is
+//! still launching counts as capacity that is coming and pauses nobody.
+
+mod batch;
+mod market;
+#[cfg(test)]
+mod tests;
+mod think;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloud::Cloud;
+use planner::model::{Snapshot, Str};
+use planner::plan::Plan;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{debug, error, warn};
+
+use crate::act::report::{Phases, report};
+use crate::act::{Launcher, Names, Nominations};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::controllers::World;
+use crate::events::Recorder;
+use crate::observe::Options;
+use crate::observe::mirror::{Facts, Mirror};
+use crate::telemetry::Metrics;
+use batch::Batcher;
+use market::Market;
+use think::{Thought, think};
+
+pub use batch::Wake;
+
+/// While pods wait they are planned for again after so long. The reference's interval.
+const RECHECK: Duration = Duration::from_secs(10);
+
+/// What the last pass came to, for those who ask.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    pub wake: Wake,
+    pub snapshot: Arc<Snapshot>,
+    pub plan: Arc<Plan>,
+    /// The claim that was made for each launch, by the launch's name in the plan.
+    pub claims: BTreeMap<Str, Str>,
+    /// Objects that stayed out of the snapshot, and why.
+    pub notes: Vec<String>,
+    pub phases: Phases,
+}
+
+/// Everything the loop needs.
+pub struct Decide<C> {
+    pub mirror: Mirror,
+    pub facts: Facts,
+    /// Told which nodes pods are expected on.
+    pub world: World,
+    pub cloud: Arc<C>,
+    /// Sends each request once: for creates.
+    pub once: kube::Client,
+    pub nominations: Nominations,
+    pub recorder: Recorder,
+    pub metrics: Metrics,
+    pub clock: Clock,
+    pub names: Names,
+    pub settings: Settings,
+    /// Told after each pass.
+    pub decisions: watch::Sender<Option<Arc<Decision>>>,
+}
+
+/// What can be set about it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub batch_idle: Duration,
+    pub batch_max: Duration,
+    /// How objects are read; its clock is set at each pass.
+    pub options: Options,
+}
+
+impl Settings {
+    /// From the settings of the process.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            batch_idle: config.batch_idle,
+            batch_max: config.batch_max,
+            options: Options {
+                preference_policy: config.preference_policy,
+                min_values_policy: config.min_values_policy,
+                feature_gates: config.feature_gates,
+                effort: config.effort,
+                // In a cluster a status says what is ready.
+                assume_ready: Some(false),
+                instance_types_file: config.instance_types_file.clone(),
+                scheduler_config: config.scheduler_config.clone(),
+                ..Options::default()
+            },
+        }
+    }
+}
+
+impl<C: Cloud> Decide<C> {
+    /// Decides for ever. Dropped at any point it leaves nothing behind that the next start does not find.
+    pub async fn run(self) {
+        self.mirror.until_synced().await;
+        self.metrics.cluster_state_synced.set([], 1.0);
+        let gates = self.settings.options.feature_gates;
+        let terms_buy = gates.static_capacity || gates.capacity_buffer;
+        let Settings { batch_idle, batch_max, .. } = self.settings;
+        let mut batcher = Batcher::new(self.mirror.clone(), batch_idle, batch_max, terms_buy);
+        let launcher = Launcher {
+            once: self.once.clone(),
+            mirror: self.mirror.clone(),
+            clock: self.clock,
+            metrics: self.metrics.clone(),
+            names: self.names,
+        };
+        let mut pass = Pass {
+            mirror: self.mirror,
+            facts: self.facts,
+            world: self.world,
+            cloud: self.cloud,
+            launcher,
+            nominations: self.nominations,
+            recorder: self.recorder,
+            metrics: self.metrics,
+            clock: self.clock,
+            options: self.settings.options,
+            market: Market::default(),
+            decisions: self.decisions,
+            said: Vec::new(),
+        };
+        loop {
+            let recheck = batcher.waits().then(|| Instant::now() + RECHECK);
+            let (wake, open) = batcher.next(recheck).await;
+            let seen = batcher.settle();
+            let reconciling = pass.metrics.reconciling("provisioner");
+            let outcome = pass.run(wake, open).await;
+            for at in seen {
+                pass.metrics.pods_scheduling_decision_duration_seconds.observe_since([], at);
+            }
+            reconciling.end(if outcome {
+                crate::telemetry::Outcome::Success
+            } else {
+                crate::telemetry::Outcome::Error
+            });
+        }
+    }
+}
+
+/// The variant's name, for a metric label.
+fn fault_name(fault: &planner::Fault) -> String {
+    let text = format!("{fault:?}");
+    text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+/// One pass after another.
+struct Pass<C> {
+    mirror: Mirror,
+    facts: Facts,
+    world: World,
+    cloud: Arc<C>,
+    launcher: Launcher,
+    nominations: Nominations,
+    recorder: Recorder,
+    metrics: Metrics,
+    clock: Clock,
+    options: Options,
+    market: Market,
+    decisions: watch::Sender<Option<Arc<Decision>>>,
+    /// Notes of the last pass: each is said once while it lasts.
+    said: Vec<String>,
+}
+
+impl<C: Cloud> Pass<C> {
+    /// False if it came to nothing.
+    async fn run(&mut self, wake: Wake, open: Duration) -> bool {
+        self.launcher.settle_overdue().await;
+        let now = self.clock.seconds();
+        let catalogs = self.market.catalogs(&*self.cloud, &self.mirror, &self.facts, now).await;
+        let options = Options { now, ..self.options.clone() };
+        let (mirror, kinds) = (self.mirror.clone(), self.cloud.classes().to_vec());
+        let pools = self.mirror.pools();
+        let thought = tokio::task::spawn_blocking(move || think(&mirror, &kinds, &catalogs, &options)).await;
+        let Thought { snapshot, plan, faults, notes, mut phases } = match thought {
+            Ok(Ok(thought)) => thought,
+            Ok(Err(fault)) => {
+                error!(error = %fault, "no snapshot can be taken");
+                return false;
+            }
+            Err(join) => {
+                error!(error = %join, "planning was cut off");
+                self.metrics.plan_faults_total.inc(["panic"]);
+                return false;
+            }
+        };
+        self.say(&notes);
+        for fault in &faults {
+            self.metrics.plan_faults_total.inc([&fault_name(fault)]);
+            error!(fault = %fault, "the plan is unsound and was dropped");
+        }
+        let Some(plan) = plan else { return false };
+        phases.batch = open;
+        let begun = Instant::now();
+        let made = self.launcher.launch(&plan.launches, &snapshot.pools, &pools).await;
+        let is_whole = made.iter().all(|(_, claim)| claim.is_ok());
+        let claims: BTreeMap<Str, Str> =
+            made.into_iter().filter_map(|(launch, claim)| Some((launch, claim.ok()?.metadata.name().into()))).collect();
+        self.nominations.remember(&snapshot, &plan, &claims);
+        let hosts = plan.nominations.iter().map(|n| &n.node).chain(claims.values());
+        hosts.for_each(|host| self.world.nominate(host, now));
+        report(&snapshot, &plan, &claims, &self.mirror, &self.recorder, &self.metrics);
+        phases.act = begun.elapsed();
+        phases.observe(&self.metrics);
+        debug!(?wake, ?phases, "decided");
+        let (snapshot, plan) = (Arc::new(snapshot), Arc::new(plan));
+        let decision = Decision { wake, snapshot, plan, claims, notes, phases };
+        self.decisions.send_replace(Some(Arc::new(decision)));
+        is_whole
+    }
+
+    /// Says what was left out, once while it lasts.
+    fn say(&mut self, notes: &[String]) {
+        for note in notes.iter().filter(|note| !self.said.contains(note)) {
+            warn!(note, "left out of the plan");
+        }
+        self.said = notes.to_vec();
+    }
+}

@@ -1,0 +1,129 @@
+//! Pending pods become claims and nodes, on an API server in memory and under a virtual clock.
+
+#[path = "provisioning/world.rs"]
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cloud::catalog::UnavailablePattern;
+use serde_json::{Value, json};
+use sim::kube::{Fault, Filter, Id, Key, Rule, Verb};
+use world::{NODE_CLAIM, World, id, pod};
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn cpu(quantity: &str) -> i64 {
+    match quantity.strip_suffix('m') {
+        Some(milli) => milli.parse().unwrap(),
+        None => quantity.parse::<i64>().unwrap() * 1000,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_pods_get_their_claims_and_nodes() {
+    let world = World::start(&json!({}));
+    world.waiting("small", 500, "900m", "3100Mi");
+    world.waiting("large", 500, "3500m", "28Gi");
+    world.settled().await;
+    let claims = world.claims();
+    assert!((100..170).contains(&claims.len()), "{} claims", claims.len());
+    assert_eq!(world.nodes().len(), claims.len());
+    for claim in &claims {
+        assert!(text(claim, "/metadata/name").starts_with("general-"));
+        assert_eq!(text(claim, "/metadata/labels/team"), "a");
+        assert_eq!(text(claim, "/metadata/labels/karpenter.sh~1nodepool"), "general");
+        assert_eq!(text(claim, "/metadata/labels/karpenter.kwok.sh~1kwoknodeclass"), "default");
+        assert_eq!(text(claim, "/metadata/annotations/note"), "x");
+        assert_eq!(text(claim, "/metadata/annotations/karpenter.sh~1nodepool-hash-version"), "v3");
+        assert!(!text(claim, "/metadata/annotations/karpenter.sh~1nodepool-hash").is_empty());
+        assert_eq!(text(claim, "/metadata/ownerReferences/0/kind"), "NodePool");
+        assert_eq!(claim.pointer("/metadata/ownerReferences/0/blockOwnerDeletion"), Some(&json!(true)));
+        assert_eq!(text(claim, "/spec/expireAfter"), "720h");
+    }
+    // One pass: what the first plan bought is all that was bought.
+    let decision = world.decisions.borrow().clone().unwrap();
+    assert_eq!(decision.plan.launches.len(), 0);
+    // All but one group were held to their nodes; the other goes wherever there is room.
+    let bound = world.pods().iter().filter(|pod| !text(pod, "/spec/nodeName").is_empty()).count();
+    assert_eq!(bound, 500);
+    let events: BTreeSet<&str> = world.recorder.said().iter().map(|(_, event)| event.reason).collect();
+    assert!(events.contains("Nominated"));
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_makes_no_second_claim() {
+    let mut counts = Vec::new();
+    for fault in [None, Some(Fault::LostAfter), Some(Fault::LostBefore), Some(Fault::Unavailable)] {
+        let world = World::start(&json!({}));
+        if let Some(fault) = fault {
+            let filter =
+                Filter { verb: Some(Verb::Create), id: Some(id("karpenter.sh/v1", NODE_CLAIM)), ..Filter::default() };
+            world.server.add_fault(Rule { filter, skip: 1, times: 4, fault });
+        }
+        world.waiting("web", 200, "3500m", "7Gi");
+        world.settled().await;
+        let names: BTreeSet<String> = world.claims().iter().map(|c| text(c, "/metadata/name").to_owned()).collect();
+        assert!(world.mirror.expected().is_empty());
+        counts.push(names.len());
+        world.stop().await;
+    }
+    assert!(counts.iter().all(|count| *count == counts[0]) && counts[0] > 5, "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_out_of_stock_is_bought_otherwise() {
+    let world = World::start(&json!({}));
+    world.stock.set_out(vec![UnavailablePattern::parse("*/*/spot").unwrap()]);
+    world.waiting("web", 20, "1", "1Gi");
+    world.settled().await;
+    let types: BTreeSet<String> =
+        world.nodes().iter().map(|n| text(n, "/metadata/labels/karpenter.sh~1capacity-type").to_owned()).collect();
+    assert_eq!(types, BTreeSet::from(["on-demand".to_owned()]));
+    assert!(world.claims().iter().all(|claim| claim.pointer("/status/providerID").is_some()));
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_is_never_overshot_though_claims_are_slow() {
+    let world = World::start(&json!({"cpu": "60", "nodes": "7"}));
+    // Claims are seen late, and pods come while the first are under way.
+    for wave in 0..4 {
+        world.waiting(&format!("wave{wave}"), 10, "2", "1Gi");
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    }
+    world.settled().await;
+    let used: i64 = world.nodes().iter().map(|node| cpu(text(node, "/status/capacity/cpu"))).sum();
+    assert!(used <= 60_000 && used >= 40_000, "{used}");
+    assert!(world.claims().len() <= 7);
+    let decision = world.decisions.borrow().clone().unwrap();
+    let codes: BTreeMap<String, usize> =
+        decision.plan.unplaced.iter().map(|u| (format!("{:?}", u.reasons[0].code), u.pods.len())).collect();
+    assert_eq!(codes.keys().collect::<Vec<_>>(), ["LimitExceeded"]);
+    assert!(world.recorder.said().iter().any(|(_, event)| event.reason == "FailedScheduling"));
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_vanishes_while_the_watch_is_cut_off_vanishes_from_the_mirror() {
+    let world = World::start(&json!({}));
+    world.waiting("web", 50, "1", "1Gi");
+    world.settled().await;
+    assert_eq!(world.mirror.n_pods(), 50);
+    let hit = |fault| Rule::first(3, Filter { id: Some(Id::POD), verb: Some(Verb::Watch), ..Filter::default() }, fault);
+    world.server.add_fault(hit(Fault::Unavailable));
+    world.server.close_watches(Id::POD);
+    for n in 0..30 {
+        let key = Key::new("default", format!("web-{n}"));
+        let options = sim::kube::DeleteOptions { grace: Some(0), ..Default::default() };
+        world.direct.delete(Id::POD, &key, &options).unwrap();
+    }
+    world.server.compact(Id::POD);
+    world.direct.put(pod("late", "1", "1Gi")).unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+    assert_eq!(world.mirror.n_pods(), 21);
+    assert!(world.mirror.pod("default", "late").is_some());
+    world.stop().await;
+}
