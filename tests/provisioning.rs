@@ -127,3 +127,17 @@ async fn what_vanishes_while_the_watch_is_cut_off_vanishes_from_the_mirror() {
     assert!(world.mirror.pod("default", "late").is_some());
     world.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_stream_lists_is_read_in_pages() {
+    let world = World::without_streams(&json!({}));
+    world.waiting("web", 1200, "100m", "100Mi");
+    world.settled().await;
+    assert!(world.mirror.synced());
+    assert_eq!(world.mirror.n_pods(), 1200);
+    assert!(!world.nodes().is_empty());
+    let requests = world.server.log();
+    let lists = requests.requests().iter().filter(|((who, verb), _)| who == "millwright" && *verb == "list");
+    assert!(lists.map(|(_, count)| count).sum::<u64>() > 15);
+    world.stop().await;
+}

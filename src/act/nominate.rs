@@ -70,10 +70,14 @@ impl Nominations {
     pub fn remember(&self, snapshot: &Snapshot, plan: &Plan, claims: &BTreeMap<Str, Str>) {
         let mut by_host: HashMap<Str, Vec<Str>> = HashMap::new();
         let spared = spared(snapshot, plan);
-        let coming: BTreeSet<&Str> = snapshot.claims.iter().map(|claim| &claim.name).collect();
-        for nomination in plan.nominations.iter().filter(|n| coming.contains(&n.node)) {
-            if !spared.contains(&nomination.pod) {
-                by_host.entry(nomination.node.clone()).or_default().push(nomination.pod.clone());
+        // Capacity whose gate may still be closed, by the name that the plan has for it.
+        let joined = snapshot.nodes.iter().filter(|node| !node.initialized);
+        let joined = joined.filter_map(|node| Some((&node.name, node.claim.as_ref()?)));
+        let coming: BTreeMap<&Str, &Str> =
+            snapshot.claims.iter().map(|claim| (&claim.name, &claim.name)).chain(joined).collect();
+        for nomination in plan.nominations.iter().filter(|n| !spared.contains(&n.pod)) {
+            if let Some(claim) = coming.get(&nomination.node) {
+                by_host.entry((*claim).clone()).or_default().push(nomination.pod.clone());
             }
         }
         for launch in &plan.launches {

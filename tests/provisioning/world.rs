@@ -45,12 +45,37 @@ impl World {
         Self::on(server)
     }
 
-    /// The controller's halves on a cluster that is there.
-    pub fn on(server: ApiServer) -> Self {
+    /// The same on a server that cannot stream lists.
+    pub fn without_streams(limits: &Value) -> Self {
+        let server = ApiServer::new(1);
         let direct = server.direct("test");
+        direct.put(class()).unwrap();
+        direct.put(pool(limits)).unwrap();
+        let session = server.session("millwright");
+        // A stream of initial events is refused without a version match, as by a server that has not the feature.
+        let inner = session.clone();
+        let service = tower::service_fn(move |mut request: http::Request<kube::client::Body>| {
+            let uri = request.uri().to_string();
+            if uri.contains("sendInitialEvents") {
+                *request.uri_mut() = uri.replace("resourceVersionMatch=NotOlderThan", "").parse().unwrap();
+            }
+            tower::Service::call(&mut inner.clone(), request)
+        });
+        let metrics = Metrics::new();
+        let clients = Clients::metered(service, &metrics);
+        Self::over(server, session, &clients, metrics)
+    }
+
+    /// The controller on a cluster that is there.
+    pub fn on(server: ApiServer) -> Self {
         let session = server.session("millwright");
         let metrics = Metrics::new();
         let clients = Clients::metered(session.clone(), &metrics);
+        Self::over(server, session, &clients, metrics)
+    }
+
+    fn over(server: ApiServer, session: Session, clients: &Clients, metrics: Metrics) -> Self {
+        let direct = server.direct("test");
         let clock = Clock::from(Timestamp::from_second(server.clock().seconds()).unwrap());
         let kinds = watch::kinds(&[Kind::KwokNodeClass], &FeatureGates::default(), false);
         let mirror = Mirror::new(&kinds);
@@ -81,7 +106,7 @@ impl World {
         let mut tasks = JoinSet::new();
         tasks.spawn(watch::run(clients.client.clone(), mirror.clone(), kinds));
         tasks.spawn(decide.run());
-        let mut deps = Deps::new(&clients, Arc::new(kwok), seen, metrics.clone(), recorder.clone(), clock);
+        let mut deps = Deps::new(clients, Arc::new(kwok), seen, metrics.clone(), recorder.clone(), clock);
         deps.gate = Arc::new(nominations);
         tasks.spawn(controllers::run(Arc::new(deps), CancellationToken::new()));
         tasks.spawn(bind(direct.clone()));
