@@ -106,7 +106,7 @@ fn machine(
     requests.fits(&kind.allocatable).then(|| Launch {
         name: "".into(),
         pool: pool.name.clone(),
-        offerings: [RankedOffering {
+        offerings: vec![RankedOffering {
             price: offering.price,
             capacity_type: offering.capacity_type,
             instance_type: kind.name.clone(),
@@ -114,10 +114,11 @@ fn machine(
             reservation: None,
         }]
         .into(),
+        offerings_total: 1,
         requests,
         allocatable: kind.allocatable.clone(),
         capacity: kind.capacity.clone(),
-        labels,
+        labels: labels.into(),
         taints: pool.taints.clone(),
         startup_taints: pool.startup_taints.clone(),
         requirements: Requirements::new().into(),

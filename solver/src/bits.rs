@@ -49,6 +49,25 @@ impl BitSet {
         }
     }
 
+    /// Adds `offset + i` for every bit `i` of `words`, least significant first; those outside the range are ignored.
+    pub fn insert_words(&mut self, offset: usize, words: &[usize]) {
+        let step = usize::BITS as usize;
+        for (at, word) in words.iter().enumerate().filter(|(_, word)| **word != 0) {
+            let (mut word, from) = (*word as u64, offset + at * step);
+            if from + step <= self.len && step == 64 {
+                self.words[from >> 6] |= word << (from & 63);
+                if from & 63 != 0 {
+                    self.words[(from >> 6) + 1] |= word >> (64 - (from & 63));
+                }
+                continue;
+            }
+            while word != 0 {
+                self.insert(from + word.trailing_zeros() as usize);
+                word &= word - 1;
+            }
+        }
+    }
+
     /// Takes an index out.
     pub fn remove(&mut self, i: usize) {
         if i < self.len {
@@ -134,6 +153,17 @@ mod tests {
             assert_eq!(set.count(), len);
             assert_eq!(set.iter().collect::<Vec<_>>(), (0..len).collect::<Vec<_>>());
             assert!(!set.contains(len));
+        }
+    }
+
+    #[test]
+    fn words_are_added_where_they_belong() {
+        let words = [0b1001_usize | 1 << 63, 0, 1 << 5];
+        for (len, offset) in [(400, 0), (400, 1), (400, 63), (400, 64), (300, 170), (130, 0), (70, 3), (2, 5)] {
+            let mut set = BitSet::of(len, [0]);
+            set.insert_words(offset, &words);
+            let bits = [0, 3, 63, 133].map(|bit| bit + offset);
+            assert_eq!(set, BitSet::of(len, bits.into_iter().chain([0])), "{len} {offset}");
         }
     }
 

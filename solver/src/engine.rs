@@ -30,6 +30,9 @@ pub(crate) struct Engine<'a, const R: usize> {
     watch: &'a mut dyn FnMut(u64, f64, f64),
 }
 
+/// A gap of this share of the cost is none.
+const NEAR: f64 = 1e-5;
+
 /// Classes of which at most this many fit into the offer that suits them best get rows of their own.
 const FEW: u32 = 10;
 
@@ -50,7 +53,7 @@ impl<'a, const R: usize> Engine<'a, R> {
     pub(crate) fn run(&mut self, meter: &mut Meter) {
         self.bound_at_once(meter);
         self.first_plans(meter);
-        if self.is_optimal() || self.small(meter) {
+        if self.is_settled() || self.small(meter) {
             return;
         }
         let total = meter.spent() + meter.left();
@@ -59,7 +62,7 @@ impl<'a, const R: usize> Engine<'a, R> {
         let thorough = meter.left() > size * 1000;
         let first_polish = if thorough { meter.left() / 8 } else { meter.left() };
         self.polish_for(first_polish, &mut noise, meter);
-        if thorough && !self.is_optimal() && !meter.is_out() {
+        if thorough && !self.is_settled() && !meter.is_out() {
             self.class_level(meter);
             self.polish_for(meter.left(), &mut noise, meter);
         }
@@ -125,6 +128,13 @@ impl<'a, const R: usize> Engine<'a, R> {
         self.best.as_ref().is_some_and(|b| {
             b.missing() == 0 && crate::num::whole_bound(self.certificate.bound) as f64 >= b.price(self.inst) - 0.5
         })
+    }
+
+    /// Optimal, or so near that no work is worth it.
+    fn is_settled(&self) -> bool {
+        let near =
+            |b: &Draft<R>| b.missing() == 0 && b.price(self.inst) - self.certificate.bound <= NEAR * b.price(self.inst);
+        self.is_optimal() || self.best.as_ref().is_some_and(near)
     }
 
     fn offer(&mut self, draft: Draft<R>) {
@@ -376,7 +386,7 @@ impl<'a, const R: usize> Engine<'a, R> {
             let Draft { nodes, budget, .. } = &mut current;
             polish(&guide, nodes, budget, noise, self.threads, patience, &mut part);
             self.offer(current.clone());
-            if part.is_out() || self.is_optimal() {
+            if part.is_out() || self.is_settled() {
                 break;
             }
             if !small {

@@ -83,6 +83,7 @@ impl<'a> State<'a> {
                 foes[c.b.at()].push(c.a);
             }
         }
+        foes.iter_mut().for_each(|foes| foes.sort_unstable());
         Self {
             problem,
             shapes,
@@ -160,7 +161,7 @@ impl<'a> State<'a> {
                 let have = contents.iter().find(|c| c.0 == idx).map_or(0, |c| c.1);
                 if !Problem::fits(&item.needs, room)
                     || item.per_bin_max.is_some_and(|m| have >= m)
-                    || contents.iter().any(|c| self.foes[i].contains(&c.0))
+                    || contents.iter().any(|c| self.foes[i].binary_search(&c.0).is_ok())
                 {
                     break;
                 }
@@ -222,7 +223,7 @@ impl<'a> State<'a> {
         let label = self.shapes.label_of[i] as usize;
         let bin = &self.open[b];
         if bin.usage.iter().zip(&item.needs).zip(&bin.most).any(|((u, n), m)| u + n > *m)
-            || bin.contents.iter().any(|c| self.foes[i].contains(&c.0))
+            || bin.contents.iter().any(|c| self.foes[i].binary_search(&c.0).is_ok())
             || item.per_bin_max.is_some_and(|m| bin.contents.iter().any(|c| c.0 == idx && c.1 >= m))
         {
             return Try::Never;

@@ -30,6 +30,14 @@ pub(crate) struct Class<const R: usize> {
     pub members: Vec<(ItemIdx, u32)>,
 }
 
+impl<const R: usize> Class<R> {
+    /// Must it not be with one of these?
+    #[inline]
+    pub(crate) fn has_foe_in(&self, contents: &[(u32, u32)]) -> bool {
+        !self.foes.is_empty() && contents.iter().any(|(class, _)| self.foes.binary_search(class).is_ok())
+    }
+}
+
 /// Something a bin can be: a shape to buy, or a started bin (then `price` is 0).
 #[derive(Clone, Debug)]
 pub(crate) struct Offer<const R: usize> {

@@ -302,7 +302,7 @@ fn put<const R: usize>(
 ) -> f64 {
     let class = &inst.classes[k as usize];
     let fit = max_fit(&class.need, free).min(n);
-    if fit == 0 || inst.has_foes && class.foes.iter().any(|f| out.iter().any(|o| o.0 == *f)) {
+    if fit == 0 || inst.has_foes && class.has_foe_in(out) {
         return 0.0;
     }
     let at = out.iter().position(|o| o.0 == k);
@@ -340,7 +340,7 @@ pub(crate) fn fill<const R: usize>(
             continue;
         }
         let mut n = max_fit(&class.need, &free).min(limit[k as usize]).min(class.per_bin);
-        if n > 0 && inst.has_foes && class.foes.iter().any(|f| out.iter().any(|o| o.0 == *f)) {
+        if n > 0 && inst.has_foes && class.has_foe_in(out) {
             n = 0;
         }
         if n == 0 {

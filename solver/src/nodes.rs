@@ -40,7 +40,7 @@ impl<const R: usize> Node<R> {
         if n == 0 || !inst.offers[self.offer as usize].serves.contains(k as usize) {
             return 0;
         }
-        if inst.has_foes && class.foes.iter().any(|f| self.count(*f) > 0) {
+        if inst.has_foes && class.has_foe_in(&self.pattern) {
             return 0;
         }
         if class.per_bin == u32::MAX { n } else { n.min(class.per_bin.saturating_sub(self.count(k))) }

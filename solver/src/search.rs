@@ -42,6 +42,8 @@ struct Open {
     entry: u32,
     fit: u32,
     beyond: f64,
+    /// How many things those are.
+    things: f64,
 }
 
 /// What a search found and proved.
@@ -57,6 +59,8 @@ struct Walk<'a, const R: usize> {
     inst: &'a Instance<R>,
     /// Price of one whole unit of each dimension.
     unit: [f64; R],
+    /// What needs are taken for that cost less at the resource prices.
+    least: f64,
     best_value: f64,
     found: bool,
     work: usize,
@@ -82,6 +86,7 @@ pub(crate) fn search<const R: usize>(
         let known = inst.classes.iter().find(|c| c.need[r] > 0);
         unit[r] = known.map_or(0.0, |c| prices[r] * c.share[r] / c.need[r] as f64);
     }
+    let least = 1e-12 * relaxed;
     let frame = &mut scratch.search;
     frame.entries.clear();
     for &(k, u, v) in &scratch.list {
@@ -90,7 +95,7 @@ pub(crate) fn search<const R: usize>(
         for r in 0..R {
             w += unit[r] * class.need[r] as f64;
         }
-        let density = v / (w + 1e-12 * relaxed);
+        let density = v / (w + least);
         let most = crate::num::floor_count(u);
         frame.entries.push(Entry { need: class.need, class: k, most, value: v, beyond: (v - w).max(0.0), density });
     }
@@ -101,10 +106,15 @@ pub(crate) fn search<const R: usize>(
     frame.best.clear();
     frame.chosen.clear();
     frame.stack.clear();
-    frame.stack.extend((0..crate::num::u32_of(frame.entries.len())).map(|entry| Open { entry, fit: 0, beyond: 0.0 }));
+    frame.stack.extend((0..crate::num::u32_of(frame.entries.len())).map(|entry| Open {
+        entry,
+        fit: 0,
+        beyond: 0.0,
+        things: 0.0,
+    }));
     let all = frame.stack.len();
     let most_work = most_nodes * NODE;
-    let mut walk = Walk { inst, unit, best_value: threshold, found: false, work: 0, most_work };
+    let mut walk = Walk { inst, unit, least, best_value: threshold, found: false, work: 0, most_work };
     let complete = walk.visit(frame, 0, all, &offer.holds, 0.0);
     scratch.operations += walk.work;
     let value = if walk.found { walk.best_value } else { 0.0 };
@@ -150,15 +160,17 @@ impl<const R: usize> Walk<'_, R> {
             let e = &frame.entries[entry as usize];
             let fit = times(&e.need, free).min(e.most);
             if fit > 0 && !(self.inst.has_foes && self.is_foe(frame, e.class)) {
-                frame.stack.push(Open { entry, fit, beyond: 0.0 });
+                frame.stack.push(Open { entry, fit, beyond: 0.0, things: 0.0 });
             }
         }
         let end = frame.stack.len();
-        let mut beyond = 0.0;
+        let (mut beyond, mut things) = (0.0, 0.0);
         for i in (first..end).rev() {
             let open = frame.stack[i];
+            things += f64::from(open.fit);
             beyond += f64::from(open.fit) * frame.entries[open.entry as usize].beyond;
             frame.stack[i].beyond = beyond;
+            frame.stack[i].things = things;
         }
         let complete = self.branch(frame, first, end, free, value, worth);
         frame.stack.truncate(first);
@@ -177,7 +189,7 @@ impl<const R: usize> Walk<'_, R> {
         for i in first..end {
             let open = frame.stack[i];
             let e = frame.entries[open.entry as usize];
-            let rest = (worth + open.beyond).min(worth * e.density);
+            let rest = self.most_worth(worth, &open, e.density);
             if value + rest <= self.best_value * (1.0 + 1e-12) {
                 return true;
             }
@@ -186,13 +198,12 @@ impl<const R: usize> Walk<'_, R> {
                 after[r] -= e.need[r] * i64::from(open.fit);
             }
             // What the needs of one cost at the resource prices.
-            let cost = e.value / e.density;
+            let cost = (e.value / e.density - self.least).max(0.0);
             let next = frame.stack.get(i + 1).filter(|_| i + 1 < end).copied();
             for n in (1..=open.fit).rev() {
                 let v = value + e.value * f64::from(n);
                 let left = worth - cost * f64::from(n);
-                let rest = next
-                    .map_or(0.0, |o| (left + o.beyond).min(left * frame.entries[o.entry as usize].density).max(0.0));
+                let rest = next.map_or(0.0, |o| self.most_worth(left, &o, frame.entries[o.entry as usize].density));
                 if v > self.best_value * (1.0 + 1e-12) || v + rest > self.best_value * (1.0 + 1e-12) {
                     frame.chosen.push((e.class, n));
                     let complete = self.visit(frame, i + 1, end, &after, v);
@@ -213,9 +224,15 @@ impl<const R: usize> Walk<'_, R> {
         true
     }
 
+    /// What the classes from `open` on can be worth where the room left is worth `left` at the resource prices: what they
+    /// are worth beyond their needs is limited by their numbers, and none is worth more than `density` times its needs
+    /// (and the `least` that every need was taken for).
+    fn most_worth(&self, left: f64, open: &Open, density: f64) -> f64 {
+        (left + open.beyond).min((left.max(0.0) + self.least * open.things) * density).max(0.0)
+    }
+
     fn is_foe(&self, frame: &Frame<R>, class: u32) -> bool {
-        let foes = &self.inst.classes[class as usize].foes;
-        frame.chosen.iter().any(|c| foes.contains(&c.0))
+        self.inst.classes[class as usize].has_foe_in(&frame.chosen)
     }
 }
 

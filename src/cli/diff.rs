@@ -195,6 +195,7 @@ mod tests {
             name: name.into(),
             pool: "mill".into(),
             offerings: vec![offering].into(),
+            offerings_total: 1,
             requests: planner::model::Resources::default(),
             allocatable: planner::model::Resources::default(),
             capacity: planner::model::Resources::default(),

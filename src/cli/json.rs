@@ -186,7 +186,7 @@ fn launch_row(launch: &Launch, pool: Option<&Pool>) -> LaunchRow {
         capacity_type,
         hourly_price: launch.price().to_string(),
         offerings: offerings::shown(launch, pool).into_iter().map(offering_row).collect(),
-        offerings_total: launch.offerings.len(),
+        offerings_total: launch.offerings_total,
         requests: amounts(&launch.requests),
         allocatable: amounts(&launch.allocatable),
         labels: launch.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),

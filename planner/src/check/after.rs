@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::model::labels::{CAPACITY_TYPE, HOSTNAME, INITIALIZED, REGISTERED, ZONE};
 use crate::model::pod::PodTerm;
@@ -60,15 +61,6 @@ impl<'a> Stand<'a> {
         }
     }
 
-    /// Is it bought in the same way?
-    pub fn same_machine(&self, other: &Self) -> bool {
-        match (self.sold, other.sold) {
-            (Some((_, a)), Some((_, b))) => std::ptr::eq(a, b),
-            (None, None) => true,
-            _ => false,
-        }
-    }
-
     /// Does it satisfy all of these?
     pub fn meets(&self, requirements: &Requirements) -> bool {
         requirements.iter().all(|r| r.allows(self.label(&r.key)))
@@ -111,21 +103,23 @@ pub(super) struct Bought<'a> {
     pub pool: &'a Pool,
     pub kind: &'a InstanceType,
     pub offering: &'a Offering,
-    /// What each of its offerings stands for; shared by launches that share the list.
+    /// What each offering of the list that its own are picked from stands for; shared by launches that share the list.
     pub sold: Rc<Sold<'a>>,
+    /// Number of that list.
+    pub list: usize,
 }
 
 /// What offerings stand for, in their order; nothing for one that is not sold.
 pub(super) type Sold<'a> = Vec<Option<(&'a InstanceType, &'a Offering)>>;
 
-/// The lists that were looked up already, by the pool and the list itself.
-type Lists<'a> = BTreeMap<(*const Pool, *const RankedOffering, usize), Rc<Sold<'a>>>;
+/// The lists that were looked up already, by the pool and the list itself; each with a number of its own.
+type Lists<'a> = BTreeMap<(*const Pool, *const RankedOffering), (usize, Rc<Sold<'a>>)>;
 
 /// A machine.
 pub(super) struct Host<'a> {
     pub name: &'a Str,
-    /// Without what the offering says, for a purchase.
-    pub labels: Labels,
+    /// Without what the offering says, for a purchase; shared by launches that share theirs.
+    pub labels: Rc<Labels>,
     pub taints: &'a [Taint],
     pub allocatable: &'a Resources,
     pub attach_limits: Option<&'a BTreeMap<Str, u32>>,
@@ -134,11 +128,19 @@ pub(super) struct Host<'a> {
     pub cells: Vec<usize>,
 }
 
-impl Bought<'_> {
+impl<'a> Bought<'a> {
+    /// Its offerings: the place in the list, the name, and what it stands for if anything.
+    pub fn listed(
+        &self,
+    ) -> impl Iterator<Item = (usize, &'a RankedOffering, Option<(&'a InstanceType, &'a Offering)>)> {
+        let offerings = &self.launch.offerings;
+        let picks = offerings.picks().iter().map(|pick| *pick as usize);
+        picks.zip(offerings.iter()).map(|(pick, ranked)| (pick, ranked, self.sold[pick]))
+    }
+
     /// Its offerings with what each stands for; those that are not sold are left out.
-    pub fn offerings(&self) -> impl Iterator<Item = (&RankedOffering, &InstanceType, &Offering)> {
-        let sold = self.launch.offerings.iter().zip(self.sold.iter());
-        sold.filter_map(|(ranked, sold)| sold.map(|(kind, offering)| (ranked, kind, offering)))
+    pub fn offerings(&self) -> impl Iterator<Item = (&'a RankedOffering, &'a InstanceType, &'a Offering)> {
+        self.listed().filter_map(|(_, ranked, sold)| sold.map(|(kind, offering)| (ranked, kind, offering)))
     }
 }
 
@@ -181,7 +183,7 @@ impl<'a> After<'a> {
         }
         let nominated = plan.nominations.iter().filter_map(|n| Some((*host_by_name.get(&*n.node)?, &n.pod)));
         let mut put: Vec<(usize, &'a Str)> = nominated.collect();
-        let mut lists = Lists::new();
+        let (mut lists, mut own_labels) = (Lists::new(), OwnLabels::new());
         let taken = snapshot.nodes.iter().map(|n| &*n.name).chain(snapshot.claims.iter().map(|c| &*c.name));
         let mut taken: BTreeSet<&str> = taken.collect();
         for launch in &plan.launches {
@@ -192,7 +194,7 @@ impl<'a> After<'a> {
                 Ok(bought) => {
                     put.extend(launch.pods.iter().map(|pod| (out.hosts.len(), pod)));
                     host_by_name.insert(&launch.name, out.hosts.len());
-                    out.hosts.push(host_of(bought));
+                    out.hosts.push(host_of(bought, &mut own_labels));
                 }
                 Err(fault) => faults.push(fault),
             }
@@ -209,13 +211,14 @@ impl<'a> After<'a> {
         let pool = self.snapshot.pools.iter().find(|pool| pool.name == launch.pool);
         let pool = pool.ok_or_else(|| Fault::UnknownPool { launch: name(), pool: launch.pool.clone() })?;
         let chosen = launch.offerings.first().ok_or_else(|| Fault::NoOfferings { launch: name() })?;
-        let find = || Rc::new(launch.offerings.iter().map(|offering| self.find(pool, offering)).collect());
-        let key = (std::ptr::from_ref(pool), launch.offerings.as_ptr(), launch.offerings.len());
-        let sold = lists.entry(key).or_insert_with(find);
-        let Some((kind, offering)) = sold[0] else {
+        let all = launch.offerings.list();
+        let next = lists.len();
+        let find = || (next, Rc::new(all.iter().map(|offering| self.find(pool, offering)).collect()));
+        let (list, sold) = lists.entry((std::ptr::from_ref(pool), all.as_ptr())).or_insert_with(find);
+        let Some((kind, offering)) = sold[launch.offerings.picks()[0] as usize] else {
             return Err(Fault::NotSold { launch: name(), offering: chosen.clone() });
         };
-        Ok(Bought { launch, pool, kind, offering, sold: sold.clone() })
+        Ok(Bought { launch, pool, kind, offering, sold: sold.clone(), list: *list })
     }
 
     /// The offering a name stands for.
@@ -244,7 +247,7 @@ impl<'a> After<'a> {
             }));
             self.hosts.push(Host {
                 name: &node.name,
-                labels: node.labels.clone(),
+                labels: Rc::new(node.labels.clone()),
                 taints: &node.taints,
                 allocatable: &node.allocatable,
                 attach_limits: Some(&node.attach_limits),
@@ -256,7 +259,7 @@ impl<'a> After<'a> {
             host_by_name.insert(&claim.name, self.hosts.len());
             self.hosts.push(Host {
                 name: &claim.name,
-                labels: claim.labels.clone(),
+                labels: Rc::new(claim.labels.clone()),
                 taints: &claim.taints,
                 allocatable: &claim.allocatable,
                 attach_limits: None,
@@ -293,9 +296,16 @@ impl<'a> After<'a> {
     }
 }
 
-fn host_of(bought: Bought<'_>) -> Host<'_> {
-    let mut labels = bought.launch.labels.clone();
-    labels.retain(|key, _| sold_label(bought.kind, bought.offering, key).is_none());
+/// Labels of launches without what the offering says, by the labels themselves and the offering.
+type OwnLabels = BTreeMap<(*const Labels, *const Offering), Rc<Labels>>;
+
+fn host_of<'a>(bought: Bought<'a>, known: &mut OwnLabels) -> Host<'a> {
+    let all = &bought.launch.labels;
+    let own = || {
+        let own = all.iter().filter(|(key, _)| sold_label(bought.kind, bought.offering, key).is_none());
+        Rc::new(own.map(|(key, value)| (key.clone(), value.clone())).collect())
+    };
+    let labels = known.entry((Arc::as_ptr(all), std::ptr::from_ref(bought.offering))).or_insert_with(own).clone();
     Host {
         name: &bought.launch.name,
         labels,

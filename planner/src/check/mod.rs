@@ -4,6 +4,7 @@ mod after;
 mod alone;
 mod fault;
 mod fit;
+mod holder;
 mod launch;
 mod sums;
 mod told;

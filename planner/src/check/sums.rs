@@ -1,6 +1,6 @@
 //! Sums over the whole plan: money, limits, reservations, static pools.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::resources::NODES;
 use crate::model::{MicroUsdPerHour, Pool, Resources, Snapshot, Str};
@@ -53,7 +53,12 @@ fn limits(after: &After, pool: &Pool, faults: &mut Vec<Fault>) {
         let used = used.get(resource);
         faults.push(Fault::OverLimit { pool: pool.name.clone(), resource: resource.clone(), limit, used });
     }
+    let mut seen = BTreeSet::new();
     for b in bought() {
+        // Launches that buy the same way with the same choice differ in name only.
+        if !seen.insert((std::ptr::from_ref(b.kind), b.list, b.launch.offerings.picks().as_ptr())) {
+            continue;
+        }
         for (offering, kind, _) in b.offerings() {
             let over = |resource: &str, limit: i64| {
                 let more = kind.capacity.get(resource) - b.kind.capacity.get(resource);

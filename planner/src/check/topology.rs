@@ -1,16 +1,18 @@
 //! Spread, affinity and anti-affinity among all pods, those already running included.
 //!
-//! Spread is judged on the cluster as it stands after the plan. Its domains are the values on machines that the pod may use,
-//! and beyond those the values that some offering would bring which takes the pod alone. Pods that are being deleted neither
+//! Spread is judged by the last to come of those who spread alike, when everybody else is there but pods that are counted and do
+//! not spread so: those may come later still. Its domains are the values on machines that the pod may use, and beyond those
+//! the values that some offering would bring which takes the pod alone. Pods that are being deleted neither
 //! help nor hinder: they will be gone when the plan's pods arrive.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::model::PodShape;
 use crate::model::labels::HOSTNAME;
 use crate::model::pod::{PodTerm, Spread};
+use crate::model::selector::LabelSelector;
 use crate::model::taint::untolerated;
+use crate::model::{PodShape, Requirements, Str, Toleration};
 
 use super::after::{After, Cell, Stand};
 use super::{Fault, Misfit, alone};
@@ -28,13 +30,43 @@ pub(super) fn check(view: &mut View, faults: &mut Vec<Fault>) {
         .extend(found.into_iter().map(|(host, misfit)| Fault::Misfit { host: after.hosts[host].name.clone(), misfit }));
 }
 
-type Counts<'a> = BTreeMap<&'a str, i64>;
+/// Pods that a spread constraint counts in a domain.
+#[derive(Clone, Copy, Default)]
+struct Crowd {
+    /// Once everybody is there.
+    all: i64,
+    /// Of these, all but pods that the plan brings and that do not spread so themselves: they may come last.
+    early: i64,
+}
+
+type Counts<'a> = BTreeMap<&'a str, Crowd>;
+
+/// What makes two spread constraints count the same pods on the same machines.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Counted<'b> {
+    namespace: &'b Str,
+    key: &'b Str,
+    selector: Option<&'b LabelSelector>,
+    affinity: Option<(&'b Requirements, Option<&'b [Requirements]>)>,
+    tolerations: Option<&'b [Toleration]>,
+}
+
+impl<'b> Counted<'b> {
+    fn of(shape: &'b PodShape, spread: &'b Spread) -> Self {
+        Self {
+            namespace: &shape.namespace,
+            key: &spread.key,
+            selector: spread.selector.as_ref(),
+            affinity: spread.honor_affinity.then(|| (&shape.node_selector, shape.node_terms.as_deref())),
+            tolerations: spread.honor_taints.then_some(&shape.tolerations[..]),
+        }
+    }
+}
 
 /// Who is near whom, as far as it was asked for.
 pub(super) struct View<'a, 'b> {
     after: &'b After<'a>,
-    /// By group and place of the constraint in it.
-    counts: BTreeMap<(usize, usize), Counts<'b>>,
+    counts: BTreeMap<Counted<'b>, Counts<'b>>,
     /// By term: domain → cells it picks there.
     picked: BTreeMap<&'b PodTerm, BTreeMap<&'b str, Vec<usize>>>,
     /// By term: domain → cells that carry it as anti-affinity.
@@ -59,16 +91,18 @@ impl<'a, 'b> View<'a, 'b> {
         found.into_iter().next().map(|(_, misfit)| misfit)
     }
 
-    /// Hard spread constraints of the pods the plan puts on a machine.
+    /// Hard spread constraints of the pods the plan puts on a machine. They hold if they do for the last to come of those
+    /// who spread so, everybody else being elsewhere already.
     fn spread(&mut self, host: usize, stand: &Stand<'b>, found: &mut Vec<(usize, Misfit)>) {
         let after = self.after;
         for cell in after.cells_of(host) {
             let Some(group) = cell.group else { continue };
-            for (at, spread) in cell.shape.spreads.iter().enumerate().filter(|(_, spread)| spread.hard) {
-                let counts = self.counts_with(group, at, (host, stand));
+            for spread in cell.shape.spreads.iter().filter(|spread| spread.hard) {
+                self.learn(group, spread);
+                let counts = self.counts_with((cell.shape, spread), (host, stand));
                 let domain = stand.label(&spread.key);
-                let here = domain.and_then(|domain| counts.get(domain)).copied().unwrap_or(0);
-                let least = least(spread, &counts);
+                let here = domain.and_then(|domain| counts.get(domain)).map_or(0, |crowd| crowd.early);
+                let least = least(spread, &counts, self.to_buy.get(&(group, &*spread.key)));
                 if domain.is_none() || here - least > i64::from(spread.max_skew) {
                     let (pod, key) = (cell.pods[0].clone(), spread.key.clone());
                     found.push((host, Misfit::Spread { pod, key, here, least, max_skew: spread.max_skew }));
@@ -77,54 +111,65 @@ impl<'a, 'b> View<'a, 'b> {
         }
     }
 
-    /// How many matching pods each domain has when one machine stands so. A domain that it leaves stays one.
-    fn counts_with(&mut self, group: usize, at: usize, (host, stand): (usize, &Stand<'b>)) -> Cow<'_, Counts<'b>> {
+    /// Sees to it that the counts of a constraint, and the domains that buying could bring, are there to be read.
+    fn learn(&mut self, group: usize, spread: &'b Spread) {
         let after = self.after;
         let shape = &*after.snapshot.groups[group].shape;
-        let spread = &shape.spreads[at];
-        if !self.counts.contains_key(&(group, at)) {
+        let counted = Counted::of(shape, spread);
+        if !self.counts.contains_key(&counted) {
             let mut counts = Counts::new();
             for (other, machine) in after.hosts.iter().enumerate() {
-                self.count(shape, spread, (other, &machine.stand()), 1, &mut counts);
-            }
-            if *spread.key != *HOSTNAME {
-                let to_buy = self.to_buy.entry((group, &spread.key));
-                let to_buy = to_buy.or_insert_with(|| alone::values(&after.market, shape, &spread.key));
-                for value in to_buy.iter() {
-                    counts.entry(value).or_insert(0);
+                if let Some(domain) = self.domain(shape, spread, (other, &machine.stand())) {
+                    self.count(shape, spread, other, 1, counts.entry(domain).or_default());
                 }
             }
-            self.counts.insert((group, at), counts);
+            self.counts.insert(counted, counts);
         }
-        let own = after.hosts[host].stand();
-        let counts = &self.counts[&(group, at)];
-        if own.same_machine(stand) {
+        if *spread.key != *HOSTNAME {
+            let to_buy = self.to_buy.entry((group, &*spread.key));
+            to_buy.or_insert_with(|| alone::values(&after.market, shape, &spread.key));
+        }
+    }
+
+    /// How many matching pods each domain has when one machine stands so. A domain that it leaves stays one.
+    fn counts_with(
+        &self,
+        (shape, spread): (&'b PodShape, &'b Spread),
+        (host, stand): (usize, &Stand<'b>),
+    ) -> Cow<'_, Counts<'b>> {
+        let counts = &self.counts[&Counted::of(shape, spread)];
+        let own = self.domain(shape, spread, (host, &self.after.hosts[host].stand()));
+        let other = self.domain(shape, spread, (host, stand));
+        if own == other {
             return Cow::Borrowed(counts);
         }
         let mut counts = counts.clone();
-        self.count(shape, spread, (host, &own), -1, &mut counts);
-        self.count(shape, spread, (host, stand), 1, &mut counts);
+        for (domain, sign) in [(own, -1), (other, 1)] {
+            if let Some(domain) = domain {
+                self.count(shape, spread, host, sign, counts.entry(domain).or_default());
+            }
+        }
         Cow::Owned(counts)
     }
 
-    /// Adds the matching pods of a machine, if it is one of the constraint's domains.
-    fn count(
-        &self,
-        shape: &PodShape,
-        spread: &Spread,
-        (host, stand): (usize, &Stand<'b>),
-        sign: i64,
-        counts: &mut Counts<'b>,
-    ) {
-        let after = self.after;
-        let Some(domain) = stand.label(&spread.key) else { return };
-        let tolerated = || untolerated(after.hosts[host].taints, &shape.tolerations, false).is_none();
-        if (spread.honor_affinity && !stand.wanted_by(shape)) || (spread.honor_taints && !tolerated()) {
-            return;
-        }
+    /// The domain of a machine, if the constraint looks at such machines.
+    fn domain(&self, shape: &PodShape, spread: &Spread, (host, stand): (usize, &Stand<'b>)) -> Option<&'b str> {
+        let domain = stand.label(&spread.key)?;
+        let tolerated = || untolerated(self.after.hosts[host].taints, &shape.tolerations, false).is_none();
+        let looked_at = (!spread.honor_affinity || stand.wanted_by(shape)) && (!spread.honor_taints || tolerated());
+        looked_at.then_some(domain)
+    }
+
+    /// Adds the matching pods of a machine.
+    fn count(&self, shape: &PodShape, spread: &Spread, host: usize, sign: i64, crowd: &mut Crowd) {
         let counted = |cell: &&Cell| !cell.terminating && spread.counts(&shape.namespace, cell.shape);
-        let n: usize = after.cells_of(host).filter(counted).map(|cell| cell.pods.len()).sum();
-        *counts.entry(domain).or_insert(0) += sign * i64::try_from(n).unwrap_or(i64::MAX);
+        for cell in self.after.cells_of(host).filter(counted) {
+            let n = sign * i64::try_from(cell.pods.len()).unwrap_or(i64::MAX);
+            crowd.all += n;
+            if cell.group.is_none() || spreads_so(cell.shape, shape, spread) {
+                crowd.early += n;
+            }
+        }
     }
 
     fn cells_picked(&mut self, term: &'b PodTerm) -> &BTreeMap<&'b str, Vec<usize>> {
@@ -142,15 +187,18 @@ impl<'a, 'b> View<'a, 'b> {
     }
 
     /// The cells that a term picks in the domain of a machine that stands so, its own included.
-    fn near(&mut self, term: &'b PodTerm, host: usize, stand: &Stand<'b>) -> Vec<usize> {
+    fn near(
+        &mut self,
+        term: &'b PodTerm,
+        host: usize,
+        stand: &Stand<'b>,
+    ) -> impl Iterator<Item = usize> + use<'a, 'b, '_> {
         let after = self.after;
-        let Some(domain) = stand.label(&term.key) else { return Vec::new() };
-        let picked = self.cells_picked(term).get(domain);
-        let others = picked.into_iter().flatten().copied().filter(|other| after.cells[*other].host != host);
-        let mut near: Vec<usize> = others.collect();
-        let own = after.hosts[host].cells.iter().copied();
-        near.extend(own.filter(|at| !after.cells[*at].terminating && term.picks(after.cells[*at].shape)));
-        near
+        let domain = stand.label(&term.key);
+        let picked = domain.and_then(|domain| self.cells_picked(term).get(domain));
+        let others = picked.into_iter().flatten().copied().filter(move |other| after.cells[*other].host != host);
+        let own = after.hosts[host].cells.iter().copied().filter(move |_| domain.is_some());
+        own.filter(move |at| !after.cells[*at].terminating && term.picks(after.cells[*at].shape)).chain(others)
     }
 
     /// Nobody the pods of a machine keep away from is near.
@@ -254,7 +302,7 @@ impl<'a, 'b> View<'a, 'b> {
         let after = self.after;
         let cell = &after.cells[at];
         for term in &cell.shape.affinity {
-            if self.near(term, cell.host, stand).iter().any(|other| there[*other]) {
+            if self.near(term, cell.host, stand).any(|other| there[other]) {
                 continue;
             }
             let anywhere = self.cells_picked(term).values().flatten().any(|other| there[*other]);
@@ -280,8 +328,16 @@ impl<'a, 'b> View<'a, 'b> {
     }
 }
 
+/// Does a pod spread over the same pods by the same key?
+fn spreads_so(shape: &PodShape, like: &PodShape, spread: &Spread) -> bool {
+    let same = |own: &Spread| own.hard && own.key == spread.key && own.selector == spread.selector;
+    shape.namespace == like.namespace && shape.spreads.iter().any(same)
+}
+
 /// The least count as the constraint sees it: for hosts, a machine still to be bought is an empty domain.
-fn least(spread: &Spread, counts: &Counts) -> i64 {
-    let few = spread.min_domains.is_some_and(|most| counts.len() < most as usize);
-    if few || *spread.key == *HOSTNAME { 0 } else { counts.values().copied().min().unwrap_or(0) }
+fn least(spread: &Spread, counts: &Counts, to_buy: Option<&Vec<&str>>) -> i64 {
+    let new = to_buy.into_iter().flatten().filter(|value| !counts.contains_key(**value)).count();
+    let few = spread.min_domains.is_some_and(|most| counts.len() + new < most as usize);
+    let none = few || new > 0 || *spread.key == *HOSTNAME;
+    if none { 0 } else { counts.values().map(|crowd| crowd.all).min().unwrap_or(0) }
 }

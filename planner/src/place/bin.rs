@@ -60,7 +60,7 @@ impl State<'_, '_> {
     /// Choices whose machine would not take the pool over its limits, in place of what the bin counts for now.
     pub(crate) fn affordable(&self, bin: &Bin) -> Option<Bits> {
         let goods = &self.world.shelves[bin.shelf];
-        if goods.pool.limits.0.is_empty() {
+        if goods.pool.limits.0.is_empty() || self.far_from_limits(bin.shelf) {
             return (!goods.reservations.is_empty()).then(|| self.without_spent_reservations(bin, goods.all()));
         }
         let mut free: Vec<i64> = goods.pool.limits.iter().map(|(_, most)| most).collect();
@@ -73,6 +73,13 @@ impl State<'_, '_> {
             out.union_with(&size.choices);
         }
         Some(self.without_spent_reservations(bin, out))
+    }
+
+    /// Would even a machine that is the largest in every limited resource stay within the limits?
+    fn far_from_limits(&self, shelf: usize) -> bool {
+        let goods = &self.world.shelves[shelf];
+        let limits = goods.pool.limits.iter().map(|(_, most)| most);
+        goods.largest.iter().zip(limits).zip(&self.used[shelf]).all(|((largest, most), used)| *largest <= most - used)
     }
 
     /// Leaves out choices whose reservation other machines use up.
@@ -111,6 +118,7 @@ impl State<'_, '_> {
                 keys.push(constraint.key);
             }
         }
+        most = most.min(self.tolerated(bin, host, group));
         if most == 0 {
             return None;
         }
@@ -136,13 +144,28 @@ impl State<'_, '_> {
         None
     }
 
+    /// How many more pods of a group those on a machine bear beside them, where they count pods per host.
+    fn tolerated(&self, bin: &Bin, host: u32, group: usize) -> u32 {
+        let counted = &self.world.groups[group].counted;
+        let theirs = bin.contents.iter().filter(|placed| placed.group != group).flat_map(|placed| {
+            let all = &self.world.groups[placed.group].levels[placed.level].constraints;
+            all.iter().filter(|c| self.world.topology.is_host(c.key) && counted.contains(&c.counter))
+        });
+        let room = |c: &super::topology::Constraint| match c.demand {
+            Demand::Spread { max_skew, .. } => max_skew.saturating_sub(self.counted(c.counter, host)),
+            Demand::Affinity => u32::MAX,
+            Demand::AntiAffinity => 0,
+        };
+        theirs.map(room).min().unwrap_or(u32::MAX)
+    }
+
     /// Settles the domain of each key in turn, then the room.
     fn settle(&self, bin: &Bin, group: usize, level: usize, keys: &[usize], joining: Joining) -> Option<Joining> {
         let Some((key, rest)) = keys.split_first() else { return self.room(bin, group, joining) };
         let goods = &self.world.shelves[bin.shelf];
         let name = self.world.topology.key_name(*key);
         let constraints = || self.world.groups[group].levels[level].constraints.iter().filter(|c| c.key == *key);
-        let forced = self.forced.filter(|(k, _)| k == key).map(|(_, domain)| domain);
+        let forced = self.forced.iter().find(|(k, _)| k == key).map(|(_, domain)| *domain);
         let mut candidates: Vec<u32> = match (bin.pinned.get(key), joining.open.get(name)) {
             (Some(domain), _) => vec![*domain],
             (None, Some(open)) => {
@@ -223,11 +246,12 @@ impl State<'_, '_> {
             }
             None => joining.mask.clone(),
         };
+        let Some(first) = usable.minimum() else { return None };
         let mut best = 0;
         for room in bin.alive.iter().map(|at| &goods.rooms[*at]) {
             let left = room.net.iter().zip(&bin.used).map(|(net, used)| net - used);
             let count = times(need, left, joining.count);
-            if count > best && !room.choices.is_disjoint(&usable) {
+            if count > best && (room.choices.contains(first) || !room.choices.is_disjoint(&usable)) {
                 best = count;
                 if best == joining.count {
                     break;
@@ -268,7 +292,7 @@ impl State<'_, '_> {
 
     /// Opens a machine with its first pods.
     pub(crate) fn open(&mut self, mut blank: Bin, joining: Joining, group: usize, level: usize) {
-        blank.top = self.world.shelves[blank.shelf].top(&blank.mask, self.world.dims.len());
+        blank.top.clone_from(&self.world.shelves[blank.shelf].sellable_top);
         self.by_pods.insert((blank.n_pods, self.bins.len()));
         self.bins.push(blank);
         self.note(|_| Undo::Opened);

@@ -191,9 +191,9 @@ fn spread_evenly(state: &mut State, group: usize, level: usize, left: &mut u32) 
     state.fork();
     let quotas = level_up(spread.universe.iter().map(|d| (state.counted(spread.counter, *d), *d)).collect(), *left);
     for (domain, quota) in quotas {
-        state.forced = Some((spread.key, domain));
+        state.forced = vec![(spread.key, domain)];
         let rest = buy(state, group, level, quota);
-        state.forced = None;
+        state.forced.clear();
         if rest > 0 {
             state.revert();
             return false;

@@ -11,8 +11,8 @@ use super::shelf::Shelf;
 use super::state::{Placed, State};
 use super::topology::{Constraint, Demand};
 use crate::model::taint::untolerated;
-use crate::model::{Labels, MicroUsdPerHour, Operator, Requirement, Requirements, Resources, Snapshot, Str, labels};
-use crate::plan::{Launch, Nomination, RankedOffering};
+use crate::model::{Labels, Operator, Requirement, Requirements, Resources, Snapshot, Str, labels};
+use crate::plan::{Launch, Nomination, Offerings};
 
 /// Hands the pods of each group out to where the state put them: nominations, launches, and who is left over.
 pub(crate) fn launches(state: &State, left: &[u32]) -> (Vec<Launch>, Vec<Nomination>, Vec<Vec<Str>>) {
@@ -94,9 +94,10 @@ fn compose(
 ) -> Launch {
     let instance_type = goods.instance_type(chosen);
     let labels = labels_of(goods, open, chosen);
-    let mut ranked: Vec<usize> = mask.ones().collect();
-    // Of those that cost the same the planned one comes first.
-    ranked.sort_by_key(|choice| (goods.choices[*choice].price, *choice != chosen, *choice));
+    let offerings_total = mask.count_ones(..);
+    let mask = &within_most_types(goods, mask, chosen);
+    // No choice is cheaper than the planned one, and it comes first.
+    let ranked = std::iter::once(chosen).chain(mask.ones().filter(|choice| *choice != chosen));
     let mut with_marks = labels.clone();
     with_marks.insert(labels::REGISTERED.into(), "true".into());
     with_marks.insert(labels::INITIALIZED.into(), "true".into());
@@ -118,10 +119,11 @@ fn compose(
             .filter(|(_, least, have)| have < least)
             .map(|(key, _, have)| (key.clone(), have))
             .collect(),
-        labels,
+        labels: Arc::new(labels),
         taints: goods.pool.taints.clone(),
         startup_taints: goods.pool.startup_taints.clone(),
-        offerings: ranked.into_iter().map(|choice| ranked_offering(goods, choice)).collect(),
+        offerings: Offerings::new(goods.ranked.clone(), ranked.map(|choice| choice as u32)),
+        offerings_total,
         pods: Vec::new(),
     }
 }
@@ -243,15 +245,64 @@ fn may_move(state: &State, at: usize, key: usize, home: u32, domain: Option<u32>
     })
 }
 
-fn ranked_offering(goods: &Shelf, choice: usize) -> RankedOffering {
-    let sold = goods.offering(choice);
-    RankedOffering {
-        price: MicroUsdPerHour(goods.choices[choice].price),
-        capacity_type: sold.capacity_type,
-        instance_type: goods.instance_type(choice).name.clone(),
-        zone: sold.zone.clone(),
-        reservation: sold.reservation.as_ref().map(|r| r.id.clone()),
+/// Types named in one launch at most: a claim has to list them, and an API object has its limits.
+const MOST_TYPES: usize = 60;
+/// So many of the cheapest types are named even where `minValues` want others.
+const CHEAPEST_TYPES: usize = 15;
+
+/// The choices of the types that can be had cheapest, other types first where `minValues` want their values.
+fn within_most_types(goods: &Shelf, mask: &Bits, chosen: usize) -> Bits {
+    let mut order: Vec<usize> = vec![goods.choices[chosen].kind];
+    let mut seen = vec![false; goods.of_kind.len()];
+    seen[goods.choices[chosen].kind] = true;
+    let enough = if goods.min_values.is_empty() { MOST_TYPES + 1 } else { usize::MAX };
+    for choice in mask.ones() {
+        let kind = goods.choices[choice].kind;
+        if !std::mem::replace(&mut seen[kind], true) {
+            order.push(kind);
+            if order.len() == enough {
+                break;
+            }
+        }
     }
+    if order.len() <= MOST_TYPES {
+        return mask.clone();
+    }
+    let mut named = Bits::with_capacity(goods.choices.len());
+    let mut n_named = 0;
+    let mut name = |named: &mut Bits, kind: usize| {
+        named.extend(goods.of_kind[kind].iter().copied());
+        n_named += 1;
+        n_named
+    };
+    let rest = order.split_off(CHEAPEST_TYPES);
+    for kind in order {
+        name(&mut named, kind);
+    }
+    named.intersect_with(mask);
+    let mut later = Vec::new();
+    for kind in rest {
+        let mut with = named.clone();
+        with.extend(goods.of_kind[kind].iter().copied());
+        with.intersect_with(mask);
+        let brings = |(key, least): &(Str, u32)| {
+            let have = goods.distinct(&named, key);
+            have < *least && goods.distinct(&with, key) > have
+        };
+        if goods.min_values.iter().any(brings) {
+            name(&mut named, kind);
+            named.intersect_with(mask);
+        } else {
+            later.push(kind);
+        }
+    }
+    for kind in later {
+        if name(&mut named, kind) >= MOST_TYPES {
+            break;
+        }
+    }
+    named.intersect_with(mask);
+    named
 }
 
 /// Every label the node will carry, open keys settled.

@@ -7,7 +7,7 @@ use solver::{
     StartedIdx,
 };
 
-use super::fill::{place, settle_late_comers};
+use super::fill::{buy, place, settle_late_comers};
 use super::state::{Placed, State};
 use super::topology::Demand;
 use super::world::World;
@@ -63,11 +63,29 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
     let bought = lots_in_bins(greedy);
     let mut best: Option<(State, Vec<u32>)> = None;
     let mut spent = 0;
+    let t0 = std::time::Instant::now();
     let mut consider = |lots: &BTreeMap<Lot, u32>, hosts: bool, effort: u64| {
         let (problem, order) = problem(greedy, &kinds, lots, hosts, true);
         let solution = solver::solve(&problem, Effort(effort), &Cancel::new());
         spent += solution.effort_spent;
+        eprintln!(
+            "DIAG solved items {} kinds {} cost {} bound {} greedy {} effort {} bins {} t {:?}",
+            problem.items.len(),
+            problem.kinds.len(),
+            solution.cost,
+            solution.cost_lower_bound,
+            greedy.cost(),
+            solution.effort_spent,
+            solution.bins.len(),
+            t0.elapsed()
+        );
         if let Some(replayed) = replay(greedy, left, &kinds, &order, &solution, hosts) {
+            eprintln!(
+                "DIAG replayed cost {} left {} t {:?}",
+                replayed.0.cost(),
+                replayed.1.iter().sum::<u32>(),
+                t0.elapsed()
+            );
             let cost = best.as_ref().map_or(greedy.cost(), |(state, _)| state.cost());
             let n_left = |left: &[u32]| left.iter().sum::<u32>();
             let enough = n_left(&replayed.1) <= n_left(left);
@@ -167,6 +185,7 @@ fn problem(state: &State, kinds: &Kinds, lots: &BTreeMap<Lot, u32>, hosts: bool,
     let tiers: std::collections::BTreeSet<i32> =
         lots.keys().flat_map(|lot| [lot.weight, heaviest(world, lot)]).collect();
     let any_tier = !strict && tiers.len() > 1;
+    let fresh = State::new(world);
     for (lot, count) in lots {
         let group = &world.groups[lot.group];
         let mut per_bin = group.count.max(1);
@@ -185,7 +204,7 @@ fn problem(state: &State, kinds: &Kinds, lots: &BTreeMap<Lot, u32>, hosts: bool,
             needs: ordered(&group.need),
             count: *count,
             allowed: allowed(world, kinds, lot, any_tier),
-            allowed_started: started(state, lot, if hosts { world.hosts.len() } else { 0 }),
+            allowed_started: started(&fresh, lot, if hosts { world.hosts.len() } else { 0 }),
             per_bin_max: (strict && per_bin < group.count).then_some(per_bin),
         });
     }
@@ -235,17 +254,24 @@ fn allowed(world: &World, kinds: &Kinds, lot: &Lot, any_tier: bool) -> BitSet {
                     mask.clear();
                 }
             }
-            mask.ones().for_each(|choice| out.insert(kinds.offsets[at] + choice));
+            out.insert_words(kinds.offsets[at], mask.as_slice());
         }
     }
     out
 }
 
 /// Hosts that could take a pod of the lot if they were as free as at the start.
-fn started(state: &State, lot: &Lot, n_hosts: usize) -> BitSet {
-    let fresh = (n_hosts > 0).then(|| State::new(state.world));
-    let takes = |host: &usize| fresh.as_ref().is_some_and(|s| s.host_takes(*host, lot.group, lot.level, 1).1);
-    BitSet::of(n_hosts, (0..n_hosts).filter(takes))
+fn started(fresh: &State, lot: &Lot, n_hosts: usize) -> BitSet {
+    BitSet::of(n_hosts, (0..n_hosts).filter(|host| fresh.host_takes(*host, lot.group, lot.level, 1).1))
+}
+
+/// Does the constraint let no pod that it counts beside one that carries it?
+fn keeps_apart(world: &World, constraint: &super::topology::Constraint) -> bool {
+    match constraint.demand {
+        Demand::AntiAffinity => true,
+        Demand::Spread { max_skew, .. } => max_skew <= 1 && world.topology.is_host(constraint.key),
+        Demand::Affinity => false,
+    }
 }
 
 fn conflicts(world: &World, lots: &[Lot]) -> Vec<Conflict> {
@@ -253,7 +279,7 @@ fn conflicts(world: &World, lots: &[Lot]) -> Vec<Conflict> {
     let tied: Vec<usize> = (0..lots.len())
         .filter(|at| {
             let group = &world.groups[lots[*at].group];
-            let anti = group.levels[lots[*at].level].constraints.iter().any(|c| c.demand == Demand::AntiAffinity);
+            let anti = group.levels[lots[*at].level].constraints.iter().any(|c| keeps_apart(world, c));
             anti || !group.shape.host_ports.is_empty()
         })
         .collect();
@@ -261,8 +287,7 @@ fn conflicts(world: &World, lots: &[Lot]) -> Vec<Conflict> {
         let (lot, one) = (&lots[a], &world.groups[lots[a].group]);
         for (b, other) in lots.iter().enumerate() {
             let two = &world.groups[other.group];
-            let apart =
-                |c: &&super::topology::Constraint| c.demand == Demand::AntiAffinity && two.counted.contains(&c.counter);
+            let apart = |c: &&super::topology::Constraint| keeps_apart(world, c) && two.counted.contains(&c.counter);
             let ports = one.shape.host_ports.iter().any(|x| two.shape.host_ports.iter().any(|y| x.clashes(y)));
             let same_group_apart =
                 lot.group == other.group && (ports || one.levels[lot.level].constraints.iter().any(|c| apart(&c)));
@@ -315,6 +340,7 @@ fn replay<'w, 'a>(
     let world = greedy.world;
     let mut state = State::new(world);
     let mut to_place: Vec<u32> = world.groups.iter().map(|g| g.count).collect();
+    let mut refused: BTreeMap<&Lot, u32> = BTreeMap::new();
     let mut put = |state: &mut State, host: usize, placed: Placed| {
         to_place[placed.group] -= placed.count;
         state.put_on_host(host, placed);
@@ -343,11 +369,19 @@ fn replay<'w, 'a>(
         for (item, count) in &bin.contents {
             let lot = &lots[item.at()];
             let count = (*count).min(to_place[lot.group]);
-            if count == 0 {
-                continue;
+            let joined = if count == 0 { 0 } else { join(&mut state, shelf, &mut opened, lot, count) };
+            to_place[lot.group] -= joined;
+            if joined < count {
+                *refused.entry(lot).or_insert(0) += count - joined;
             }
-            to_place[lot.group] -= join(&mut state, shelf, &mut opened, lot, count);
         }
+    }
+    // Who was turned away still goes to the domains meant for it: the balance counts on that.
+    for (lot, count) in refused {
+        let count = count.min(to_place[lot.group]);
+        state.forced.clone_from(&lot.pins);
+        to_place[lot.group] -= count - buy(&mut state, lot.group, lot.level, count);
+        state.forced.clear();
     }
     let mut rest = to_place;
     for (group, rest) in rest.iter_mut().enumerate() {
@@ -371,12 +405,12 @@ fn join(state: &mut State, shelf: usize, opened: &mut Option<usize>, lot: &Lot, 
     let mut done = 0;
     while done < count {
         // In between, a step may pass through an uneven spread that the whole plan evens out.
-        state.forced = lot.pins.first().copied();
+        state.forced.clone_from(&lot.pins);
         let at = opened.unwrap_or(state.bins.len());
         let blank = if opened.is_none() { Some(state.blank(shelf)) } else { None };
         let bin = blank.as_ref().unwrap_or_else(|| &state.bins[at]);
         let joining = state.joining(bin, state.bin_host(at), lot.group, lot.level, count - done);
-        state.forced = None;
+        state.forced.clear();
         let Some(joining) = joining else { break };
         done += joining.count;
         match blank {

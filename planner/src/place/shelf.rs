@@ -1,6 +1,7 @@
 //! What one pool can sell, flattened to ranked choices (type × zone × capacity type) with an index from label values to choices.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use fixedbitset::FixedBitSet as Bits;
 
@@ -8,12 +9,19 @@ use super::dims::{Dims, raise};
 use crate::model::labels::{CAPACITY_TYPE, ZONE, well_known};
 use crate::model::snapshot::Daemon;
 use crate::model::taint::untolerated;
-use crate::model::{InstanceType, Offering, PodShape, Pool, Requirement, Requirements, Resources, Str};
+use crate::model::{
+    InstanceType, MicroUsdPerHour, Offering, PodShape, Pool, Requirement, Requirements, Resources, Str,
+};
+use crate::plan::RankedOffering;
 
 /// A pool's goods. Choices are ranked: a lower index is never dearer.
 pub(crate) struct Shelf<'a> {
     pub(crate) pool: &'a Pool,
     pub(crate) choices: Vec<Choice>,
+    /// The same as a plan names them.
+    pub(crate) ranked: Arc<[RankedOffering]>,
+    /// Per type, its choices.
+    pub(crate) of_kind: Vec<Vec<usize>>,
     /// Choices that can be had now.
     pub(crate) sellable: Bits,
     /// Choices that are no GPU, accelerator or bare metal machine.
@@ -22,6 +30,10 @@ pub(crate) struct Shelf<'a> {
     pub(crate) rooms: Vec<Room>,
     /// Distinct capacities in the pool's limited resources.
     pub(crate) sizes: Vec<Size>,
+    /// Largest capacity in each of them.
+    pub(crate) largest: Vec<i64>,
+    /// Largest room of each resource among the choices that can be had now.
+    pub(crate) sellable_top: Vec<i64>,
     /// Keys whose value the launch settles, with what the pool allows.
     pub(crate) open: Requirements,
     /// Keys with `minValues` and how many.
@@ -109,12 +121,26 @@ impl<'a> Shelf<'a> {
             let reservation = sold.reservation.as_ref().map(|r| &r.id);
             (sold.price, sold.capacity_type, &instance_type.name, &sold.zone, reservation)
         });
+        let ranked_offering = |(kind, offering): &(usize, usize)| {
+            let (instance_type, sold) = (&pool.types[*kind], &pool.types[*kind].offerings[*offering]);
+            RankedOffering {
+                price: MicroUsdPerHour(sold.price.0),
+                capacity_type: sold.capacity_type,
+                instance_type: instance_type.name.clone(),
+                zone: sold.zone.clone(),
+                reservation: sold.reservation.as_ref().map(|r| r.id.clone()),
+            }
+        };
         let mut shelf = Self {
             pool,
+            ranked: ranked.iter().map(ranked_offering).collect(),
+            of_kind: vec![Vec::new(); pool.types.len()],
             sellable: Bits::with_capacity(ranked.len()),
             generic: Bits::with_capacity(ranked.len()),
             rooms: Vec::new(),
             sizes: Vec::new(),
+            largest: Vec::new(),
+            sellable_top: Vec::new(),
             open,
             min_values: pool.requirements.iter().filter_map(|r| Some((r.key.clone(), r.min_values?))).collect(),
             reservations: Vec::new(),
@@ -127,6 +153,7 @@ impl<'a> Shelf<'a> {
             let (instance_type, sold) = (&pool.types[kind], &pool.types[kind].offerings[offering]);
             shelf.sellable.set(at, sold.available && sold.reservation.as_ref().is_none_or(|r| r.count > 0));
             shelf.generic.set(at, !instance_type.exotic);
+            shelf.of_kind[kind].push(at);
             shelf.choices.push(Choice { kind, offering, price: sold.price.0, room: 0, size: 0 });
         }
         shelf.find_carriers();
@@ -139,6 +166,7 @@ impl<'a> Shelf<'a> {
         }
         shelf.find_rooms(daemons, dims);
         shelf.find_sizes();
+        shelf.sellable_top = shelf.top(&shelf.sellable, dims.len());
         shelf.find_reservations();
         shelf
     }
@@ -208,6 +236,10 @@ impl<'a> Shelf<'a> {
             }
             self.sizes[size].choices.insert(at);
             self.choices[at].size = size;
+        }
+        self.largest = vec![0; names.len()];
+        for size in &self.sizes {
+            raise(&mut self.largest, &size.amounts);
         }
     }
 

@@ -33,8 +33,8 @@ pub(crate) struct State<'w, 'a> {
     pub(crate) used: Vec<Vec<i64>>,
     /// Machines that would draw on each reservation.
     pub(super) reserved: BTreeMap<Str, u32>,
-    /// A domain that pods now being placed must go to, whatever its count: the caller sees to the balance.
-    pub(crate) forced: Option<(usize, u32)>,
+    /// Domains, by key, that pods now being placed must go to, whatever their counts: the caller sees to the balance.
+    pub(crate) forced: Vec<(usize, u32)>,
     journal: Option<Vec<Undo>>,
 }
 
@@ -45,6 +45,26 @@ pub(super) enum Undo {
     Opened,
     Used { shelf: usize, before: Vec<i64> },
     Reserved { before: BTreeMap<Str, u32> },
+}
+
+/// Where something is placed.
+#[derive(Clone, Copy)]
+struct Machine<'s> {
+    /// The number its hostname is counted under.
+    host: u32,
+    /// Domains by key of a machine to buy.
+    pinned: Option<&'s BTreeMap<usize, u32>>,
+    /// The same of a host.
+    fixed: &'s [Option<u32>],
+}
+
+impl Machine<'_> {
+    fn domain(&self, world: &World, key: usize) -> Option<u32> {
+        if world.topology.is_host(key) {
+            return Some(self.host);
+        }
+        self.pinned.map_or_else(|| self.fixed.get(key).copied().flatten(), |pinned| pinned.get(&key).copied())
+    }
 }
 
 impl<'w, 'a> State<'w, 'a> {
@@ -68,7 +88,7 @@ impl<'w, 'a> State<'w, 'a> {
             counts: world.initial.clone(),
             used: world.shelves.iter().map(use_of).collect(),
             reserved: drawn_by_statics(world),
-            forced: None,
+            forced: Vec::new(),
             journal: None,
         }
     }
@@ -145,34 +165,58 @@ impl<'w, 'a> State<'w, 'a> {
         (self.world.hosts.len() + bin) as u32
     }
 
-    /// Are the pods of every machine where their constraints allow, now that all are placed?
+    /// Are the pods of every machine where their constraints allow, now that all are placed? Pods that are counted and do
+    /// not spread so themselves may have come last.
     pub(crate) fn rules_hold(&self) -> bool {
         let world = self.world;
-        let bins = self.bins.iter().enumerate().flat_map(|(at, bin)| {
-            bin.contents.iter().map(move |placed| (*placed, self.bin_host(at), Some(&bin.pinned), None))
-        });
-        let hosts = self.on_hosts.iter().flat_map(|(at, contents)| {
-            contents.iter().map(move |placed| (*placed, *at as u32, None, Some(&world.hosts[*at].domains)))
-        });
-        bins.chain(hosts).all(|(placed, host, pinned, fixed)| {
-            world.groups[placed.group].levels[placed.level].constraints.iter().all(|c| {
-                let settled = pinned.and_then(|p| p.get(&c.key).copied());
-                let domain =
-                    if world.topology.is_host(c.key) { Some(host) } else { fixed.map_or(settled, |f| f[c.key]) };
-                self.rule_holds(c, domain)
+        let early = self.early();
+        self.everyone().all(|(placed, machine)| {
+            // What is only wished for cannot be broken.
+            world.groups[placed.group].levels.iter().last().into_iter().flat_map(|level| &level.constraints).all(|c| {
+                let domain = machine.domain(world, c.key);
+                let early = domain.and_then(|d| early.get(&(c.counter, d)).copied()).unwrap_or(0);
+                self.rule_holds(c, domain, early)
             })
         })
     }
 
+    /// Everything placed, with its machine.
+    fn everyone(&self) -> impl Iterator<Item = (Placed, Machine<'_>)> {
+        let bins = self.bins.iter().enumerate().flat_map(|(at, bin)| {
+            let machine = Machine { host: self.bin_host(at), pinned: Some(&bin.pinned), fixed: &[] };
+            bin.contents.iter().map(move |placed| (*placed, machine))
+        });
+        let hosts = self.on_hosts.iter().flat_map(|(at, contents)| {
+            let machine = Machine { host: *at as u32, pinned: None, fixed: &self.world.hosts[*at].domains };
+            contents.iter().map(move |placed| (*placed, machine))
+        });
+        bins.chain(hosts)
+    }
+
+    /// By counter and domain: pods placed now that spread by the counter and count for it.
+    fn early(&self) -> BTreeMap<(usize, u32), u32> {
+        let mut out = BTreeMap::new();
+        for (placed, machine) in self.everyone() {
+            for c in &self.world.groups[placed.group].levels[placed.level].constraints {
+                let domain = machine.domain(self.world, c.key);
+                if let (true, Demand::Spread { .. }, Some(domain)) = (c.counts_itself, c.demand, domain) {
+                    *out.entry((c.counter, domain)).or_insert(0) += placed.count;
+                }
+            }
+        }
+        out
+    }
+
     /// Does a constraint hold for pods that are in this domain and counted there?
-    fn rule_holds(&self, constraint: &Constraint, domain: Option<u32>) -> bool {
+    fn rule_holds(&self, constraint: &Constraint, domain: Option<u32>, early: u32) -> bool {
         let count = domain.map_or(0, |d| self.counted(constraint.counter, d));
         match constraint.demand {
             Demand::Spread { max_skew, min_domains } => {
                 let universe = &constraint.universe;
                 let bare = self.world.topology.is_host(constraint.key) || (universe.len() as u32) < min_domains;
                 let least = universe.iter().map(|d| self.counted(constraint.counter, *d)).min().unwrap_or(count);
-                domain.is_some() && count <= max_skew + if bare { 0 } else { least }
+                let before = domain.and_then(|d| self.world.initial[constraint.counter].get(&d)).copied().unwrap_or(0);
+                domain.is_some() && before + early <= max_skew + if bare { 0 } else { least }
             }
             Demand::Affinity => count > 0,
             Demand::AntiAffinity => count <= u32::from(constraint.counts_itself),

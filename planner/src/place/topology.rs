@@ -197,7 +197,7 @@ impl Topology {
         let key = self.key(&spread.key);
         let mut found: BTreeSet<Str> = BTreeSet::new();
         let there = hosts.iter().map(|host| (host.labels, host.taints));
-        for (labels, taints) in there.chain(statics.iter().map(|launch| (&launch.labels, launch.taints.as_slice()))) {
+        for (labels, taints) in there.chain(statics.iter().map(|launch| (&*launch.labels, launch.taints.as_slice()))) {
             let Some(value) = labels.get(&spread.key) else { continue };
             let counts = (!spread.honor_affinity || shape.wants(labels))
                 && (!spread.honor_taints || untolerated(taints, &shape.tolerations, false).is_none());

@@ -212,15 +212,15 @@ pub fn all() -> Vec<Corruption> {
 fn said() -> Vec<Corruption> {
     corruptions! {
         "a label that is not so" => Fault::WrongLabel { .. }, |_, plan| {
-            launch(plan)?.labels.insert(ZONE.into(), "nowhere".into());
+            Arc::make_mut(&mut launch(plan)?.labels).insert(ZONE.into(), "nowhere".into());
             Some(())
         };
         "a label too many" => Fault::WrongLabel { .. }, |_, plan| {
-            launch(plan)?.labels.insert("example.com/ghost".into(), "yes".into());
+            Arc::make_mut(&mut launch(plan)?.labels).insert("example.com/ghost".into(), "yes".into());
             Some(())
         };
         "a label too few" => Fault::WrongLabel { .. }, |_, plan| {
-            launch(plan)?.labels.remove(INSTANCE_TYPE).map(drop)
+            Arc::make_mut(&mut launch(plan)?.labels).remove(INSTANCE_TYPE).map(drop)
         };
         "a taint kept quiet" => Fault::WrongTaints { .. }, |_, plan| {
             plan.launches.iter_mut().find(|l| !l.taints.is_empty())?.taints.clear();

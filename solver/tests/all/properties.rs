@@ -2,7 +2,9 @@
 
 use crate::support::{Shape, best_by_trying_everything, problem};
 use proptest::prelude::*;
-use solver::{Cancel, Effort, greedy, lower_bound, solve, verify};
+use solver::{
+    BinKind, BitSet, Cancel, Conflict, Effort, Item, ItemIdx, Problem, Spread, greedy, lower_bound, solve, verify,
+};
 
 const PLAIN: Shape = Shape { most_things: 7, extras: false };
 const EXTRAS: Shape = Shape { most_things: 6, extras: true };
@@ -96,4 +98,41 @@ fn five_pods_of_800m_cost_what_they_must() {
     };
     let solution = solve(&problem, Effort::DEFAULT, &Cancel::new());
     assert_eq!((solution.cost, solution.proof), (159_000, Proof::Optimal));
+}
+
+/// Two things that must not be together, one of them spread: what proptest found once in some thousand problems.
+#[test]
+fn spread_things_with_a_foe_have_a_valid_bound() {
+    let kind = |holds: [i64; 3], cost, zone| BinKind {
+        holds: holds.into(),
+        cost,
+        available: None,
+        domains: vec![zone],
+        group: 0,
+    };
+    let item =
+        |needs: [i64; 3], count| Item { needs: needs.into(), count, allowed: BitSet::of(4, [1, 3]), ..Item::default() };
+    let problem = Problem {
+        dims: 3,
+        items: vec![item([0, 0, 5], 2), item([0, 11, 0], 3)],
+        kinds: vec![
+            kind([4, 4, 4], 5000, 0),
+            kind([4, 11, 5], 5000, 0),
+            kind([4, 4, 4], 5000, 0),
+            kind([4, 11, 5], 6000, 1),
+        ],
+        conflicts: vec![Conflict { a: ItemIdx(1), b: ItemIdx(0) }],
+        spreads: vec![Spread {
+            items: vec![ItemIdx(0)],
+            key: 0,
+            max_skew: 2,
+            min_domains: 0,
+            counts: [(0, 0), (1, 0)].into(),
+        }],
+        ..Problem::default()
+    };
+    for effort in [1, 10, 100, 1_000, 2_000, 10_000] {
+        let solution = solve(&problem, Effort(effort), &Cancel::new());
+        assert!(solution.cost_lower_bound <= 25_000, "effort {effort}: {}", solution.cost_lower_bound);
+    }
 }

@@ -122,7 +122,7 @@ fn on_launch(out: &mut PodAnswer, pod: &Str, launch: &Launch) {
     out.alternatives = launch.offerings.iter().skip(1).take(ALTERNATIVES).map(OfferingRow::from).collect();
     out.together_with = launch.pods.iter().filter(|other| *other != pod).map(ToString::to_string).collect();
     let others = count(out.together_with.len(), "other pod");
-    let choices = count(launch.offerings.len(), "offering");
+    let choices = count(launch.offerings_total, "offering");
     out.message = match &out.offering {
         Some(o) => format!(
             "goes to new node {} of NodePool {} with {others}: {} in {}, {}, ${} an hour, the cheapest of {choices} that hold them",

@@ -48,7 +48,7 @@ pub fn settled(snapshot: &Snapshot, plan: &Plan, pod: &Str) -> Snapshot {
 }
 
 fn machine(launch: &Launch) -> Node {
-    let mut labels = launch.labels.clone();
+    let mut labels = Labels::clone(&launch.labels);
     labels.insert(HOSTNAME.into(), launch.name.clone());
     let node =
         bare(&launch.name, labels, launch.capacity.clone(), launch.allocatable.clone(), Some(launch.pool.clone()));

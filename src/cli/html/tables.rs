@@ -110,7 +110,7 @@ fn nodes(launches: &[Launch]) -> String {
         row.extend(sold(launch));
         row.push(format!("${}", launch.price()));
         row.extend(load(&[launch]));
-        row.push(launch.offerings.len().to_string());
+        row.push(launch.offerings_total.to_string());
         row.push(amounts(&launch.requests));
         row.push(some(&launch.pods, NAMED));
         row

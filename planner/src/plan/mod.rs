@@ -1,5 +1,7 @@
 //! What should be done: the planner's one answer.
 
+mod offerings;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::snapshot::Ignored;
 use crate::model::{CapacityType, Labels, MicroUsdPerHour, Reason, Requirements, Resources, Str, Taint};
+
+pub use offerings::Offerings;
 
 /// Which nodes to buy, who goes where, and why not.
 #[must_use = "a plan is acted on or shown"]
@@ -34,8 +38,11 @@ pub struct Launch {
     /// `<pool>-<n>`, n from 1.
     pub name: Str,
     pub pool: Str,
-    /// Every offering that holds the same contents, cheapest first; the first is the chosen one. Never empty.
-    pub offerings: Arc<[RankedOffering]>,
+    /// Offerings that hold the same contents, cheapest first; the first is the chosen one. Never empty. All of the sixty
+    /// types that can be had cheapest (other types where `minValues` want them).
+    pub offerings: Offerings,
+    /// How many offerings hold the same contents, those of other types included.
+    pub offerings_total: usize,
     /// What its pods and its `DaemonSets` ask for.
     pub requests: Resources,
     /// What the chosen offering has for pods.
@@ -43,7 +50,7 @@ pub struct Launch {
     /// What the chosen offering has at all.
     pub capacity: Resources,
     /// All labels the node will carry.
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
     pub taints: Vec<Taint>,
     pub startup_taints: Vec<Taint>,
     /// What the offerings and the open labels were narrowed to.
