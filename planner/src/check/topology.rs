@@ -57,7 +57,7 @@ impl<'b> Counted<'b> {
             namespace: &shape.namespace,
             key: &spread.key,
             selector: spread.selector.as_ref(),
-            affinity: spread.honor_affinity.then(|| (&shape.node_selector, shape.node_terms.as_deref())),
+            affinity: spread.honor_affinity.then_some((&shape.node_selector, shape.node_terms.as_deref())),
             tolerations: spread.honor_taints.then_some(&shape.tolerations[..]),
         }
     }

@@ -246,7 +246,7 @@ impl State<'_, '_> {
             }
             None => joining.mask.clone(),
         };
-        let Some(first) = usable.minimum() else { return None };
+        let first = usable.minimum()?;
         let mut best = 0;
         for room in bin.alive.iter().map(|at| &goods.rooms[*at]) {
             let left = room.net.iter().zip(&bin.used).map(|(net, used)| net - used);
