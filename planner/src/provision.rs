@@ -2,26 +2,58 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::check;
+use crate::check::{Fault, Misfit, check};
 use crate::model::{MicroUsdPerHour, Reason, Snapshot, Str};
 use crate::place::{Packing, State, World, fill, launches, pack, reasons};
 use crate::plan::{Launch, Plan, Unplaced};
 
+/// How often to plan again with the domains that a plan's own machines bring.
+const ROUNDS: usize = 3;
+
 /// Which nodes to buy for the pods of a snapshot, and why any has no place.
+///
+/// A machine that is bought for some pods can be an empty domain to others that spread and could never use it (a tainted
+/// pool's zone, a reserved machine that is too small). Such domains are known only once there is a plan; then it is made
+/// again, with them in mind from the start.
 pub fn provision(snapshot: &Snapshot) -> Plan {
-    let world = World::new(snapshot);
+    let mut seen = Vec::new();
+    let (mut best, mut faults) = attempt(snapshot, &seen);
+    for _ in 1..ROUNDS {
+        if !faults.iter().any(is_spread) {
+            break;
+        }
+        seen.extend(best.launches.iter().cloned());
+        let (plan, new_faults) = attempt(snapshot, &seen);
+        let better = new_faults.len() < faults.len();
+        if better {
+            best = plan;
+            faults = new_faults;
+        }
+    }
+    best
+}
+
+fn is_spread(fault: &Fault) -> bool {
+    matches!(fault, Fault::Misfit { misfit: Misfit::Spread { .. }, .. })
+}
+
+/// A plan and what the independent reader finds wrong with it. `seen`: machines that are to count as domains.
+fn attempt(snapshot: &Snapshot, seen: &[Launch]) -> (Plan, Vec<Fault>) {
+    let world = World::new(snapshot, seen);
     let mut greedy = State::new(&world);
     let greedy_left = fill(&mut greedy);
     let Packing { state, bound, effort_spent } = pack(&greedy, &greedy_left);
     let numbers = Numbers { bound, greedy: greedy.cost(), effort_spent };
     if let Some((packed, left)) = &state {
         let plan = compose(snapshot, packed, left, &numbers);
-        // A proposal that the independent reader finds fault with is dropped, not mended.
+        // A proposal that the reader finds fault with is dropped, not mended.
         if check(snapshot, &plan).is_empty() {
-            return plan;
+            return (plan, Vec::new());
         }
     }
-    compose(snapshot, &greedy, &greedy_left, &numbers)
+    let plan = compose(snapshot, &greedy, &greedy_left, &numbers);
+    let faults = check(snapshot, &plan);
+    (plan, faults)
 }
 
 /// Micro-dollars per hour, and steps.

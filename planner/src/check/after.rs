@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::model::labels::{CAPACITY_TYPE, HOSTNAME, INITIALIZED, REGISTERED, ZONE};
 use crate::model::pod::PodTerm;
+use crate::model::selector::LabelSelector;
 use crate::model::taint::untolerated;
 use crate::model::{InstanceType, Labels, Offering, PodShape, Pool, Requirements, Resources, Snapshot, Str, Taint};
 use crate::plan::{Launch, Plan, RankedOffering};
@@ -162,6 +163,8 @@ pub(super) struct After<'a> {
     pub group_of: BTreeMap<&'a str, usize>,
     /// Required anti-affinity of any pod, placed or not.
     pub anti_terms: BTreeSet<&'a PodTerm>,
+    /// What the plan's pods spread by or wish to, hosts aside: selectors of pods in a namespace.
+    pub spread_over: BTreeSet<(&'a Str, &'a LabelSelector)>,
     pub market: Market<'a>,
 }
 
@@ -174,7 +177,13 @@ impl<'a> After<'a> {
         }
         let anti_terms = snapshot.groups.iter().flat_map(|group| &group.shape.anti_affinity).collect();
         let market = Market::new(snapshot);
-        let mut out = Self { snapshot, plan, hosts: Vec::new(), cells: Vec::new(), group_of, anti_terms, market };
+        let shapes = snapshot.groups.iter().map(|group| &*group.shape);
+        let spreads = shapes.flat_map(|shape| shape.spreads.iter().map(|spread| (&shape.namespace, spread)));
+        let beyond = spreads.filter(|(_, spread)| *spread.key != *HOSTNAME);
+        let spread_over =
+            beyond.filter_map(|(namespace, spread)| Some((namespace, spread.selector.as_ref()?))).collect();
+        let mut out =
+            Self { snapshot, plan, hosts: Vec::new(), cells: Vec::new(), group_of, anti_terms, spread_over, market };
         let mut host_by_name = out.existing();
         for nomination in &plan.nominations {
             if !host_by_name.contains_key(&*nomination.node) {

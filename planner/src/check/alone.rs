@@ -63,7 +63,8 @@ fn offers(pool: &Pool) -> impl Iterator<Item = Offer<'_>> {
     let usable = pool.dynamic() && pool.not_ready.is_none();
     let kinds = pool.types.iter().filter(move |_| usable);
     let all = kinds.flat_map(move |kind| kind.offerings.iter().map(move |offering| Offer { pool, kind, offering }));
-    all.filter(|offer| offer.offering.available && offer.in_pool())
+    let left = |offer: &Offer| offer.offering.reservation.as_ref().is_none_or(|reservation| reservation.count > 0);
+    all.filter(move |offer| offer.offering.available && left(offer) && offer.in_pool())
 }
 
 impl<'a> Offer<'a> {

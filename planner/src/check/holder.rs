@@ -125,6 +125,15 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
     /// Nothing but the machine decides what may stand in: no wishes, no ties to other pods, no joint limits.
     fn settled(&self) -> bool {
         let pool = self.bought.pool;
+        let counted = |shape: &PodShape| {
+            let spreads = &self.after.spread_over;
+            spreads
+                .iter()
+                .any(|(namespace, selector)| **namespace == shape.namespace && selector.matches(&shape.labels))
+        };
+        if self.shapes().any(counted) {
+            return false;
+        }
         pool.limits.0.is_empty()
             && !self.after.anti_terms.iter().any(|term| self.shapes().any(|shape| term.picks(shape)))
             && !self.bought.launch.pods.is_empty()

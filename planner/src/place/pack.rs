@@ -63,29 +63,11 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
     let bought = lots_in_bins(greedy);
     let mut best: Option<(State, Vec<u32>)> = None;
     let mut spent = 0;
-    let t0 = std::time::Instant::now();
     let mut consider = |lots: &BTreeMap<Lot, u32>, hosts: bool, effort: u64| {
         let (problem, order) = problem(greedy, &kinds, lots, hosts, true);
         let solution = solver::solve(&problem, Effort(effort), &Cancel::new());
         spent += solution.effort_spent;
-        eprintln!(
-            "DIAG solved items {} kinds {} cost {} bound {} greedy {} effort {} bins {} t {:?}",
-            problem.items.len(),
-            problem.kinds.len(),
-            solution.cost,
-            solution.cost_lower_bound,
-            greedy.cost(),
-            solution.effort_spent,
-            solution.bins.len(),
-            t0.elapsed()
-        );
         if let Some(replayed) = replay(greedy, left, &kinds, &order, &solution, hosts) {
-            eprintln!(
-                "DIAG replayed cost {} left {} t {:?}",
-                replayed.0.cost(),
-                replayed.1.iter().sum::<u32>(),
-                t0.elapsed()
-            );
             let cost = best.as_ref().map_or(greedy.cost(), |(state, _)| state.cost());
             let n_left = |left: &[u32]| left.iter().sum::<u32>();
             let enough = n_left(&replayed.1) <= n_left(left);

@@ -190,14 +190,14 @@ impl Topology {
         shape: &PodShape,
         spread: &Spread,
         need: &[i64],
-        (hosts, statics): (&[Host], &[crate::plan::Launch]),
+        (hosts, bought): (&[Host], &[crate::plan::Launch]),
         shelves: &[Shelf],
         affine: &[Option<Vec<Matching>>],
     ) -> Vec<u32> {
         let key = self.key(&spread.key);
         let mut found: BTreeSet<Str> = BTreeSet::new();
         let there = hosts.iter().map(|host| (host.labels, host.taints));
-        for (labels, taints) in there.chain(statics.iter().map(|launch| (&*launch.labels, launch.taints.as_slice()))) {
+        for (labels, taints) in there.chain(bought.iter().map(|launch| (&*launch.labels, launch.taints.as_slice()))) {
             let Some(value) = labels.get(&spread.key) else { continue };
             let counts = (!spread.honor_affinity || shape.wants(labels))
                 && (!spread.honor_taints || untolerated(taints, &shape.tolerations, false).is_none());

@@ -22,6 +22,8 @@ pub(crate) struct World<'a> {
     pub(crate) hosts: Vec<Host<'a>>,
     /// What static pools buy, whatever the pods.
     pub(crate) statics: Vec<Launch>,
+    /// Machines that are domains of spread: those, and what an earlier plan for the same snapshot bought.
+    domains: Vec<Launch>,
     pub(crate) topology: Topology,
     /// Pods on nodes, per counter and domain.
     pub(crate) initial: Vec<BTreeMap<u32, u32>>,
@@ -76,15 +78,17 @@ pub(crate) struct Compat {
 
 impl<'a> World<'a> {
     /// Compiles a snapshot.
-    pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
+    pub(crate) fn new(snapshot: &'a Snapshot, seen: &[Launch]) -> Self {
         let dims = Dims::of(snapshot);
         let keys = asked_keys(snapshot);
         let pools = snapshot.pools.iter().filter(|pool| pool.dynamic() && pool.not_ready.is_none());
         let shelves: Vec<Shelf> = pools.map(|pool| Shelf::new(pool, &snapshot.daemons, &dims, &keys)).collect();
+        let statics = super::statics(snapshot);
         let mut world = Self {
             snapshot,
             hosts: hosts(snapshot, &dims),
-            statics: super::statics(snapshot),
+            domains: statics.iter().chain(seen).cloned().collect(),
+            statics,
             dims,
             shelves,
             groups: Vec::new(),
@@ -178,7 +182,7 @@ impl<'a> World<'a> {
                             shape,
                             spread,
                             need,
-                            (&self.hosts, &self.statics),
+                            (&self.hosts, &self.domains),
                             shelves,
                             &affine,
                         ));
