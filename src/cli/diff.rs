@@ -199,7 +199,7 @@ mod tests {
             requests: planner::model::Resources::default(),
             allocatable: planner::model::Resources::default(),
             capacity: planner::model::Resources::default(),
-            labels: planner::model::Labels::default(),
+            labels: planner::model::Labels::default().into(),
             taints: Vec::new(),
             startup_taints: Vec::new(),
             requirements: planner::model::Requirements::default().into(),
