@@ -16,13 +16,16 @@ use std::time::Duration;
 
 use cloud::Cloud;
 use cloud::catalog::{CatalogError, KwokSettings, KwokTypes};
+use futures::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::act::{Names, Nominations};
 use crate::client::{Clients, ConnectError};
 use crate::clock::Clock;
 use crate::config::{Config, Provider};
 use crate::controllers::{self, Deps, World};
+use crate::decide::{self, Decide, Settings};
 use crate::events::Recorder;
 use crate::kwok::{Kwok, Stock};
 use crate::lease::{Elector, Lost, identity};
@@ -46,6 +49,8 @@ pub struct Ground {
     pub recorder: Recorder,
     pub health: Health,
     pub insight: Insight,
+    /// Where names of claims come from: random ones, or the same for every run of a test.
+    pub names: fn() -> Names,
 }
 
 /// Why the controller does not run, or ended.
@@ -97,6 +102,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         recorder,
         health: Health::default(),
         insight: Insight::default(),
+        names: Names::random,
     };
     let debug = ground.insight.debug(&ground.config);
     let mut beside = JoinSet::new();
@@ -175,22 +181,68 @@ pub async fn lead<C: Cloud>(
     }
     tracing::info!(nodes = mirror.nodes().len(), pods = mirror.n_pods(), cloud = cloud.name(), "mirror is filled");
     ground.health.synced(true);
-    ground.metrics.cluster_state_synced.set([], 1.0);
-    let mut parts: JoinSet<&'static str> = JoinSet::new();
-    let world = World::new(mirror, Facts::default());
-    let mut deps =
-        Deps::new(&ground.clients, cloud, world, ground.metrics.clone(), ground.recorder.clone(), ground.clock);
-    deps.repairs = config.feature_gates.node_repair;
-    let acting = controllers::run(Arc::new(deps), stop.clone());
-    parts.spawn(async move {
-        acting.await;
-        "acting"
-    });
+    let mut parts = parts(ground, &mirror, &cloud, &stop);
     let ended = until(&stop, &mut parts, &mut watches).await;
+    ground.insight.observe_with(None);
     ground.health.leads(false);
     ground.health.synced(false);
     ground.metrics.cluster_state_synced.set([], 0.0);
     ended
+}
+
+/// Starts deciding and acting on a mirror that is filled. Each gives its name when it ends.
+fn parts<C: Cloud>(
+    ground: &Ground,
+    mirror: &Mirror,
+    cloud: &Arc<C>,
+    stop: &CancellationToken,
+) -> JoinSet<&'static str> {
+    let Ground { config, clients, clock, metrics, recorder, insight, .. } = ground;
+    let facts = Facts::default();
+    let world = World::new(mirror.clone(), facts.clone());
+    let nominations = Nominations::new(clients.client.clone(), mirror.clone(), metrics.clone());
+    let settings = Settings::of(config);
+
+    let (of_mirror, of_facts, of_cloud) = (mirror.clone(), facts.clone(), cloud.clone());
+    let (options, now) = (settings.options.clone(), *clock);
+    insight.observe_with(Some(Arc::new(move || {
+        let (mirror, facts, cloud) = (of_mirror.clone(), of_facts.clone(), of_cloud.clone());
+        decide::observe(mirror, facts, cloud, options.clone(), now.seconds()).boxed()
+    })));
+
+    let mut deps = Deps::new(clients, cloud.clone(), world.clone(), metrics.clone(), recorder.clone(), *clock);
+    deps.gate = Arc::new(nominations.clone());
+    deps.repairs = config.feature_gates.node_repair;
+    let acting = controllers::run(Arc::new(deps), stop.clone());
+    let deciding = Decide {
+        mirror: mirror.clone(),
+        facts,
+        world,
+        cloud: cloud.clone(),
+        once: clients.once.clone(),
+        nominations,
+        recorder: recorder.clone(),
+        metrics: metrics.clone(),
+        clock: *clock,
+        names: (ground.names)(),
+        settings,
+        decisions: insight.teller(),
+    };
+    let mut parts = JoinSet::new();
+    let stopped = stop.clone();
+    parts.spawn(async move {
+        // A pass that is cut off leaves nothing behind that the next start does not find.
+        tokio::select! {
+            () = stopped.cancelled() => {}
+            () = deciding.run() => {}
+        }
+        "deciding"
+    });
+    parts.spawn(async move {
+        acting.await;
+        "acting"
+    });
+    parts
 }
 
 /// Waits for the stop and then for the parts to end. A part that ends earlier ends all.

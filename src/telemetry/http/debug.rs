@@ -10,10 +10,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures::future::BoxFuture;
 use planner::model::Snapshot;
 use planner::plan::Plan;
 use serde::Deserialize;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use super::{pprof, text};
 use crate::cli::{explain, json};
@@ -27,20 +28,22 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// One plan and what it was made of.
 #[derive(Clone, Debug)]
-pub struct Decision {
+pub struct Planned {
     pub snapshot: Arc<Snapshot>,
     pub plan: Arc<Plan>,
 }
 
-/// Takes a snapshot now; nothing while the mirror is not filled.
-type Observe = Arc<dyn Fn() -> Option<Arc<Snapshot>> + Send + Sync>;
+/// The last plan that was acted on.
+type Last = Arc<dyn Fn() -> Option<Planned> + Send + Sync>;
+/// Takes a snapshot of the present; nothing while the mirror is not filled.
+pub type Observe = Arc<dyn Fn() -> BoxFuture<'static, Option<Snapshot>> + Send + Sync>;
 
 /// What the endpoints show, and to whom.
 #[derive(Clone)]
 pub struct Debug {
     who: DebugEndpoints,
     profiling: bool,
-    last: watch::Receiver<Option<Decision>>,
+    last: Last,
     observe: Observe,
     at_once: Arc<Semaphore>,
 }
@@ -50,11 +53,11 @@ impl Debug {
     pub fn new(
         who: DebugEndpoints,
         profiling: bool,
-        last: watch::Receiver<Option<Decision>>,
-        observe: impl Fn() -> Option<Arc<Snapshot>> + Send + Sync + 'static,
+        last: impl Fn() -> Option<Planned> + Send + Sync + 'static,
+        observe: Observe,
     ) -> Self {
         let at_once = Arc::new(Semaphore::new(MAX_AT_ONCE));
-        Self { who, profiling, last, observe: Arc::new(observe), at_once }
+        Self { who, profiling, last: Arc::new(last), observe, at_once }
     }
 
     pub(super) fn router(self) -> Router {
@@ -70,24 +73,19 @@ impl Debug {
     }
 
     /// The last plan, or with `fresh` one of the present that nothing is done about.
-    async fn decision(&self, fresh: bool) -> Result<Decision, Response> {
-        let last = self.last.borrow().clone();
-        if let (Some(last), false) = (last, fresh) {
+    async fn planned(&self, fresh: bool) -> Result<Planned, Response> {
+        if let (Some(last), false) = ((self.last)(), fresh) {
             return Ok(last);
         }
-        let observe = self.observe.clone();
+        let snapshot = (self.observe)().await.map(Arc::new).ok_or_else(|| {
+            let why = "nothing is known yet: this replica does not lead, or its mirror is being filled";
+            text(StatusCode::SERVICE_UNAVAILABLE, why)
+        })?;
         self.work(move || {
-            let snapshot = observe()?;
             let plan = Arc::new(planner::plan(&snapshot));
-            Some(Decision { snapshot, plan })
+            Planned { snapshot, plan }
         })
-        .await?
-        .ok_or_else(|| {
-            text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "nothing is known yet: this replica does not lead, or its mirror is being filled",
-            )
-        })
+        .await
     }
 
     /// Works on a thread of its own, a few at a time.
@@ -133,9 +131,9 @@ struct Which {
 }
 
 async fn plan(State(debug): State<Debug>, Query(which): Query<Which>) -> Result<Response, Response> {
-    let decision = debug.decision(which.fresh).await?;
+    let planned = debug.planned(which.fresh).await?;
     let document = debug.work(move || {
-        let document = json::document(&decision.snapshot, &decision.plan);
+        let document = json::document(&planned.snapshot, &planned.plan);
         serde_json::to_string_pretty(&document)
     });
     let document = document.await?.map_err(|error| text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
@@ -143,9 +141,9 @@ async fn plan(State(debug): State<Debug>, Query(which): Query<Which>) -> Result<
 }
 
 async fn snapshot(State(debug): State<Debug>, Query(which): Query<Which>) -> Result<Response, Response> {
-    let decision = debug.decision(which.fresh).await?;
+    let planned = debug.planned(which.fresh).await?;
     let bytes = debug.work(move || {
-        let Decision { snapshot, plan } = decision;
+        let Planned { snapshot, plan } = planned;
         let mut bytes = Vec::new();
         Recording::new(Arc::unwrap_or_clone(snapshot), Arc::unwrap_or_clone(plan)).write(&mut bytes)?;
         Ok::<_, crate::recording::RecordingError>(bytes)
@@ -162,10 +160,10 @@ async fn explain_pod(
     State(debug): State<Debug>,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Response, Response> {
-    let decision = debug.decision(true).await?;
+    let planned = debug.planned(true).await?;
     let key = format!("{namespace}/{name}");
     let answer = debug.work(move || {
-        explain::pod_as_json(&key, &decision.snapshot, &decision.plan).map_err(|error| format!("{error:#}"))
+        explain::pod_as_json(&key, &planned.snapshot, &planned.plan).map_err(|error| format!("{error:#}"))
     });
     match answer.await? {
         Ok(answer) => Ok(as_json(answer)),

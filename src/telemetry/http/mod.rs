@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::Metrics;
 use crate::config::Config;
 
-pub use debug::{Debug, Decision};
+pub use debug::{Debug, Observe, Planned};
 pub use health::Health;
 
 /// A port that cannot be listened on.

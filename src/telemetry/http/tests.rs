@@ -7,7 +7,6 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
-use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use super::*;
@@ -28,14 +27,19 @@ const ELSEWHERE: &str = "10.0.0.7:4000";
 
 /// Endpoints of a controller that has planned the shop.
 fn shop(who: DebugEndpoints, profiling: bool) -> Router {
-    static PLANNED: LazyLock<Decision> = LazyLock::new(|| {
+    static PLANNED: LazyLock<Planned> = LazyLock::new(|| {
         let objects = files::read(&["examples/shop"], Validate::Strict).unwrap();
         let snapshot = Arc::new(snapshot(objects, &Options { effort: 1000, ..Options::default() }).unwrap().snapshot);
         let plan = Arc::new(planner::plan(&snapshot));
-        Decision { snapshot, plan }
+        Planned { snapshot, plan }
     });
-    let (_, last) = watch::channel(Some(PLANNED.clone()));
-    Debug::new(who, profiling, last, || Some(PLANNED.snapshot.clone())).router()
+    let present: Observe = Arc::new(|| Box::pin(async { Some((*PLANNED.snapshot).clone()) }));
+    Debug::new(who, profiling, || Some(PLANNED.clone()), present).router()
+}
+
+/// Endpoints of a replica that does not lead.
+fn nothing() -> Debug {
+    Debug::new(DebugEndpoints::Loopback, false, || None, Arc::new(|| Box::pin(async { None })))
 }
 
 #[tokio::test]
@@ -81,8 +85,7 @@ async fn debug_answers_are_for_this_machine_unless_opened_or_closed() {
 
 #[tokio::test]
 async fn nothing_is_made_up_while_nothing_is_known() {
-    let (_, last) = watch::channel(None);
-    let router = Debug::new(DebugEndpoints::Loopback, false, last, || None).router();
+    let router = nothing().router();
     assert_eq!(ask(router, HERE, "/debug/plan").await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
 
@@ -119,8 +122,7 @@ async fn both_ports_are_served_until_the_stop() {
     let error = Ports::open(&taken).await.unwrap_err().to_string();
     assert!(error.starts_with(&format!("--metrics-port: {main}")), "{error}");
 
-    let (_, last) = watch::channel(None);
-    let debug = Debug::new(DebugEndpoints::Loopback, false, last, || None);
+    let debug = nothing();
     let stop = CancellationToken::new();
     let serving = tokio::spawn(ports.serve(Metrics::new(), Health::default(), debug, stop.clone()));
     let fetch = async |address: SocketAddr, path: &'static str| {
