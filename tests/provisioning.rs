@@ -1,5 +1,7 @@
 //! Pending pods become claims and nodes, on an API server in memory and under a virtual clock.
 
+#![expect(clippy::unwrap_used, reason = "text that is no number has failed the test")]
+
 #[path = "provisioning/world.rs"]
 mod world;
 
@@ -28,7 +30,8 @@ async fn a_thousand_pods_get_their_claims_and_nodes() {
     world.waiting("large", 500, "3500m", "28Gi");
     world.settled().await;
     let claims = world.claims();
-    assert!((100..170).contains(&claims.len()), "{} claims", claims.len());
+    // 2,200 cores on machines of up to 32, 100 m of each kept back.
+    assert!((69..100).contains(&claims.len()), "{} claims", claims.len());
     assert_eq!(world.nodes().len(), claims.len());
     for claim in &claims {
         assert!(text(claim, "/metadata/name").starts_with("general-"));
@@ -96,7 +99,7 @@ async fn a_limit_is_never_overshot_though_claims_are_slow() {
     }
     world.settled().await;
     let used: i64 = world.nodes().iter().map(|node| cpu(text(node, "/status/capacity/cpu"))).sum();
-    assert!(used <= 60_000 && used >= 40_000, "{used}");
+    assert!((40_000..=60_000).contains(&used), "{used}");
     assert!(world.claims().len() <= 7);
     let decision = world.decisions.borrow().clone().unwrap();
     let codes: BTreeMap<String, usize> =
@@ -122,7 +125,7 @@ async fn what_vanishes_while_the_watch_is_cut_off_vanishes_from_the_mirror() {
     }
     world.server.compact(Id::POD);
     world.direct.put(pod("late", "1", "1Gi")).unwrap();
-    tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+    tokio::time::sleep(std::time::Duration::from_mins(2)).await;
     assert_eq!(world.mirror.n_pods(), 21);
     assert!(world.mirror.pod("default", "late").is_some());
     world.stop().await;

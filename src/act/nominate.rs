@@ -179,6 +179,7 @@ fn spared<'a>(snapshot: &'a Snapshot, plan: &'a Plan) -> BTreeSet<&'a Str> {
     let largest = free
         .map(|group| group.pods.iter().map(|pod| &pod.key).filter(|key| placed.contains(key)).collect::<BTreeSet<_>>())
         .max_by_key(BTreeSet::len);
+    // Groups come largest pods first, and of equal counts the last is taken: small pods find room more easily.
     largest.unwrap_or_default()
 }
 

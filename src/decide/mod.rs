@@ -104,7 +104,6 @@ impl<C: Cloud> Decide<C> {
     /// Decides for ever. Dropped at any point it leaves nothing behind that the next start does not find.
     pub async fn run(self) {
         self.mirror.until_synced().await;
-        self.metrics.cluster_state_synced.set([], 1.0);
         let gates = self.settings.options.feature_gates;
         let terms_buy = gates.static_capacity || gates.capacity_buffer;
         let Settings { batch_idle, batch_max, .. } = self.settings;

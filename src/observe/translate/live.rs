@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use planner::model::labels::INSTANCE_TYPE;
+use crds::names::core::UNREGISTERED_TAINT;
+use planner::model::labels::{INSTANCE_TYPE, NODEPOOL};
 use planner::model::{Claim, Code, Node, PodShape, Pool, Snapshot, Str};
 
 use super::super::error::{InputError, Origin};
@@ -113,6 +114,9 @@ impl Cache {
         for node in &objects.nodes {
             let name = &node.metadata.name;
             let claim = world.claim_of(node).and_then(|claim| claims.get(&*claim.metadata.name).copied());
+            if claim.is_none() && is_unclaimed(node) {
+                continue;
+            }
             let csi = csi.get(&**name).copied();
             let entry = known.remove(name).filter(|entry| entry.is_of(node, claim, csi));
             let read = match entry {
@@ -238,6 +242,13 @@ fn same<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
         (None, None) => true,
         _ => false,
     }
+}
+
+/// A node of a pool that has not registered and whose claim does not know it yet: the claim still counts, and stands for
+/// both.
+fn is_unclaimed(node: &super::super::k8s::Node) -> bool {
+    node.metadata.labels.contains_key(NODEPOOL)
+        && node.spec.taints.iter().any(|taint| &*taint.key == UNREGISTERED_TAINT)
 }
 
 /// Where a pod belongs.
