@@ -65,15 +65,7 @@ impl Clients {
     /// # Errors
     /// When there is no usable kubeconfig or service account.
     pub async fn connect(config: &Config, metrics: &Metrics) -> Result<Self, ConnectError> {
-        let mut kube_config = match &config.kubeconfig {
-            Some(path) => {
-                let wrong =
-                    |source| ConnectError::Kubeconfig { path: path.display().to_string(), source: Box::new(source) };
-                let kubeconfig = Kubeconfig::read_from(path).map_err(wrong)?;
-                kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(wrong)?
-            }
-            None => kube::Config::infer().await.map_err(|source| ConnectError::Infer(Box::new(source)))?,
-        };
+        let mut kube_config = find(config).await?;
         kube_config.default_retry = false;
         kube_config.connect_timeout = Some(CONNECT_TIMEOUT);
         let agent = HeaderValue::from_static(concat!("millwright/", env!("CARGO_PKG_VERSION")));
@@ -124,6 +116,21 @@ impl Clients {
             namespace: namespace.into(),
         }
     }
+}
+
+/// The cluster that is meant.
+async fn find(config: &Config) -> Result<kube::Config, ConnectError> {
+    let options = KubeConfigOptions { context: config.kube_context.clone(), ..KubeConfigOptions::default() };
+    let wrong = |path: String| move |source| ConnectError::Kubeconfig { path, source: Box::new(source) };
+    if let Some(path) = &config.kubeconfig {
+        let shown = path.display().to_string();
+        let kubeconfig = Kubeconfig::read_from(path).map_err(wrong(shown.clone()))?;
+        return kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrong(shown));
+    }
+    if config.kube_context.is_some() {
+        return kube::Config::from_kubeconfig(&options).await.map_err(wrong("$KUBECONFIG, ~/.kube/config".into()));
+    }
+    kube::Config::infer().await.map_err(|source| ConnectError::Infer(Box::new(source)))
 }
 
 /// What every request goes through on its way to the transport.

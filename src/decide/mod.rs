@@ -151,6 +151,24 @@ impl<C: Cloud> Decide<C> {
     }
 }
 
+/// A snapshot of the present, as a pass would take it, for those who ask. Nothing while the mirror is not filled.
+pub async fn observe<C: Cloud>(
+    mirror: Mirror,
+    facts: Facts,
+    cloud: Arc<C>,
+    options: Options,
+    now: i64,
+) -> Option<Snapshot> {
+    if !mirror.synced() {
+        return None;
+    }
+    let catalogs = Market::default().catalogs(&*cloud, &mirror, &facts, now).await;
+    let options = Options { now, ..options };
+    let kinds = cloud.classes().to_vec();
+    let taken = tokio::task::spawn_blocking(move || mirror.snapshot(&kinds, &catalogs, &options)).await;
+    taken.ok()?.ok().map(|taken| taken.snapshot)
+}
+
 /// The variant's name, for a metric label.
 fn fault_name(fault: &planner::Fault) -> String {
     let text = format!("{fault:?}");

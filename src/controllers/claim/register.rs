@@ -5,7 +5,7 @@
 
 use crds::{NodeClaim, OwnerReference, TaintEffect, names};
 
-use super::draft::{Draft, REGISTERED};
+use super::draft::{Draft, LAUNCHED, REGISTERED};
 use crate::controllers::node::object::{Node, add_taints};
 
 /// What registration finds.
@@ -25,7 +25,7 @@ pub enum Registration {
 
 /// Where the registration of a claim stands, given the Nodes of its instance.
 pub fn look(draft: &Draft, nodes: &[&Node]) -> Registration {
-    if !draft.is_open(REGISTERED) || !draft.is_true(super::draft::LAUNCHED) {
+    if !draft.is_open(REGISTERED) || !draft.is_true(LAUNCHED) {
         return Registration::Settled;
     }
     match nodes {
@@ -46,6 +46,7 @@ pub fn look(draft: &Draft, nodes: &[&Node]) -> Registration {
 pub fn settle(draft: &mut Draft, found: &Registration) {
     match found {
         Registration::Settled | Registration::Open { .. } => {}
+        Registration::Absent if draft.patience(LAUNCHED).is_some() => {}
         Registration::Absent => {
             draft.conditions.set_unknown_because(REGISTERED, "NodeNotFound", "Node not registered with cluster");
         }
@@ -159,6 +160,11 @@ mod tests {
 
     #[test]
     fn without_a_node_it_waits_and_with_two_it_gives_up() {
+        let mut draft = Draft::new(launched("a"), 4);
+        let found = look(&draft, &[]);
+        settle(&mut draft, &found);
+        assert_eq!(draft.conditions.get(REGISTERED).unwrap().reason, "AwaitingReconciliation", "not worth a word yet");
+        assert_eq!(draft.patience(LAUNCHED), Some(5));
         let mut draft = Draft::new(launched("a"), 10);
         let found = look(&draft, &[]);
         settle(&mut draft, &found);

@@ -111,6 +111,11 @@ impl<C: Cloud> Claims<C> {
         let mut nodes = self.deps.world.nodes_of(&provider_id);
         self.register(&mut draft, &mut nodes).await?;
         self.initialize(&mut draft, &mut nodes).await?;
+        for at in [LAUNCHED, REGISTERED].into_iter().filter_map(|reached| draft.patience(reached)) {
+            if draft.is_open(INITIALIZED) {
+                next.at(at);
+            }
+        }
         for age in [age::overdue(&draft), age::expired(&draft)] {
             match age {
                 Age::Over(reason) => {
