@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cloud::catalog::UnavailablePattern;
 use serde_json::{Value, json};
-use sim::kube::{Fault, Filter, Id, Key, Rule, Verb};
+use sim::kube::{Fault, Filter, Id, Key, Moment, Rule, Verb};
 use world::{NODE_CLAIM, World, id, pod};
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -143,4 +143,41 @@ async fn a_server_that_cannot_stream_lists_is_read_in_pages() {
     let lists = requests.requests().iter().filter(|((who, verb), _)| who == "millwright" && *verb == "list");
     assert!(lists.map(|(_, count)| count).sum::<u64>() > 15);
     world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_write_and_started_again_it_buys_what_was_missing_and_no_more() {
+    let bought = async |stop: Option<(u64, Moment)>| {
+        let world = World::start(&json!({}));
+        if let Some((number, moment)) = stop {
+            world.session.stop_at(number, moment);
+        }
+        world.waiting("small", 30, "900m", "1Gi");
+        world.waiting("large", 10, "7", "10Gi");
+        tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+        let server = world.server.clone();
+        let is_stopped = world.session.is_stopped();
+        world.stop().await;
+        let world = World::on(server);
+        world.settled().await;
+        let names = |objects: Vec<Value>, path: &str| -> BTreeSet<String> {
+            objects.iter().map(|object| text(object, path).to_owned()).collect()
+        };
+        let claims = names(world.claims(), "/metadata/name");
+        // kwok's nodes are called after their claims: none is missing, none has no claim.
+        assert_eq!(claims, names(world.nodes(), "/metadata/name"), "{stop:?}");
+        assert_eq!(claims.len(), names(world.claims(), "/status/providerID").len(), "{stop:?}");
+        world.stop().await;
+        (claims.len(), is_stopped)
+    };
+    let (undisturbed, _) = bought(None).await;
+    let mut reached = 0;
+    for number in 1..=24 {
+        for moment in [Moment::Before, Moment::After] {
+            let (claims, is_stopped) = bought(Some((number, moment))).await;
+            assert_eq!(claims, undisturbed, "stopped {moment:?} write {number}");
+            reached += usize::from(is_stopped);
+        }
+    }
+    assert!(reached > 30, "only {reached} of the kills took effect");
 }

@@ -129,9 +129,12 @@ impl<C: Cloud> Decide<C> {
             market: Market::default(),
             decisions: self.decisions,
             said: Vec::new(),
+            turn: 0,
+            is_cut: false,
         };
         loop {
-            let recheck = batcher.waits().then(|| Instant::now() + RECHECK);
+            let wait = if pass.is_cut { Duration::ZERO } else { RECHECK };
+            let recheck = batcher.waits().then(|| Instant::now() + wait);
             let (wake, open) = batcher.next(recheck).await;
             let seen = batcher.settle();
             let reconciling = pass.metrics.reconciling("provisioner");
@@ -188,6 +191,10 @@ struct Pass<C> {
     decisions: watch::Sender<Option<Arc<Decision>>>,
     /// Notes of the last pass: each is said once while it lasts.
     said: Vec<String>,
+    /// The group with which the next pass begins, where there are too many for one.
+    turn: usize,
+    /// The last pass has left groups to the next.
+    is_cut: bool,
 }
 
 impl<C: Cloud> Pass<C> {
@@ -199,9 +206,14 @@ impl<C: Cloud> Pass<C> {
         let options = Options { now, ..self.options.clone() };
         let (mirror, kinds) = (self.mirror.clone(), self.cloud.classes().to_vec());
         let pools = self.mirror.pools();
-        let thought = tokio::task::spawn_blocking(move || think(&mirror, &kinds, &catalogs, &options)).await;
-        let Thought { snapshot, plan, faults, notes, mut phases } = match thought {
-            Ok(Ok(thought)) => thought,
+        let mut turn = self.turn;
+        let thinking = move || think(&mirror, &kinds, &catalogs, &options, &mut turn).map(|thought| (thought, turn));
+        let thought = tokio::task::spawn_blocking(thinking).await;
+        let Thought { snapshot, plan, faults, notes, mut phases, left } = match thought {
+            Ok(Ok((thought, turn))) => {
+                self.turn = turn;
+                thought
+            }
             Ok(Err(fault)) => {
                 error!(error = %fault, "no snapshot can be taken");
                 return false;
@@ -213,6 +225,10 @@ impl<C: Cloud> Pass<C> {
             }
         };
         self.say(&notes);
+        self.is_cut = left > 0;
+        if left > 0 {
+            warn!(left, "too many kinds of pods for one pass: the next follows at once");
+        }
         for fault in &faults {
             self.metrics.plan_faults_total.inc([&fault_name(fault)]);
             error!(fault = %fault, "the plan is unsound and was dropped");
