@@ -8,6 +8,7 @@
 //! ```
 
 mod insight;
+mod leadership;
 mod served;
 mod signals;
 
@@ -28,7 +29,7 @@ use crate::controllers::{self, Deps, World};
 use crate::decide::{self, Decide, Settings};
 use crate::events::Recorder;
 use crate::kwok::{Kwok, Stock};
-use crate::lease::{Elector, Lost, identity};
+use crate::lease::Lost;
 use crate::observe::mirror::{Facts, Kind, Mirror};
 use crate::observe::{InputError, read_text, watch};
 use crate::telemetry::Metrics;
@@ -68,6 +69,8 @@ pub enum AppError {
     Input(#[from] InputError),
     #[error(transparent)]
     Lost(#[from] Lost),
+    #[error("the election has no thread: {0}")]
+    Thread(std::io::Error),
     #[error("{0} broke off; the log says why")]
     Broken(&'static str),
 }
@@ -127,18 +130,7 @@ async fn run(ground: &Ground, stop: CancellationToken) -> Result<(), AppError> {
     if !config.leader_election {
         return lead_on_kwok(ground, stop).await;
     }
-    let namespace = config.leader_election_namespace.as_deref().unwrap_or(&ground.clients.namespace);
-    let elector = Elector::new(
-        ground.clients.unthrottled.clone(),
-        namespace,
-        &config.leader_election_name,
-        &identity(),
-        ground.clock,
-        &ground.metrics,
-    );
-    let mut led = Ok(());
-    elector.run(stop, async |leading| led = lead_on_kwok(ground, leading).await).await?;
-    led
+    leadership::hold(ground, stop, async |leading| lead_on_kwok(ground, leading).await).await
 }
 
 /// Leads with nodes of kwok.

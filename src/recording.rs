@@ -33,13 +33,13 @@ pub struct Recording {
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     #[error("write recording: {0}")]
-    Write(#[source] std::io::Error),
+    Write(std::io::Error),
     #[error("serialize recording: {0}")]
-    Serialize(#[source] serde_json::Error),
+    Serialize(serde_json::Error),
     #[error("read recording: {0}\n  remedy: name a file that millwright record wrote, or /debug/snapshot gave")]
-    Read(#[source] std::io::Error),
+    Read(std::io::Error),
     #[error("this is no recording: {0}\n  remedy: name a file that millwright record wrote, or /debug/snapshot gave")]
-    Parse(#[source] serde_json::Error),
+    Parse(serde_json::Error),
     #[error(
         "this is {api_version}/{kind}, not {API_VERSION}/{KIND}\n  remedy: name a file that millwright record wrote, or \
          /debug/snapshot gave"

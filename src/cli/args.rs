@@ -59,6 +59,12 @@ pub enum Command {
                       plan) · 1 an error, told on stderr (stdout stays empty) · 130 interrupted"
     )]
     Replay(ReplayArgs),
+    /// A cluster at a glance: nodes, dollars, utilisation, what is to be bought, and why pods wait.
+    #[command(
+        after_help = "Prices are US dollars per hour. Utilisation is what pods request of what nodes have for pods. On a \
+                      terminal it is shown until interrupted; elsewhere it is printed once.\nExit codes: 0 printed · 1 an error, told on stderr · 130 interrupted"
+    )]
+    Top(TopArgs),
     /// Print the CustomResourceDefinitions.
     #[command(after_help = "Exit codes: 0 printed · 1 an error, told on stderr")]
     Crds(CrdsArgs),
@@ -106,6 +112,22 @@ pub struct RecordArgs {
     pub output: PathBuf,
     /// Ask this controller for the last snapshot that it planned: HOST:PORT of its metrics port, as opened by kubectl
     /// port-forward.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["files", "trace"], verbatim_doc_comment)]
+    pub controller: Option<String>,
+    #[command(flatten)]
+    pub input: InputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct TopArgs {
+    /// Seconds between two looks.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub every: u64,
+    /// Print the view once.
+    #[arg(long)]
+    pub once: bool,
+    /// Show what this controller planned last, and do not list the cluster: HOST:PORT of its metrics port, as opened by
+    /// kubectl port-forward.
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["files", "trace"], verbatim_doc_comment)]
     pub controller: Option<String>,
     #[command(flatten)]

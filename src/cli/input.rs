@@ -14,6 +14,16 @@ pub fn observe(input: &InputArgs, phases: &mut Phases) -> Result<Observed> {
     observe_paths(input, &input.files, phases)
 }
 
+/// The same without a word on stderr, for a screen that is drawn on.
+pub fn observe_silently(input: &InputArgs) -> Result<Observed> {
+    let objects = if input.files.is_empty() && input.trace.is_empty() {
+        cluster::objects(input.kubeconfig.as_ref(), input.context.as_ref())?
+    } else {
+        read(input, &input.files, input.validate())?
+    };
+    Ok(snapshot(objects, &input.options()?)?)
+}
+
 /// The same for other paths than those of `-f`.
 pub fn observe_paths(input: &InputArgs, paths: &[PathBuf], phases: &mut Phases) -> Result<Observed> {
     let options = input.options()?;

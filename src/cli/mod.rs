@@ -19,6 +19,7 @@ mod record;
 mod replay;
 mod table;
 mod text;
+mod top;
 
 use std::process::ExitCode;
 
@@ -68,6 +69,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Controller(flags) => controller::run(&flags),
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Crds(args) => crds::run(&args),
     }
 }

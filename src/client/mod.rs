@@ -47,16 +47,16 @@ pub struct Clients {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error(
-        "kubeconfig {path}: {source}\n  remedy: check the path given with --kubeconfig or KUBECONFIG, and its context"
+        "kubeconfig {path}: {cause}\n  remedy: check the path given with --kubeconfig or KUBECONFIG, and its context"
     )]
-    Kubeconfig { path: String, source: Box<kube::config::KubeconfigError> },
+    Kubeconfig { path: String, cause: Box<kube::config::KubeconfigError> },
     #[error(
         "no cluster to run on: {0}\n  remedy: give a kubeconfig with --kubeconfig or KUBECONFIG, or run in a pod with a \
          service account"
     )]
     Infer(Box<kube::config::InferConfigError>),
-    #[error("cannot make a client for {url}: {source}")]
-    Client { url: String, source: Box<kube::Error> },
+    #[error("cannot make a client for {url}: {cause}")]
+    Client { url: String, cause: Box<kube::Error> },
 }
 
 impl Clients {
@@ -73,7 +73,7 @@ impl Clients {
         let url = kube_config.cluster_url.clone();
         let namespace = kube_config.default_namespace.clone();
         let transport = ClientBuilder::try_from(kube_config)
-            .map_err(|source| ConnectError::Client { url: url.to_string(), source: Box::new(source) })?
+            .map_err(|cause| ConnectError::Client { url: url.to_string(), cause: Box::new(cause) })?
             .build();
         let bucket = Bucket::new(config.kube_client_qps, config.kube_client_burst);
         let host = url.authority().map(ToString::to_string).unwrap_or_default();
@@ -121,7 +121,7 @@ impl Clients {
 /// The cluster that is meant.
 async fn find(config: &Config) -> Result<kube::Config, ConnectError> {
     let options = KubeConfigOptions { context: config.kube_context.clone(), ..KubeConfigOptions::default() };
-    let wrong = |path: String| move |source| ConnectError::Kubeconfig { path, source: Box::new(source) };
+    let wrong = |path: String| move |cause| ConnectError::Kubeconfig { path, cause: Box::new(cause) };
     if let Some(path) = &config.kubeconfig {
         let shown = path.display().to_string();
         let kubeconfig = Kubeconfig::read_from(path).map_err(wrong(shown.clone()))?;

@@ -22,11 +22,11 @@ pub use health::Health;
 
 /// A port that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("--{flag}: {address}: {source}\n  remedy: choose a free port, or 0 for any; see --bind-address too")]
+#[error("--{flag}: {address}: {cause}\n  remedy: choose a free port, or 0 for any; see --bind-address too")]
 pub struct ListenError {
     flag: &'static str,
     address: SocketAddr,
-    source: std::io::Error,
+    cause: std::io::Error,
 }
 
 /// Both ports, open but not served yet.
@@ -73,7 +73,7 @@ impl Ports {
 
 async fn listen(flag: &'static str, address: IpAddr, port: u16) -> Result<TcpListener, ListenError> {
     let address = SocketAddr::new(address, port);
-    TcpListener::bind(address).await.map_err(|source| ListenError { flag, address, source })
+    TcpListener::bind(address).await.map_err(|cause| ListenError { flag, address, cause })
 }
 
 async fn render(State(metrics): State<Metrics>) -> Response {

@@ -38,16 +38,17 @@ pub fn init(level: LogLevel, outputs: &[LogOutput]) -> Result<(), LogError> {
         .with_target("millwright", ours)
         .with_target("kube_client", LevelFilter::OFF);
     let layer = Json { output: Mutex::new(output) }.with_filter(filter);
-    Ok(tracing_subscriber::registry().with(layer).try_init()?)
+    let subscriber = tracing_subscriber::registry().with(layer);
+    subscriber.try_init().map_err(|error: TryInitError| LogError::Twice(error.to_string()))
 }
 
 /// Why there are no logs.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    #[error("--log-output-paths: {path}: {source}\n  remedy: name stdout, stderr or a file that can be written")]
-    Open { path: String, source: std::io::Error },
+    #[error("--log-output-paths: {path}: {cause}\n  remedy: name stdout, stderr or a file that can be written")]
+    Open { path: String, cause: std::io::Error },
     #[error("logs go somewhere already: {0}")]
-    Twice(#[from] TryInitError),
+    Twice(String),
 }
 
 /// Writes events as lines of JSON.

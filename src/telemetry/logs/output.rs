@@ -27,7 +27,7 @@ impl Output {
                 .append(true)
                 .open(path)
                 .map(Sink::File)
-                .map_err(|source| LogError::Open { path: path.display().to_string(), source }),
+                .map_err(|cause| LogError::Open { path: path.display().to_string(), cause }),
         };
         outputs.iter().map(open).collect::<Result<_, _>>().map(Self)
     }
