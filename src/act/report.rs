@@ -30,12 +30,11 @@ pub fn report(
     let pod = |key: &Str| key.split_once('/').and_then(|(namespace, name)| mirror.pod(namespace, name));
     let about = |pod: &Pod| About::pod(pod.namespace(), pod.name(), &pod.uid);
 
-    let nodes: BTreeSet<&Str> = snapshot.nodes.iter().map(|node| &node.name).collect();
     let claim_of: BTreeMap<&Str, Option<&Str>> =
         snapshot.nodes.iter().map(|node| (&node.name, node.claim.as_ref())).collect();
     for nomination in &plan.nominations {
         let Some(pod) = pod(&nomination.pod) else { continue };
-        let event = if nodes.contains(&nomination.node) {
+        let event = if mirror.node(&nomination.node).is_some() {
             let claim = claim_of.get(&nomination.node).copied().flatten();
             catalog::nominated(&pod.uid, claim.map(AsRef::as_ref), Some(&nomination.node))
         } else {

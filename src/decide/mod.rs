@@ -243,6 +243,10 @@ impl<C: Cloud> Pass<C> {
         self.nominations.remember(&snapshot, &plan, &claims);
         let hosts = plan.nominations.iter().map(|n| &n.node).chain(claims.values());
         hosts.for_each(|host| self.world.nominate(host, now));
+        for claim in self.mirror.promised() {
+            let node = self.mirror.claim(&claim).and_then(|claim| self.mirror.node_of(&claim));
+            self.world.nominate(node.as_ref().map_or(&claim, |node| &node.metadata.name), now);
+        }
         report(&snapshot, &plan, &claims, &self.mirror, &self.recorder, &self.metrics);
         phases.act = begun.elapsed();
         phases.observe(&self.metrics);

@@ -14,6 +14,14 @@ use crate::observe::{Catalogs, InputError, Options};
 /// A pass looks at no more groups of pods than this; the others have their turn in the pass that follows at once. A
 /// cluster has a few hundred: this bounds a pass when somebody makes thousands of pods of which no two are alike.
 const MOST_GROUPS: usize = 2000;
+/// With these a thousand pods get all of the default effort, and ten pods a fiftieth of it.
+const EFFORT_AT_LEAST: u64 = 2000;
+const EFFORT_PER_POD: u64 = 200;
+
+/// Steps that a plan for so many pods is worth, of those allowed: a handful of pods leaves little to save.
+fn worth(pods: usize, allowed: u64) -> u64 {
+    allowed.min(EFFORT_AT_LEAST + EFFORT_PER_POD * pods as u64)
+}
 
 /// What was thought.
 pub(super) struct Thought {
@@ -60,6 +68,8 @@ pub(super) fn think(
     let begun = Instant::now();
     let Taken { mut snapshot, notes } = mirror.snapshot(kinds, catalogs, options)?;
     let left = cut(&mut snapshot, turn, MOST_GROUPS);
+    let pods: usize = snapshot.groups.iter().map(|group| group.pods.len()).sum();
+    snapshot.policies.effort = worth(pods, snapshot.policies.effort);
     phases.snapshot = begun.elapsed();
     let (first, faults) = attempt(&snapshot, &mut phases);
     if faults.is_empty() {
