@@ -1,6 +1,7 @@
 //! The shell of Millwright: it observes a cluster, has the planner decide, and acts.
 
 pub mod act;
+pub mod app;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -11,4 +12,5 @@ pub mod events;
 pub mod kwok;
 pub mod lease;
 pub mod observe;
+pub mod recording;
 pub mod telemetry;

@@ -3,6 +3,8 @@
 //! The API server is the simulated one, the clock is tokio's and virtual, and the controllers are those of the product.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test program; its helpers may panic too")]
 
+#[path = "crash/lives.rs"]
+mod lives;
 #[path = "crash/stage.rs"]
 mod stage;
 

@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test program; its helpers may panic too")]
 
 mod e2e {
+    mod controller;
     mod custom_resources;
     mod plane;
+    mod product;
     mod world;
 }

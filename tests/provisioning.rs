@@ -1,5 +1,7 @@
 //! Pending pods become claims and nodes, on an API server in memory and under a virtual clock.
 
+#![expect(clippy::unwrap_used, reason = "text that is no number has failed the test")]
+
 #[path = "provisioning/world.rs"]
 mod world;
 
@@ -7,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cloud::catalog::UnavailablePattern;
 use serde_json::{Value, json};
-use sim::kube::{Fault, Filter, Id, Key, Rule, Verb};
+use sim::kube::{Fault, Filter, Id, Key, Moment, Rule, Verb};
 use world::{NODE_CLAIM, World, id, pod};
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -28,7 +30,8 @@ async fn a_thousand_pods_get_their_claims_and_nodes() {
     world.waiting("large", 500, "3500m", "28Gi");
     world.settled().await;
     let claims = world.claims();
-    assert!((100..170).contains(&claims.len()), "{} claims", claims.len());
+    // 2,200 cores on machines of up to 32, 100 m of each kept back.
+    assert!((69..100).contains(&claims.len()), "{} claims", claims.len());
     assert_eq!(world.nodes().len(), claims.len());
     for claim in &claims {
         assert!(text(claim, "/metadata/name").starts_with("general-"));
@@ -96,7 +99,7 @@ async fn a_limit_is_never_overshot_though_claims_are_slow() {
     }
     world.settled().await;
     let used: i64 = world.nodes().iter().map(|node| cpu(text(node, "/status/capacity/cpu"))).sum();
-    assert!(used <= 60_000 && used >= 40_000, "{used}");
+    assert!((40_000..=60_000).contains(&used), "{used}");
     assert!(world.claims().len() <= 7);
     let decision = world.decisions.borrow().clone().unwrap();
     let codes: BTreeMap<String, usize> =
@@ -122,7 +125,7 @@ async fn what_vanishes_while_the_watch_is_cut_off_vanishes_from_the_mirror() {
     }
     world.server.compact(Id::POD);
     world.direct.put(pod("late", "1", "1Gi")).unwrap();
-    tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+    tokio::time::sleep(std::time::Duration::from_mins(2)).await;
     assert_eq!(world.mirror.n_pods(), 21);
     assert!(world.mirror.pod("default", "late").is_some());
     world.stop().await;
@@ -140,4 +143,41 @@ async fn a_server_that_cannot_stream_lists_is_read_in_pages() {
     let lists = requests.requests().iter().filter(|((who, verb), _)| who == "millwright" && *verb == "list");
     assert!(lists.map(|(_, count)| count).sum::<u64>() > 15);
     world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_write_and_started_again_it_buys_what_was_missing_and_no_more() {
+    let bought = async |stop: Option<(u64, Moment)>| {
+        let world = World::start(&json!({}));
+        if let Some((number, moment)) = stop {
+            world.session.stop_at(number, moment);
+        }
+        world.waiting("small", 30, "900m", "1Gi");
+        world.waiting("large", 10, "7", "10Gi");
+        tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+        let server = world.server.clone();
+        let is_stopped = world.session.is_stopped();
+        world.stop().await;
+        let world = World::on(server);
+        world.settled().await;
+        let names = |objects: Vec<Value>, path: &str| -> BTreeSet<String> {
+            objects.iter().map(|object| text(object, path).to_owned()).collect()
+        };
+        let claims = names(world.claims(), "/metadata/name");
+        // kwok's nodes are called after their claims: none is missing, none has no claim.
+        assert_eq!(claims, names(world.nodes(), "/metadata/name"), "{stop:?}");
+        assert_eq!(claims.len(), names(world.claims(), "/status/providerID").len(), "{stop:?}");
+        world.stop().await;
+        (claims.len(), is_stopped)
+    };
+    let (undisturbed, _) = bought(None).await;
+    let mut reached = 0;
+    for number in [1, 3, 5, 8, 13] {
+        for moment in [Moment::Before, Moment::After] {
+            let (claims, is_stopped) = bought(Some((number, moment))).await;
+            assert_eq!(claims, undisturbed, "stopped {moment:?} write {number}");
+            reached += usize::from(is_stopped);
+        }
+    }
+    assert!(reached > 6, "only {reached} of the kills took effect");
 }

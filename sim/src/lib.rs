@@ -5,3 +5,4 @@ pub mod kube;
 pub mod naive;
 pub mod rng;
 pub mod workload;
+pub mod world;

@@ -112,3 +112,118 @@ fn written(operator: Operator) -> crds::Operator {
 pub fn amounts(resources: &Resources) -> BTreeMap<String, Quantity> {
     resources.iter().map(|(name, amount)| (name.to_string(), Quantity(quantity(name, amount).to_string()))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cloud::catalog::{KwokSettings, kwok};
+    use planner::model::{CapacityType, Labels, MicroUsdPerHour, Requirement as Wanted};
+    use planner::plan::RankedOffering;
+    use serde_json::json;
+
+    use super::*;
+
+    fn terms(limits: &[(&str, i64)]) -> Pool {
+        Pool {
+            name: "general".into(),
+            weight: 0,
+            labels: Labels::from([("karpenter.sh/nodepool".into(), "general".into()), ("team".into(), "a".into())]),
+            requirements: Requirements::new(),
+            taints: Vec::new(),
+            startup_taints: Vec::new(),
+            limits: Resources::of(limits.iter().copied()),
+            replicas: None,
+            not_ready: None,
+            types: Arc::new(kwok(&KwokSettings::default()).unwrap()),
+        }
+    }
+
+    fn launch() -> Launch {
+        let offering = |instance_type: &str, price: i64| RankedOffering {
+            price: MicroUsdPerHour(price),
+            capacity_type: CapacityType::Spot,
+            instance_type: instance_type.into(),
+            zone: "test-zone-a".into(),
+            reservation: None,
+        };
+        let mut requirements = Requirements::new();
+        requirements.add(Wanted::new("size", Operator::Gt, ["3"]));
+        let mut choice = Wanted::new("family", Operator::In, ["c", "m", "s"]);
+        choice.min_values = Some(3);
+        requirements.add(choice);
+        Launch {
+            name: "general-1".into(),
+            pool: "general".into(),
+            offerings: Arc::new([
+                offering("c-2x-amd64-linux", 1),
+                offering("c-2x-amd64-linux", 2),
+                offering("s-2x-amd64-linux", 3),
+                offering("c-4x-amd64-linux", 4),
+            ]),
+            requests: Resources::of([("cpu", 1500), ("memory", 3 << 30), ("pods", 4)]),
+            allocatable: Resources::default(),
+            capacity: Resources::of([("cpu", 2000), ("memory", 4 << 30)]),
+            labels: Labels::from([
+                ("node.kubernetes.io/instance-type".into(), "c-2x-amd64-linux".into()),
+                ("own".into(), "any".into()),
+            ]),
+            taints: Vec::new(),
+            startup_taints: Vec::new(),
+            requirements: Arc::new(requirements),
+            relaxed_min_values: [("family".into(), 2)].into(),
+            pods: vec!["shop/web-0".into()],
+        }
+    }
+
+    fn pool() -> NodePool {
+        let value = json!({
+            "apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "general", "uid": "pool-uid"},
+            "spec": {"template": {
+                "metadata": {"annotations": {"note": "x"}},
+                "spec": {"requirements": [], "nodeClassRef": {"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "default"},
+                    "startupTaints": [{"key": "warm", "effect": "NoSchedule"}], "terminationGracePeriod": "1h", "expireAfter": "Never"}}},
+        });
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn types_of(claim: &NodeClaim) -> Vec<&str> {
+        let of_types = claim.spec.requirements.iter().find(|r| r.key == INSTANCE_TYPE).unwrap();
+        of_types.values.iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_claim_says_all_that_its_node_is_to_be() {
+        let claim = claim("general-x7k2p", &launch(), &terms(&[]), &pool());
+        let labels: Vec<_> = claim.metadata.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(labels, ["karpenter.sh/nodepool=general", "own=any", "team=a"]);
+        let annotations = &claim.metadata.annotations;
+        assert_eq!(annotations["karpenter.sh/nodepool-hash"], node_pool(&pool().spec.template));
+        assert_eq!(annotations["karpenter.sh/nodeclaim-min-values-relaxed"], "true");
+        assert_eq!(
+            (annotations["note"].as_str(), annotations["karpenter.sh/nodepool-hash-version"].as_str()),
+            ("x", "v3")
+        );
+        let owner = &claim.metadata.owner_references[0];
+        assert_eq!((owner.uid.as_str(), owner.block_owner_deletion), ("pool-uid", Some(true)));
+        assert_eq!(claim.spec.startup_taints.len(), 1);
+        assert_eq!(claim.spec.expire_after, Some("Never".into()));
+        assert_eq!(claim.spec.termination_grace_period, Some("1h".into()));
+        let requests = &claim.spec.resources.as_ref().unwrap().requests;
+        assert_eq!((requests["cpu"].as_str(), requests["memory"].as_str()), ("1500m", "3Gi"));
+        let of = |key: &str| claim.spec.requirements.iter().find(|r| r.key == key).unwrap();
+        assert_eq!((of("size").operator, of("size").values.as_slice()), (crds::Operator::Gte, &["4".to_owned()][..]));
+        assert_eq!(of("family").min_values, Some(2));
+        assert_eq!(types_of(&claim), ["c-2x-amd64-linux", "c-4x-amd64-linux", "s-2x-amd64-linux"]);
+        let value = serde_json::to_value(&claim).unwrap();
+        assert!(crds::check(crds::Kind::NodeClaim, &value, None).is_empty());
+    }
+
+    #[test]
+    fn a_claim_of_a_pool_with_limits_falls_back_to_nothing_larger() {
+        let limited = |limits| claim("n", &launch(), &terms(limits), &pool());
+        assert_eq!(types_of(&limited(&[("cpu", 10_000)])), ["c-2x-amd64-linux", "s-2x-amd64-linux"]);
+        assert_eq!(types_of(&limited(&[("memory", 64 << 30)])), ["c-2x-amd64-linux"]);
+        assert_eq!(types_of(&limited(&[("nodes", 3)])).len(), 3);
+    }
+}

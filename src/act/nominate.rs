@@ -66,7 +66,7 @@ impl Nominations {
         }))
     }
 
-    /// Remembers a plan. `claims` has the claim's name for each launch that was made.
+    /// Remembers a plan: pods have their place on what is coming, and most are to be held to it. `claims` has the claim's name for each launch that was made.
     pub fn remember(&self, snapshot: &Snapshot, plan: &Plan, claims: &BTreeMap<Str, Str>) {
         let mut by_host: HashMap<Str, Vec<Str>> = HashMap::new();
         let spared = spared(snapshot, plan);
@@ -75,17 +75,26 @@ impl Nominations {
         let joined = joined.filter_map(|node| Some((&node.name, node.claim.as_ref()?)));
         let coming: BTreeMap<&Str, &Str> =
             snapshot.claims.iter().map(|claim| (&claim.name, &claim.name)).chain(joined).collect();
-        for nomination in plan.nominations.iter().filter(|n| !spared.contains(&n.pod)) {
-            if let Some(claim) = coming.get(&nomination.node) {
+        for nomination in &plan.nominations {
+            let Some(claim) = coming.get(&nomination.node) else { continue };
+            self.0.mirror.promise(claim, [&nomination.pod]);
+            if !spared.contains(&nomination.pod) {
                 by_host.entry((*claim).clone()).or_default().push(nomination.pod.clone());
             }
         }
         for launch in &plan.launches {
             let Some(claim) = claims.get(&launch.name) else { continue };
+            self.0.mirror.promise(claim, &launch.pods);
             let held = launch.pods.iter().filter(|pod| !spared.contains(*pod)).cloned();
             by_host.entry(claim.clone()).or_default().extend(held);
         }
-        *self.0.board.lock().unwrap_or_else(PoisonError::into_inner) = by_host;
+        let mut board = self.0.board.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who was held to a claim stays so while it is coming.
+        let claims: BTreeSet<&Str> = coming.values().copied().collect();
+        board.retain(|claim, _| claims.contains(claim));
+        for (claim, pods) in by_host {
+            board.entry(claim).or_default().extend(pods);
+        }
     }
 
     /// The node of a claim is about to open: writes down who is meant for it. Call it just before the unregistered
@@ -179,6 +188,7 @@ fn spared<'a>(snapshot: &'a Snapshot, plan: &'a Plan) -> BTreeSet<&'a Str> {
     let largest = free
         .map(|group| group.pods.iter().map(|pod| &pod.key).filter(|key| placed.contains(key)).collect::<BTreeSet<_>>())
         .max_by_key(BTreeSet::len);
+    // Groups come largest pods first, and of equal counts the last is taken: small pods find room more easily.
     largest.unwrap_or_default()
 }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use planner::model::resources::NODES;
 use planner::model::{Reason, Snapshot, Str};
 use planner::plan::Plan;
 use tracing::info;
@@ -27,16 +26,15 @@ pub fn report(
     recorder: &Recorder,
     metrics: &Metrics,
 ) {
-    gauges(snapshot, plan, metrics);
+    gauges(plan, metrics);
     let pod = |key: &Str| key.split_once('/').and_then(|(namespace, name)| mirror.pod(namespace, name));
     let about = |pod: &Pod| About::pod(pod.namespace(), pod.name(), &pod.uid);
 
-    let nodes: BTreeSet<&Str> = snapshot.nodes.iter().map(|node| &node.name).collect();
     let claim_of: BTreeMap<&Str, Option<&Str>> =
         snapshot.nodes.iter().map(|node| (&node.name, node.claim.as_ref())).collect();
     for nomination in &plan.nominations {
         let Some(pod) = pod(&nomination.pod) else { continue };
-        let event = if nodes.contains(&nomination.node) {
+        let event = if mirror.node(&nomination.node).is_some() {
             let claim = claim_of.get(&nomination.node).copied().flatten();
             catalog::nominated(&pod.uid, claim.map(AsRef::as_ref), Some(&nomination.node))
         } else {
@@ -91,7 +89,7 @@ pub fn errors(reasons: &[Reason]) -> String {
     out
 }
 
-fn gauges(snapshot: &Snapshot, plan: &Plan, metrics: &Metrics) {
+fn gauges(plan: &Plan, metrics: &Metrics) {
     let dollars = |micro: i64| micro as f64 / 1e6;
     metrics.plan_hourly_cost.set([], dollars(plan.cost.0));
     metrics.plan_hourly_cost_lower_bound.set([], dollars(plan.cost_lower_bound.0));
@@ -100,7 +98,6 @@ fn gauges(snapshot: &Snapshot, plan: &Plan, metrics: &Metrics) {
     metrics.scheduler_unschedulable_pods_count.set([PROVISIONER], unplaced as f64);
     let ignored: usize = plan.ignored.iter().map(|ignored| ignored.pods.len()).sum();
     metrics.scheduler_ignored_pods_count.set([], ignored as f64);
-    metrics.cluster_state_node_count.set([], snapshot.nodes.len() as f64);
     let mut by_code: BTreeMap<String, usize> = BTreeMap::new();
     for unplaced in &plan.unplaced {
         let codes: BTreeSet<String> = unplaced.reasons.iter().map(|reason| format!("{:?}", reason.code)).collect();
@@ -111,12 +108,6 @@ fn gauges(snapshot: &Snapshot, plan: &Plan, metrics: &Metrics) {
     metrics.plan_unplaced_pods.reset();
     for (code, count) in by_code {
         metrics.plan_unplaced_pods.set([&code], count as f64);
-    }
-    for pool in &snapshot.pools {
-        for (resource, limit) in pool.limits.iter() {
-            let value = if &**resource == planner::model::resources::CPU { limit as f64 / 1e3 } else { limit as f64 };
-            metrics.nodepools_limit.set([if &**resource == NODES { NODES } else { resource }, &pool.name], value);
-        }
     }
 }
 

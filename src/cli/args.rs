@@ -38,6 +38,33 @@ pub enum Command {
         after_help = "Exit codes: 0 no error found (warnings and infos do not count) · 2 an error found · 1 the input cannot be read, told on stderr (stdout stays empty) · 130 interrupted"
     )]
     Lint(LintArgs),
+    /// The controller: watches a cluster, buys nodes for its pending pods and takes away those it does not need.
+    #[command(
+        after_help = "Flags win over environment variables, which win over defaults; both are Karpenter's. Durations are \
+                      written as 500ms, 10s or 1m30s. The CustomResourceDefinitions have to be installed: millwright crds | \
+                      kubectl apply --server-side -f -\nExit codes: 0 stopped by a signal · 1 an error, or the leader's lease \
+                      was lost, told in the log or on stderr"
+    )]
+    Controller(Box<crate::config::Flags>),
+    /// Take a snapshot and the plan for it into a file, to be replayed anywhere.
+    #[command(
+        after_help = "Without --controller and -f, the cluster of the current kubeconfig context is read and planned as the \
+                      controller would.\nExit codes: 0 written · 1 an error, told on stderr · 130 interrupted"
+    )]
+    Record(RecordArgs),
+    /// Plan a recording again, bit for bit.
+    #[command(
+        after_help = "Whether the plan is the recorded one is said on stderr. The same version makes the same plan.\nExit codes: \
+                      0 everything placed (with --diff: the same plan) · 2 some pods have no place (with --diff: another \
+                      plan) · 1 an error, told on stderr (stdout stays empty) · 130 interrupted"
+    )]
+    Replay(ReplayArgs),
+    /// A cluster at a glance: nodes, dollars, utilisation, what is to be bought, and why pods wait.
+    #[command(
+        after_help = "Prices are US dollars per hour. Utilisation is what pods request of what nodes have for pods. On a \
+                      terminal it is shown until interrupted; elsewhere it is printed once.\nExit codes: 0 printed · 1 an error, told on stderr · 130 interrupted"
+    )]
+    Top(TopArgs),
     /// Print the CustomResourceDefinitions.
     #[command(after_help = "Exit codes: 0 printed · 1 an error, told on stderr")]
     Crds(CrdsArgs),
@@ -79,6 +106,53 @@ pub struct LintArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct RecordArgs {
+    /// Where to write it (gzip); - is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Ask this controller for the last snapshot that it planned: HOST:PORT of its metrics port, as opened by kubectl
+    /// port-forward.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["files", "trace"], verbatim_doc_comment)]
+    pub controller: Option<String>,
+    #[command(flatten)]
+    pub input: InputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct TopArgs {
+    /// Seconds between two looks.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub every: u64,
+    /// Print the view once.
+    #[arg(long)]
+    pub once: bool,
+    /// Show what this controller planned last, and do not list the cluster: HOST:PORT of its metrics port, as opened by
+    /// kubectl port-forward.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["files", "trace"], verbatim_doc_comment)]
+    pub controller: Option<String>,
+    #[command(flatten)]
+    pub input: InputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct ReplayArgs {
+    /// What millwright record wrote, or a controller gave on /debug/snapshot; - is standard input.
+    pub file: PathBuf,
+    /// Show what is different from the recorded plan.
+    #[arg(long)]
+    pub diff: bool,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// Other steps than recorded (one is near a microsecond).
+    #[arg(long, value_name = "STEPS")]
+    pub effort: Option<u64>,
+    /// Say on stderr how long each phase took and how much memory it needed.
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+#[derive(Args, Debug)]
 pub struct CrdsArgs {
     /// The only format there is.
     #[arg(long, value_enum, default_value_t = CrdFormat::Yaml)]
@@ -115,8 +189,15 @@ pub enum ExplainKind {
 #[derive(Args, Debug)]
 pub struct InputArgs {
     /// File or folder (read recursively: .yaml .yml .json, also .gz) of Kubernetes objects; - is standard input. Repeats.
-    #[arg(short = 'f', long = "file", value_name = "PATH")]
+    /// Without it, the cluster of the current kubeconfig context is read.
+    #[arg(short = 'f', long = "file", value_name = "PATH", verbatim_doc_comment)]
     pub files: Vec<PathBuf>,
+    /// The cluster to read when there is no -f and no --trace [default: $KUBECONFIG, ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
     /// Pods of a recorded trace (CSV as published by Alibaba: name,cpu_milli,memory_mib,num_gpu,…). Repeats.
     #[arg(long, value_name = "FILE")]
     pub trace: Vec<PathBuf>,

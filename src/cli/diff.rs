@@ -56,9 +56,6 @@ struct Change {
 
 /// Plans both, prints the difference; the exit code is that of AFTER's plan.
 pub fn run(args: &PlanArgs, before: &Path, after: &Path, phases: &mut Phases) -> Result<u8> {
-    if args.output == Output::Html {
-        anyhow::bail!("--diff has no HTML form\n  remedy: take -o table, json or yaml");
-    }
     let mut side = |path: &Path| -> Result<(Snapshot, Plan)> {
         let paths: [PathBuf; 1] = [path.to_path_buf()];
         let snapshot = input::observe_paths(&args.input, &paths, phases)?.snapshot;
@@ -66,14 +63,20 @@ pub fn run(args: &PlanArgs, before: &Path, after: &Path, phases: &mut Phases) ->
         Ok((snapshot, plan))
     };
     let (before, after) = (side(before)?, side(after)?);
-    let difference = difference((&before.0, &before.1), (&after.0, &after.1));
-    print(&match args.output {
-        Output::Json => to_json(&difference)?,
-        Output::Yaml => to_yaml(&difference)?,
-        Output::Table | Output::Html => table(&difference),
-    })?;
+    print(&of_plans((&before.0, &before.1), (&after.0, &after.1), args.output)?)?;
     phases.report();
     Ok(if after.1.unplaced.is_empty() { DONE } else { UNPLACED })
+}
+
+/// The difference of two plans in the form that is asked for.
+pub fn of_plans(before: (&Snapshot, &Plan), after: (&Snapshot, &Plan), output: Output) -> Result<String> {
+    let difference = difference(before, after);
+    match output {
+        Output::Json => to_json(&difference),
+        Output::Yaml => to_yaml(&difference),
+        Output::Table => Ok(table(&difference)),
+        Output::Html => anyhow::bail!("--diff has no HTML form\n  remedy: take -o table, json or yaml"),
+    }
 }
 
 fn difference(before: (&Snapshot, &Plan), after: (&Snapshot, &Plan)) -> Difference {

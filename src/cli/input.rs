@@ -1,16 +1,27 @@
-//! From options to a snapshot: reads files and traces, and says on stderr what was passed over.
+//! From options to a snapshot: reads files and traces, or else the cluster, and says on stderr what was passed over.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 
 use super::args::InputArgs;
+use super::cluster;
 use super::phases::Phases;
 use crate::observe::{Objects, Observed, Options, Validate, files, snapshot, trace};
 
 /// What `-f` and `--trace` name, as the planner sees it.
 pub fn observe(input: &InputArgs, phases: &mut Phases) -> Result<Observed> {
     observe_paths(input, &input.files, phases)
+}
+
+/// The same without a word on stderr, for a screen that is drawn on.
+pub fn observe_silently(input: &InputArgs) -> Result<Observed> {
+    let objects = if input.files.is_empty() && input.trace.is_empty() {
+        cluster::objects(input.kubeconfig.as_ref(), input.context.as_ref())?
+    } else {
+        read(input, &input.files, input.validate())?
+    };
+    Ok(snapshot(objects, &input.options()?)?)
 }
 
 /// The same for other paths than those of `-f`.
@@ -23,19 +34,17 @@ pub fn observe_paths(input: &InputArgs, paths: &[PathBuf], phases: &mut Phases) 
 /// The objects alone.
 pub fn objects(input: &InputArgs, paths: &[PathBuf], validate: Validate, phases: &mut Phases) -> Result<Objects> {
     if paths.is_empty() && input.trace.is_empty() {
-        anyhow::bail!(
-            "nothing to read: neither -f nor --trace is given, and this version does not read a running cluster\n  \
-             remedy: name files or folders with -f PATH (- for standard input); kubectl get \
-             nodes,nodeclaims,nodepools,pods -A -o yaml writes what a cluster holds"
-        );
+        return phases.run("read", || cluster::objects(input.kubeconfig.as_ref(), input.context.as_ref()));
     }
-    phases.run("read", || {
-        let mut objects = files::read(paths, validate)?;
-        for path in &input.trace {
-            trace::add(path, &mut objects)?;
-        }
-        Ok(objects)
-    })
+    phases.run("read", || read(input, paths, validate))
+}
+
+fn read(input: &InputArgs, paths: &[PathBuf], validate: Validate) -> Result<Objects> {
+    let mut objects = files::read(paths, validate)?;
+    for path in &input.trace {
+        trace::add(path, &mut objects)?;
+    }
+    Ok(objects)
 }
 
 /// The snapshot of objects, notes said on stderr.

@@ -1,9 +1,11 @@
 //! The commands: read, ask the planner, print. Nothing is decided here.
 
 pub mod args;
+mod cluster;
+mod controller;
 mod crds;
 mod diff;
-mod explain;
+pub mod explain;
 mod html;
 mod input;
 pub mod json;
@@ -13,8 +15,11 @@ mod near;
 mod offerings;
 mod phases;
 mod plan;
+mod record;
+mod replay;
 mod table;
 mod text;
+mod top;
 
 use std::process::ExitCode;
 
@@ -39,7 +44,11 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() || shown.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    let handled = ctrlc::set_handler(|| std::process::exit(INTERRUPTED));
+    // The controller ends by itself, in order.
+    let handled = match cli.command {
+        Command::Controller(_) => Ok(()),
+        _ => ctrlc::set_handler(|| std::process::exit(INTERRUPTED)),
+    };
     if let Err(error) = handled {
         eprintln!("note: interrupts end this process without exit code {INTERRUPTED}: {error}");
     }
@@ -57,6 +66,10 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Plan(args) => plan::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Lint(args) => lint::run(&args),
+        Command::Controller(flags) => controller::run(&flags),
+        Command::Record(args) => record::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Crds(args) => crds::run(&args),
     }
 }

@@ -24,7 +24,8 @@ pub fn run(args: &PlanArgs) -> Result<u8> {
     Ok(if plan.unplaced.is_empty() { DONE } else { UNPLACED })
 }
 
-fn render(snapshot: &Snapshot, plan: &Plan, output: Output) -> Result<String> {
+/// The plan in the form that is asked for.
+pub fn render(snapshot: &Snapshot, plan: &Plan, output: Output) -> Result<String> {
     let document = json::document(snapshot, plan);
     match output {
         Output::Json => to_json(&document),

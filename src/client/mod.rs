@@ -47,16 +47,16 @@ pub struct Clients {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error(
-        "kubeconfig {path}: {source}\n  remedy: check the path given with --kubeconfig or KUBECONFIG, and its context"
+        "kubeconfig {path}: {cause}\n  remedy: check the path given with --kubeconfig or KUBECONFIG, and its context"
     )]
-    Kubeconfig { path: String, source: Box<kube::config::KubeconfigError> },
+    Kubeconfig { path: String, cause: Box<kube::config::KubeconfigError> },
     #[error(
         "no cluster to run on: {0}\n  remedy: give a kubeconfig with --kubeconfig or KUBECONFIG, or run in a pod with a \
          service account"
     )]
     Infer(Box<kube::config::InferConfigError>),
-    #[error("cannot make a client for {url}: {source}")]
-    Client { url: String, source: Box<kube::Error> },
+    #[error("cannot make a client for {url}: {cause}")]
+    Client { url: String, cause: Box<kube::Error> },
 }
 
 impl Clients {
@@ -65,15 +65,7 @@ impl Clients {
     /// # Errors
     /// When there is no usable kubeconfig or service account.
     pub async fn connect(config: &Config, metrics: &Metrics) -> Result<Self, ConnectError> {
-        let mut kube_config = match &config.kubeconfig {
-            Some(path) => {
-                let wrong =
-                    |source| ConnectError::Kubeconfig { path: path.display().to_string(), source: Box::new(source) };
-                let kubeconfig = Kubeconfig::read_from(path).map_err(wrong)?;
-                kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(wrong)?
-            }
-            None => kube::Config::infer().await.map_err(|source| ConnectError::Infer(Box::new(source)))?,
-        };
+        let mut kube_config = find(config).await?;
         kube_config.default_retry = false;
         kube_config.connect_timeout = Some(CONNECT_TIMEOUT);
         let agent = HeaderValue::from_static(concat!("millwright/", env!("CARGO_PKG_VERSION")));
@@ -81,7 +73,7 @@ impl Clients {
         let url = kube_config.cluster_url.clone();
         let namespace = kube_config.default_namespace.clone();
         let transport = ClientBuilder::try_from(kube_config)
-            .map_err(|source| ConnectError::Client { url: url.to_string(), source: Box::new(source) })?
+            .map_err(|cause| ConnectError::Client { url: url.to_string(), cause: Box::new(cause) })?
             .build();
         let bucket = Bucket::new(config.kube_client_qps, config.kube_client_burst);
         let host = url.authority().map(ToString::to_string).unwrap_or_default();
@@ -124,6 +116,21 @@ impl Clients {
             namespace: namespace.into(),
         }
     }
+}
+
+/// The cluster that is meant.
+async fn find(config: &Config) -> Result<kube::Config, ConnectError> {
+    let options = KubeConfigOptions { context: config.kube_context.clone(), ..KubeConfigOptions::default() };
+    let wrong = |path: String| move |cause| ConnectError::Kubeconfig { path, cause: Box::new(cause) };
+    if let Some(path) = &config.kubeconfig {
+        let shown = path.display().to_string();
+        let kubeconfig = Kubeconfig::read_from(path).map_err(wrong(shown.clone()))?;
+        return kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrong(shown));
+    }
+    if config.kube_context.is_some() {
+        return kube::Config::from_kubeconfig(&options).await.map_err(wrong("$KUBECONFIG, ~/.kube/config".into()));
+    }
+    kube::Config::infer().await.map_err(|source| ConnectError::Infer(Box::new(source)))
 }
 
 /// What every request goes through on its way to the transport.

@@ -15,10 +15,6 @@ pub struct Flags {
     /// Instance types of kwok (JSON), in place of the 144 generated ones [env: INSTANCE_TYPES_FILE_PATH]
     #[arg(long, value_name = "FILE")]
     pub instance_types_file_path: Option<String>,
-    /// Seconds until a kwok node registers, when its class does not say [env: MILLWRIGHT_KWOK_REGISTRATION_DELAY]
-    /// [default: 0s]
-    #[arg(long, value_name = "DURATION", verbatim_doc_comment)]
-    pub kwok_registration_delay: Option<String>,
     /// Name of the EKS cluster; needed with --provider aws [env: CLUSTER_NAME]
     #[arg(long, value_name = "NAME")]
     pub cluster_name: Option<String>,
@@ -88,6 +84,9 @@ pub struct Flags {
     /// The cluster to run on [env: KUBECONFIG] [default: ~/.kube/config, else the pod's service account]
     #[arg(long, value_name = "FILE", help_heading = "API server")]
     pub kubeconfig: Option<String>,
+    /// Context of the kubeconfig [default: the current one]
+    #[arg(long, value_name = "NAME", help_heading = "API server")]
+    pub context: Option<String>,
     /// Requests per second, all kinds together [env: KUBE_CLIENT_QPS] [default: 200]
     #[arg(long, value_name = "N", help_heading = "API server")]
     pub kube_client_qps: Option<String>,

@@ -19,8 +19,6 @@ pub struct Config {
     pub aws: AwsConfig,
     /// Instance types of kwok, in place of the generated ones.
     pub instance_types_file: Option<PathBuf>,
-    /// How long a kwok node takes to register when its class does not say.
-    pub kwok_registration_delay: Duration,
 
     /// A batch of pods closes when none has come for so long.
     pub batch_idle: Duration,
@@ -38,6 +36,8 @@ pub struct Config {
 
     /// Unset: `~/.kube/config`, else the pod's service account.
     pub kubeconfig: Option<PathBuf>,
+    /// Unset: the kubeconfig's current one.
+    pub kube_context: Option<String>,
     /// Requests per second to the API server.
     pub kube_client_qps: u32,
     /// Requests that may be sent at once after a pause.
@@ -138,7 +138,6 @@ impl Default for Config {
             provider: Provider::Kwok,
             aws: AwsConfig::default(),
             instance_types_file: None,
-            kwok_registration_delay: Duration::ZERO,
             batch_idle: Duration::from_secs(1),
             batch_max: Duration::from_secs(10),
             preference_policy: PreferencePolicy::default(),
@@ -148,6 +147,7 @@ impl Default for Config {
             effort: planner::model::snapshot::DEFAULT_EFFORT,
             feature_gates: FeatureGates::default(),
             kubeconfig: None,
+            kube_context: None,
             kube_client_qps: 200,
             kube_client_burst: 300,
             leader_election: true,

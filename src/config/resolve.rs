@@ -35,12 +35,6 @@ impl Config {
                 strict("instance-types-file-path", "INSTANCE_TYPES_FILE_PATH"),
                 &flags.instance_types_file_path,
             ),
-            kwok_registration_delay: from.read(
-                lenient("kwok-registration-delay", "MILLWRIGHT_KWOK_REGISTRATION_DELAY"),
-                flags.kwok_registration_delay.as_ref(),
-                default.kwok_registration_delay,
-                duration,
-            )?,
             batch_idle: from.read(
                 lenient("batch-idle-duration", "BATCH_IDLE_DURATION"),
                 flags.batch_idle_duration.as_ref(),
@@ -80,6 +74,7 @@ impl Config {
             )?,
             feature_gates: gates(&mut from, flags)?,
             kubeconfig: flags.kubeconfig.clone().map(PathBuf::from),
+            kube_context: flags.context.clone(),
             kube_client_qps: from.read(
                 lenient("kube-client-qps", "KUBE_CLIENT_QPS"),
                 flags.kube_client_qps.as_ref(),

@@ -36,7 +36,8 @@ pub fn lost_claims<'a>(
     claims.filter(is_lost).map(|claim| claim.metadata.name().to_owned()).collect()
 }
 
-/// Instances of this cluster that belong to no claim, by token or by provider id.
+/// Instances that were bought for a claim which is not there, neither by its uid nor by provider id. One that does not say
+/// for which claim it was bought may be anybody's, and is left alone.
 pub fn orphans<'a>(
     instances: &'a [Instance],
     claims: impl Iterator<Item = &'a NodeClaim>,
@@ -51,7 +52,7 @@ pub fn orphans<'a>(
         instance.state != InstanceState::Terminating
             && now.saturating_sub(instance.launched_at) >= LEAST_AGE_SECONDS
             && !known.contains(&*instance.provider_id)
-            && !instance.token.as_deref().is_some_and(|token| known.contains(token))
+            && instance.token.as_deref().is_some_and(|token| !known.contains(token))
     };
     instances.iter().filter(is_orphan).collect()
 }
@@ -161,7 +162,9 @@ mod tests {
         let claims = [claim("ordered"), launched("named")];
         let mut terminating = instance("kwok://t", "nobody", 0);
         terminating.state = InstanceState::Terminating;
+        let nobodys = Instance { token: None, ..instance("kwok://hand-made", "", 0) };
         let instances = [
+            nobodys,
             instance("kwok://x", "uid-of-ordered", 0),
             instance("kwok://named", "lost mark", 0),
             instance("kwok://orphan", "nobody", 0),

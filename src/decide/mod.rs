@@ -104,7 +104,6 @@ impl<C: Cloud> Decide<C> {
     /// Decides for ever. Dropped at any point it leaves nothing behind that the next start does not find.
     pub async fn run(self) {
         self.mirror.until_synced().await;
-        self.metrics.cluster_state_synced.set([], 1.0);
         let gates = self.settings.options.feature_gates;
         let terms_buy = gates.static_capacity || gates.capacity_buffer;
         let Settings { batch_idle, batch_max, .. } = self.settings;
@@ -130,9 +129,12 @@ impl<C: Cloud> Decide<C> {
             market: Market::default(),
             decisions: self.decisions,
             said: Vec::new(),
+            turn: 0,
+            is_cut: false,
         };
         loop {
-            let recheck = batcher.waits().then(|| Instant::now() + RECHECK);
+            let wait = if pass.is_cut { Duration::ZERO } else { RECHECK };
+            let recheck = batcher.waits().then(|| Instant::now() + wait);
             let (wake, open) = batcher.next(recheck).await;
             let seen = batcher.settle();
             let reconciling = pass.metrics.reconciling("provisioner");
@@ -147,6 +149,24 @@ impl<C: Cloud> Decide<C> {
             });
         }
     }
+}
+
+/// A snapshot of the present, as a pass would take it, for those who ask. Nothing while the mirror is not filled.
+pub async fn observe<C: Cloud>(
+    mirror: Mirror,
+    facts: Facts,
+    cloud: Arc<C>,
+    options: Options,
+    now: i64,
+) -> Option<Snapshot> {
+    if !mirror.synced() {
+        return None;
+    }
+    let catalogs = Market::default().catalogs(&*cloud, &mirror, &facts, now).await;
+    let options = Options { now, ..options };
+    let kinds = cloud.classes().to_vec();
+    let taken = tokio::task::spawn_blocking(move || mirror.snapshot(&kinds, &catalogs, &options)).await;
+    taken.ok()?.ok().map(|taken| taken.snapshot)
 }
 
 /// The variant's name, for a metric label.
@@ -171,6 +191,10 @@ struct Pass<C> {
     decisions: watch::Sender<Option<Arc<Decision>>>,
     /// Notes of the last pass: each is said once while it lasts.
     said: Vec<String>,
+    /// The group with which the next pass begins, where there are too many for one.
+    turn: usize,
+    /// The last pass has left groups to the next.
+    is_cut: bool,
 }
 
 impl<C: Cloud> Pass<C> {
@@ -182,9 +206,14 @@ impl<C: Cloud> Pass<C> {
         let options = Options { now, ..self.options.clone() };
         let (mirror, kinds) = (self.mirror.clone(), self.cloud.classes().to_vec());
         let pools = self.mirror.pools();
-        let thought = tokio::task::spawn_blocking(move || think(&mirror, &kinds, &catalogs, &options)).await;
-        let Thought { snapshot, plan, faults, notes, mut phases } = match thought {
-            Ok(Ok(thought)) => thought,
+        let mut turn = self.turn;
+        let thinking = move || think(&mirror, &kinds, &catalogs, &options, &mut turn).map(|thought| (thought, turn));
+        let thought = tokio::task::spawn_blocking(thinking).await;
+        let Thought { snapshot, plan, faults, notes, mut phases, left } = match thought {
+            Ok(Ok((thought, turn))) => {
+                self.turn = turn;
+                thought
+            }
             Ok(Err(fault)) => {
                 error!(error = %fault, "no snapshot can be taken");
                 return false;
@@ -196,6 +225,10 @@ impl<C: Cloud> Pass<C> {
             }
         };
         self.say(&notes);
+        self.is_cut = left > 0;
+        if left > 0 {
+            warn!(left, "too many kinds of pods for one pass: the next follows at once");
+        }
         for fault in &faults {
             self.metrics.plan_faults_total.inc([&fault_name(fault)]);
             error!(fault = %fault, "the plan is unsound and was dropped");
@@ -210,6 +243,10 @@ impl<C: Cloud> Pass<C> {
         self.nominations.remember(&snapshot, &plan, &claims);
         let hosts = plan.nominations.iter().map(|n| &n.node).chain(claims.values());
         hosts.for_each(|host| self.world.nominate(host, now));
+        for claim in self.mirror.promised() {
+            let node = self.mirror.claim(&claim).and_then(|claim| self.mirror.node_of(&claim));
+            self.world.nominate(node.as_ref().map_or(&claim, |node| &node.metadata.name), now);
+        }
         report(&snapshot, &plan, &claims, &self.mirror, &self.recorder, &self.metrics);
         phases.act = begun.elapsed();
         phases.observe(&self.metrics);

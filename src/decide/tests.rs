@@ -71,7 +71,7 @@ fn pending_pods_become_launches_of_their_pool() {
     for n in 0..10 {
         mirror.apply(pod(&format!("web-{n}"), "1"));
     }
-    let thought = think(&mirror, &[KWOK], &catalogs(), &options()).unwrap();
+    let thought = think(&mirror, &[KWOK], &catalogs(), &options(), &mut 0).unwrap();
     assert!(thought.faults.is_empty() && thought.notes.is_empty(), "{:?} {:?}", thought.faults, thought.notes);
     let plan = thought.plan.unwrap();
     assert!(plan.unplaced.is_empty());
@@ -84,7 +84,7 @@ fn a_claim_that_was_sent_and_not_seen_counts_and_is_not_bought_again() {
     for n in 0..10 {
         mirror.apply(pod(&format!("web-{n}"), "1"));
     }
-    let first = think(&mirror, &[KWOK], &catalogs(), &options()).unwrap();
+    let first = think(&mirror, &[KWOK], &catalogs(), &options(), &mut 0).unwrap();
     let plan = first.plan.unwrap();
     let pools = mirror.pools();
     for launch in &plan.launches {
@@ -92,7 +92,7 @@ fn a_claim_that_was_sent_and_not_seen_counts_and_is_not_bought_again() {
         let claim = crate::act::claim(&name, launch, &first.snapshot.pools[0], &pools[0]);
         mirror.expect(Arc::new(claim), 0);
     }
-    let again = think(&mirror, &[KWOK], &catalogs(), &options()).unwrap();
+    let again = think(&mirror, &[KWOK], &catalogs(), &options(), &mut 0).unwrap();
     assert!(again.faults.is_empty(), "{:?}", again.faults);
     let second = again.plan.unwrap();
     assert!(second.launches.is_empty(), "{:?}", second.launches);
@@ -108,7 +108,7 @@ fn a_pool_of_another_provider_is_none_of_ours() {
     let mirror = cluster(None);
     mirror.apply(pod("a", "1"));
     let other = ClassKind { group: "karpenter.k8s.aws", kind: "EC2NodeClass" };
-    let thought = think(&mirror, &[other], &catalogs(), &options()).unwrap();
+    let thought = think(&mirror, &[other], &catalogs(), &options(), &mut 0).unwrap();
     assert!(thought.snapshot.pools.is_empty());
     assert_eq!(thought.plan.unwrap().unplaced.len(), 1);
 }
@@ -118,7 +118,7 @@ fn a_pod_that_cannot_be_read_keeps_nobody_from_a_place() {
     let mirror = cluster(None);
     mirror.apply(pod("good", "1"));
     mirror.apply(pod("bad", "one"));
-    let thought = think(&mirror, &[KWOK], &catalogs(), &options()).unwrap();
+    let thought = think(&mirror, &[KWOK], &catalogs(), &options(), &mut 0).unwrap();
     assert!(thought.notes.iter().any(|note| note.contains("Pod shop/bad")), "{:?}", thought.notes);
     let plan = thought.plan.unwrap();
     assert_eq!(plan.launches[0].pods[..], ["shop/good".into()]);

@@ -11,6 +11,18 @@ use crate::act::report::Phases;
 use crate::observe::mirror::{Mirror, Taken};
 use crate::observe::{Catalogs, InputError, Options};
 
+/// A pass looks at no more groups of pods than this; the others have their turn in the pass that follows at once. A
+/// cluster has a few hundred: this bounds a pass when somebody makes thousands of pods of which no two are alike.
+const MOST_GROUPS: usize = 2000;
+/// With these a thousand pods get all of the default effort, and ten pods a fiftieth of it.
+const EFFORT_AT_LEAST: u64 = 2000;
+const EFFORT_PER_POD: u64 = 200;
+
+/// Steps that a plan for so many pods is worth, of those allowed: a handful of pods leaves little to save.
+fn worth(pods: usize, allowed: u64) -> u64 {
+    allowed.min(EFFORT_AT_LEAST + EFFORT_PER_POD * pods as u64)
+}
+
 /// What was thought.
 pub(super) struct Thought {
     pub(super) snapshot: Snapshot,
@@ -20,6 +32,27 @@ pub(super) struct Thought {
     pub(super) faults: Vec<Fault>,
     pub(super) notes: Vec<String>,
     pub(super) phases: Phases,
+    /// Groups that this pass did not look at.
+    pub(super) left: usize,
+}
+
+/// Leaves `most` groups in the snapshot, beginning with the one whose turn it is; gives how many it took out. The next
+/// turn begins where this one ends, so no group starves.
+fn cut(snapshot: &mut Snapshot, turn: &mut usize, most: usize) -> usize {
+    let all = snapshot.groups.len();
+    if all <= most {
+        *turn = 0;
+        return 0;
+    }
+    let first = *turn % all;
+    let mut at = 0;
+    snapshot.groups.retain(|_| {
+        let place = (at + all - first) % all;
+        at += 1;
+        place < most
+    });
+    *turn = (first + most) % all;
+    all - most
 }
 
 /// Takes a snapshot, plans, and has the plan read by somebody else. An unsound plan is dropped, and one more is made
@@ -29,21 +62,25 @@ pub(super) fn think(
     kinds: &[ClassKind],
     catalogs: &Catalogs,
     options: &Options,
+    turn: &mut usize,
 ) -> Result<Thought, InputError> {
     let mut phases = Phases::default();
     let begun = Instant::now();
     let Taken { mut snapshot, notes } = mirror.snapshot(kinds, catalogs, options)?;
+    let left = cut(&mut snapshot, turn, MOST_GROUPS);
+    let pods: usize = snapshot.groups.iter().map(|group| group.pods.len()).sum();
+    snapshot.policies.effort = worth(pods, snapshot.policies.effort);
     phases.snapshot = begun.elapsed();
     let (first, faults) = attempt(&snapshot, &mut phases);
     if faults.is_empty() {
-        return Ok(Thought { snapshot, plan: Some(first), faults, notes, phases });
+        return Ok(Thought { snapshot, plan: Some(first), faults, notes, phases, left });
     }
     let policies = snapshot.policies;
     snapshot.policies = Policies { effort: 0, ..policies };
     let (second, again) = attempt(&snapshot, &mut phases);
     let plan = again.is_empty().then_some(second);
     snapshot.policies = policies;
-    Ok(Thought { snapshot, plan, faults, notes, phases })
+    Ok(Thought { snapshot, plan, faults, notes, phases, left })
 }
 
 fn attempt(snapshot: &Snapshot, phases: &mut Phases) -> (Plan, Vec<Fault>) {
@@ -54,4 +91,52 @@ fn attempt(snapshot: &Snapshot, phases: &mut Phases) -> (Plan, Vec<Fault>) {
     phases.plan += planned;
     phases.check += begun.elapsed().saturating_sub(planned).max(Duration::ZERO);
     (made, faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use planner::model::{PodGroup, PodShape};
+
+    use super::*;
+
+    fn snapshot(groups: usize) -> Snapshot {
+        let group = |n: usize| PodGroup {
+            shape: Arc::new(PodShape { priority: i32::try_from(n).unwrap(), ..PodShape::default() }),
+            pods: Vec::new(),
+        };
+        Snapshot {
+            taken_at: 0,
+            groups: (0..groups).map(group).collect(),
+            nodes: Vec::new(),
+            claims: Vec::new(),
+            pools: Vec::new(),
+            daemons: Vec::new(),
+            ignored: Vec::new(),
+            policies: Policies::default(),
+        }
+    }
+
+    fn looked_at(groups: usize, turn: &mut usize, most: usize) -> Vec<i32> {
+        let mut snapshot = snapshot(groups);
+        let left = cut(&mut snapshot, turn, most);
+        assert_eq!(snapshot.groups.len() + left, groups);
+        snapshot.groups.iter().map(|group| group.shape.priority).collect()
+    }
+
+    #[test]
+    fn every_group_has_its_turn_and_the_order_stays() {
+        let mut turn = 0;
+        let passes: Vec<_> = (0..3).map(|_| looked_at(10, &mut turn, 4)).collect();
+        assert_eq!(passes, [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![0, 1, 8, 9]]);
+        assert_eq!(passes.concat().into_iter().collect::<BTreeSet<_>>().len(), 10);
+    }
+
+    #[test]
+    fn few_groups_are_all_looked_at() {
+        let mut turn = 3;
+        assert_eq!((looked_at(4, &mut turn, 4).len(), turn), (4, 0));
+    }
 }

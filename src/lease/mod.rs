@@ -58,11 +58,11 @@ impl Elector {
         Self { leases, metrics: metrics.clone() }
     }
 
-    /// Waits for the lease, then runs `lead` and renews meanwhile. The token that `lead` gets is cancelled when `stop` is
-    /// or when the lease is lost; then `lead` has to end. Afterwards the lease is released, so that another need not wait.
+    /// Waits for the lease, then runs `lead` and renews meanwhile. The token that `lead` gets is cancelled with `stop`; then
+    /// `lead` has to end, and the lease is renewed until it has. Afterwards it is released, so that another need not wait.
     ///
     /// # Errors
-    /// When the lease was lost before `stop`.
+    /// When the lease was lost. Then `lead` is dropped where it stands, for another may lead already.
     pub async fn run<F, L>(&self, stop: CancellationToken, lead: L) -> Result<(), Lost>
     where
         L: FnOnce(CancellationToken) -> F,
@@ -74,27 +74,23 @@ impl Elector {
             () = self.acquire(&mut seen) => {}
         }
         self.metrics.leader_election_master_status.set([self.leases.name()], 1.0);
-        let leading = stop.child_token();
-        let renewing = async {
-            let lost = self.renew(&mut seen, &leading).await;
-            leading.cancel();
-            lost
+        let overdue = async {
+            stop.cancelled().await;
+            sleep(STOPPING).await;
         };
-        let leads = async {
-            let work = lead(leading.clone());
-            tokio::pin!(work);
-            let ended = tokio::select! {
-                () = &mut work => true,
-                () = leading.cancelled() => false,
-            };
-            if !ended && tokio::time::timeout(STOPPING, work).await.is_err() {
-                tracing::error!("what leads did not stop within {} s and was cut off", STOPPING.as_secs());
+        let is_lost = {
+            let work = lead(stop.child_token());
+            tokio::select! {
+                () = work => false,
+                () = self.renew(&mut seen) => true,
+                () = overdue => {
+                    tracing::error!("what leads did not stop within {} s and is cut off", STOPPING.as_secs());
+                    false
+                }
             }
-            leading.cancel();
         };
-        let (lost, ()) = tokio::join!(renewing, leads);
         self.metrics.leader_election_master_status.set([self.leases.name()], 0.0);
-        if lost {
+        if is_lost {
             return Err(Lost);
         }
         self.leases.release(&seen).await;
@@ -114,31 +110,24 @@ impl Elector {
         tracing::info!(lease = self.leases.name(), identity = self.leases.identity(), "leading");
     }
 
-    /// Renews until told to stop (false) or until the lease is lost (true).
-    async fn renew(&self, seen: &mut Seen, leading: &CancellationToken) -> bool {
+    /// Renews until the lease is lost.
+    async fn renew(&self, seen: &mut Seen) {
         let mut renewed = Instant::now();
         loop {
-            tokio::select! {
-                () = leading.cancelled() => return false,
-                () = sleep(RETRY_PERIOD) => {}
-            }
+            sleep(RETRY_PERIOD).await;
             let deadline = renewed + RENEW_DEADLINE;
-            let tried = tokio::select! {
-                () = leading.cancelled() => return false,
-                tried = tokio::time::timeout_at(deadline, self.leases.take_or_renew(seen)) => tried,
-            };
-            match tried {
+            match tokio::time::timeout_at(deadline, self.leases.take_or_renew(seen)).await {
                 Ok(Ok(Held::Ours)) => renewed = Instant::now(),
                 Ok(Ok(Held::Other)) => {
                     tracing::error!(lease = self.leases.name(), holder = seen.holder(), "another holds the lease");
-                    return true;
+                    return;
                 }
                 Ok(Err(error)) => tracing::error!(%error, "lease cannot be renewed"),
                 Err(_) => {}
             }
             if Instant::now() >= deadline {
                 tracing::error!(lease = self.leases.name(), "lease was not renewed in time");
-                return true;
+                return;
             }
         }
     }

@@ -85,6 +85,22 @@ struct Candidate {
     leads: Arc<Mutex<bool>>,
 }
 
+/// Set while it lives, however its life ends.
+struct Leads(Arc<Mutex<bool>>);
+
+impl Leads {
+    fn begin(flag: Arc<Mutex<bool>>) -> Self {
+        *flag.lock().unwrap() = true;
+        Self(flag)
+    }
+}
+
+impl Drop for Leads {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap() = false;
+    }
+}
+
 fn candidate(server: &Server, identity: &str) -> Candidate {
     let clock = Clock::from(jiff::Timestamp::from_second(1_700_000_000).unwrap());
     let elector = Elector::new(
@@ -100,9 +116,8 @@ fn candidate(server: &Server, identity: &str) -> Candidate {
     let task = tokio::spawn(async move {
         elector
             .run(token, |leading| async move {
-                *flag.lock().unwrap() = true;
+                let _leads = Leads::begin(flag);
                 leading.cancelled().await;
-                *flag.lock().unwrap() = false;
             })
             .await
     });
@@ -173,6 +188,38 @@ async fn a_leader_that_cannot_renew_stops_before_another_may_take_over() {
     pass(5).await;
     assert!(!a.leads());
     assert_eq!(a.task.await.unwrap(), Err(Lost));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_takes_its_time_to_stop_renews_until_it_has() {
+    let server = Server::default();
+    let clock = Clock::from(jiff::Timestamp::from_second(1_700_000_000).unwrap());
+    let elector = Elector::new(
+        server.clients().unthrottled,
+        "kube-system",
+        "karpenter-leader-election",
+        "a",
+        clock,
+        &Metrics::new(),
+    );
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let slow = tokio::spawn(async move {
+        elector
+            .run(token, |leading| async move {
+                leading.cancelled().await;
+                sleep(Duration::from_secs(18)).await;
+            })
+            .await
+    });
+    pass(5).await;
+    stop.cancel();
+    let b = candidate(&server, "b");
+    pass(17).await;
+    assert_eq!((server.holder().as_str(), b.leads()), ("a", false));
+    pass(5).await;
+    assert_eq!(slow.await.unwrap(), Ok(()));
+    assert!(b.leads());
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@ mod error;
 pub mod files;
 pub mod k8s;
 mod kinds;
+pub mod listing;
 pub mod mirror;
 mod objects;
 mod options;
@@ -26,6 +27,7 @@ use planner::model::Snapshot;
 
 pub use error::{InputError, Origin};
 pub use objects::{Objects, Seen, Sourced, Validate};
+pub(crate) use options::read_text;
 pub use options::{FeatureGates, MinValuesPolicy, Options, PreferencePolicy, read_prices};
 pub use translate::Catalogs;
 

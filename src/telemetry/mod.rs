@@ -3,6 +3,8 @@
 mod buckets;
 mod conditions;
 mod families;
+pub mod http;
+pub mod logs;
 mod metrics;
 mod nodes;
 mod process;

@@ -52,10 +52,12 @@ pub enum Ended {
 /// The cluster.
 pub struct Stage {
     server: ApiServer,
-    direct: Direct,
+    pub direct: Direct,
     clock: Clock,
     seed: u64,
     n_writes: AtomicU64,
+    /// What the cloud has run out of.
+    pub stock: Stock,
 }
 
 impl Stage {
@@ -72,17 +74,23 @@ impl Stage {
         for object in [class, pool] {
             direct.create(object).expect("the set-up is valid");
         }
-        Self { server, direct, clock, seed, n_writes: AtomicU64::new(0) }
+        Self { server, direct, clock, seed, n_writes: AtomicU64::new(0), stock: Stock::default() }
     }
 
     /// Makes claims, as a plan would.
     pub fn claims(&self, n_claims: usize) {
+        self.claims_with(n_claims, &json!({}));
+    }
+
+    /// The same with `spec` merged into each.
+    pub fn claims_with(&self, n_claims: usize, spec: &Value) {
         for idx in 0..n_claims {
-            let claim = json!({ "apiVersion": "karpenter.sh/v1", "kind": "NodeClaim",
+            let mut claim = json!({ "apiVersion": "karpenter.sh/v1", "kind": "NodeClaim",
                 "metadata": { "name": format!("p-{idx}"), "labels": { "karpenter.sh/nodepool": "p" } },
                 "spec": { "nodeClassRef": class_ref(), "expireAfter": "Never",
                     "resources": { "requests": { "cpu": "900m", "memory": "1Gi" } },
                     "requirements": [{ "key": "kubernetes.io/os", "operator": "In", "values": ["linux"] }] } });
+            json_patch::merge(&mut claim["spec"], spec);
             self.direct.create(claim).expect("the claim is valid");
         }
     }
@@ -146,7 +154,7 @@ impl Stage {
         let clients = Clients::metered(session.clone(), &METRICS);
         let mirror = Mirror::new(&KINDS);
         let kwok =
-            Kwok::new(clients.once.clone(), mirror.clone(), self.clock, &KwokSettings::default(), Stock::default())
+            Kwok::new(clients.once.clone(), mirror.clone(), self.clock, &KwokSettings::default(), self.stock.clone())
                 .expect("the generated types");
         let world = World::new(mirror.clone(), Facts::default());
         let (metrics, recorder) = (METRICS.clone(), RECORDER.clone());
@@ -173,9 +181,35 @@ impl Stage {
         }
     }
 
-    /// Makes every Node ready a moment after it came.
+    /// The controllers live for so long.
+    pub async fn pass(&self, time: Duration) {
+        let end = tokio::time::Instant::now() + time;
+        let ended = self.life(None, |_| tokio::time::Instant::now() >= end).await;
+        assert_eq!(ended, Ended::Converged);
+    }
+
+    /// A running pod on a node; `change` is merged into it.
+    pub fn pod(&self, name: &str, node: &str, change: &Value) {
+        let mut pod = json!({ "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": name, "namespace": "default", "labels": { "app": name } },
+            "spec": { "nodeName": node, "terminationGracePeriodSeconds": 30, "containers": [{ "name": "c", "image": "i" }] },
+            "status": { "phase": "Running", "startTime": self.server.clock().text() } });
+        json_patch::merge(&mut pod, change);
+        self.direct.put(pod).expect("the pod is valid");
+    }
+
+    /// Names of the pods that are there and not on their way out.
+    pub fn pods(&self) -> Vec<String> {
+        let pods = self.direct.list(Id::POD);
+        pods.iter().filter(|pod| !pod.is_deleting()).map(|pod| pod.name().to_owned()).collect()
+    }
+
+    /// Makes every Node ready a moment after it came, and lets go of pods on their way out.
     async fn kubelet(&self) {
         loop {
+            for pod in self.direct.list(Id::POD).iter().filter(|pod| pod.is_deleting()) {
+                drop(self.direct.delete(Id::POD, &pod.key(), &DeleteOptions::now()));
+            }
             for node in self.direct.list(Id::NODE).iter().filter(|node| !node.is_condition_true("Ready")) {
                 let ready = |old: &Value| {
                     let mut new = old.clone();
@@ -249,7 +283,7 @@ impl Stage {
     }
 }
 
-fn claims() -> Id {
+pub fn claims() -> Id {
     Id::of(crds::Kind::NodeClaim)
 }
 

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 /// Long enough for anything that takes a second on an idle machine.
 pub const SOON: Duration = Duration::from_secs(90);
 
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+
 pub struct World {
     pub stack: Stack,
     /// As `admin`.
@@ -48,17 +50,50 @@ impl World {
         self.api.create("/api/v1/nodes", &node).unwrap();
     }
 
+    /// Pods that are all alike and may run anywhere.
     pub fn deployment(&self, name: &str, replicas: u32, cpu: &str) {
+        self.deploy(name, replicas, cpu, &json!({}));
+    }
+
+    /// Pods of which no two share a host.
+    pub fn one_per_host(&self, name: &str, replicas: u32) {
+        let term = json!({ "topologyKey": "kubernetes.io/hostname",
+            "labelSelector": { "matchLabels": { "app": name } } });
+        let affinity = json!({ "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [term] } });
+        self.deploy(name, replicas, "500m", &affinity);
+    }
+
+    fn deploy(&self, name: &str, replicas: u32, cpu: &str, affinity: &Value) {
         let labels = json!({ "app": name });
         let deployment = json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name },
             "spec": { "replicas": replicas, "selector": { "matchLabels": labels }, "template": {
                 "metadata": { "labels": labels },
-                "spec": { "terminationGracePeriodSeconds": 0,
+                "spec": { "terminationGracePeriodSeconds": 0, "affinity": affinity,
                     "containers": [{ "name": "main", "image": "none", "resources": { "requests": { "cpu": cpu } } }] },
             } },
         });
-        self.api.create("/apis/apps/v1/namespaces/default/deployments", &deployment).unwrap();
+        self.api.create(DEPLOYMENTS, &deployment).unwrap();
+    }
+
+    pub fn scale(&self, name: &str, replicas: u32) {
+        let patch = json!({ "spec": { "replicas": replicas } });
+        self.api.patch(&format!("{DEPLOYMENTS}/{name}"), &patch).unwrap();
+    }
+
+    /// How many pods of a workload are ready, as its Deployment counts them.
+    pub fn n_ready(&self, name: &str) -> u64 {
+        let deployment = self.api.get(&format!("{DEPLOYMENTS}/{name}")).unwrap();
+        deployment["status"]["readyReplicas"].as_u64().unwrap_or(0)
+    }
+
+    /// Waits for [`World::n_ready`]; lighter than [`World::wait_running`] where there are many.
+    pub fn wait_ready(&self, name: &str, n_pods: u64, limit: Duration) {
+        let look = || match self.n_ready(name) {
+            n_ready if n_ready == n_pods => Ok(()),
+            n_ready => Err(format!("{n_ready} are ready")),
+        };
+        wait_for(&format!("{n_pods} pods of {name} are ready"), limit, look).unwrap();
     }
 
     /// The pods of a workload.

@@ -1,4 +1,5 @@
 //! A cluster in memory with the whole controller on it, the kwok provider, and a scheduler that binds what is nominated.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a world that does not come about has failed its test")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -63,7 +64,7 @@ impl World {
         });
         let metrics = Metrics::new();
         let clients = Clients::metered(service, &metrics);
-        Self::over(server, session, &clients, metrics)
+        Self::over(server, session, &clients, &metrics)
     }
 
     /// The controller on a cluster that is there.
@@ -71,10 +72,10 @@ impl World {
         let session = server.session("millwright");
         let metrics = Metrics::new();
         let clients = Clients::metered(session.clone(), &metrics);
-        Self::over(server, session, &clients, metrics)
+        Self::over(server, session, &clients, &metrics)
     }
 
-    fn over(server: ApiServer, session: Session, clients: &Clients, metrics: Metrics) -> Self {
+    fn over(server: ApiServer, session: Session, clients: &Clients, metrics: &Metrics) -> Self {
         let direct = server.direct("test");
         let clock = Clock::from(Timestamp::from_second(server.clock().seconds()).unwrap());
         let kinds = watch::kinds(&[Kind::KwokNodeClass], &FeatureGates::default(), false);

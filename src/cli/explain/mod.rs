@@ -8,8 +8,8 @@ mod settled;
 mod verdicts;
 
 use anyhow::Result;
-use planner::model::MicroUsdPerHour;
-use planner::plan::RankedOffering;
+use planner::model::{MicroUsdPerHour, Snapshot};
+use planner::plan::{Plan, RankedOffering};
 use serde::Serialize;
 
 use super::args::{ExplainArgs, ExplainKind, Plain};
@@ -56,13 +56,27 @@ pub fn run(args: &ExplainArgs) -> Result<u8> {
     let observed = input::observe(&args.input, &mut phases)?;
     let plan = phases.run("plan", || planner::plan(&observed.snapshot));
     let answer = phases.run("explain", || match args.kind {
-        ExplainKind::Pod => pod::explain(&args.name, &observed, &plan),
+        ExplainKind::Pod => {
+            let others = observed.objects.pods.iter().map(|pod| {
+                let meta = &pod.object.metadata;
+                format!("{}/{}", meta.namespace(), meta.name)
+            });
+            pod::explain(&args.name, &observed.snapshot, others, &plan)
+        }
         ExplainKind::Node => node::explain(&args.name, &observed.snapshot, &plan),
         ExplainKind::Nodepool => nodepool::explain(&args.name, &observed.snapshot, &plan),
     })?;
     print(if args.output == Plain::Json { &answer.json } else { &answer.table })?;
     phases.report();
     Ok(if answer.well { DONE } else { UNPLACED })
+}
+
+/// Why a pod is where it is or nowhere, as `explain pod -o json` prints it.
+///
+/// # Errors
+/// When there is no such pod.
+pub fn pod_as_json(name: &str, snapshot: &Snapshot, plan: &Plan) -> Result<String> {
+    pod::explain(name, snapshot, [], plan).map(|answer| answer.json)
 }
 
 /// An answer from its two forms.

@@ -13,7 +13,6 @@ use super::super::json::ReasonRow;
 use super::super::text::{columns, count, some};
 use super::verdicts::{Verdict, verdicts};
 use super::{Answer, OfferingRow, answer, rooms, unknown};
-use crate::observe::Observed;
 
 /// Offerings shown beside the chosen one.
 const ALTERNATIVES: usize = 5;
@@ -56,10 +55,15 @@ enum Outcome {
     Ignored,
 }
 
-/// The answer for a pod by `namespace/name`, or by a name that only one pod has.
-pub fn explain(name: &str, observed: &Observed, plan: &Plan) -> Result<Answer> {
-    let key = find(name, observed, plan)?;
-    let snapshot = &observed.snapshot;
+/// The answer for a pod by `namespace/name`, or by a name that only one pod has. `others` are pods that the snapshot
+/// leaves out.
+pub fn explain(
+    name: &str,
+    snapshot: &Snapshot,
+    others: impl IntoIterator<Item = String>,
+    plan: &Plan,
+) -> Result<Answer> {
+    let key = find(name, snapshot, others, plan)?;
     let mut out = PodAnswer {
         kind: "Pod",
         name: key.clone(),
@@ -133,15 +137,11 @@ fn on_launch(out: &mut PodAnswer, pod: &Str, launch: &Launch) {
 }
 
 /// The full name of the pod that is meant.
-fn find(name: &str, observed: &Observed, plan: &Plan) -> Result<String> {
-    let snapshot = &observed.snapshot;
+fn find(name: &str, snapshot: &Snapshot, others: impl IntoIterator<Item = String>, plan: &Plan) -> Result<String> {
     let mut known: BTreeSet<String> = snapshot.groups.iter().flat_map(|g| &g.pods).map(|p| p.key.to_string()).collect();
     known.extend(snapshot.nodes.iter().flat_map(|n| &n.pods).flat_map(|b| &b.pods).map(ToString::to_string));
     known.extend(plan.ignored.iter().flat_map(|i| &i.pods).map(ToString::to_string));
-    known.extend(observed.objects.pods.iter().map(|pod| {
-        let meta = &pod.object.metadata;
-        format!("{}/{}", meta.namespace(), meta.name)
-    }));
+    known.extend(others);
     if known.contains(name) {
         return Ok(name.to_string());
     }

@@ -18,6 +18,10 @@ pub const VOLUMES_DETACHED: &str = "VolumesDetached";
 pub const INSTANCE_TERMINATING: &str = "InstanceTerminating";
 pub const CONSISTENT_STATE_FOUND: &str = "ConsistentStateFound";
 
+/// What a claim still waits for is written only if it has waited so long, in seconds: most of it comes at once, and a write
+/// that says what is no longer true costs as much as one that says what is.
+pub const PATIENCE_SECONDS: i64 = 5;
+
 /// A claim as it was read, and as it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "nothing is changed before the patches are sent"]
@@ -53,6 +57,12 @@ impl Draft {
     /// When the condition took its present status, in seconds since the epoch.
     pub fn since(&self, type_: &str) -> Option<i64> {
         time::seconds(&self.conditions.get(type_)?.last_transition_time)
+    }
+
+    /// When it is worth writing that a claim which has come this far waits for more; None if it is now.
+    pub fn patience(&self, reached: &str) -> Option<i64> {
+        let at = self.since(reached).filter(|_| self.is_true(reached))?.saturating_add(PATIENCE_SECONDS);
+        (at > self.now).then_some(at)
     }
 
     /// Takes a condition away that `Ready` does not depend on.

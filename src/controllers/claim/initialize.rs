@@ -52,6 +52,7 @@ pub fn look(draft: &Draft, node: Option<&Node>) -> Initialization {
 pub fn settle(draft: &mut Draft, found: &Initialization) {
     match found {
         Initialization::Settled | Initialization::Label(_) => {}
+        Initialization::NotYet(_) if draft.patience(REGISTERED).is_some() => {}
         Initialization::NotYet(why) => {
             draft.conditions.set_unknown_because(INITIALIZED, why.reason, &why.message);
         }

@@ -1,12 +1,18 @@
 //! Registration: the Node that joined is given all that its claim says, and then its gate is opened.
 //!
 //! The gate is the taint `karpenter.sh/unregistered`. No pod runs on the node before it is gone, so whatever must be
-//! known first (which pods are meant for the node) is written just before.
+//! known first (which pods are meant for the node) is written just before. While another taint still shuts the node, the
+//! gate stays shut too: the scheduler would try the pods, fail, and forget for which node they were meant.
 
 use crds::{NodeClaim, OwnerReference, TaintEffect, names};
 
-use super::draft::{Draft, REGISTERED};
+use super::draft::{Draft, LAUNCHED, REGISTERED};
 use crate::controllers::node::object::{Node, add_taints};
+use crate::controllers::time;
+
+/// How many seconds after its node joined a gate waits for the node's other taints to go. A node that never gets ready is
+/// registered all the same.
+const GATE_SECONDS: i64 = 60;
 
 /// What registration finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +23,8 @@ pub enum Registration {
     Absent,
     /// More than one Node says it is the instance. It will not be tried again.
     Several,
+    /// Another taint shuts the Node; its gate need not open before that is gone, or before this second.
+    Shut { until: i64 },
     /// The Node is to become `after`, and with that its gate opens.
     Open { after: Box<Node>, taint_was_missing: bool },
     /// The Node has all it needs.
@@ -25,7 +33,7 @@ pub enum Registration {
 
 /// Where the registration of a claim stands, given the Nodes of its instance.
 pub fn look(draft: &Draft, nodes: &[&Node]) -> Registration {
-    if !draft.is_open(REGISTERED) || !draft.is_true(super::draft::LAUNCHED) {
+    if !draft.is_open(REGISTERED) || !draft.is_true(LAUNCHED) {
         return Registration::Settled;
     }
     match nodes {
@@ -36,6 +44,9 @@ pub fn look(draft: &Draft, nodes: &[&Node]) -> Registration {
                 return Registration::Done { node: node.name().to_owned() };
             }
             let is_marked = node.has_taint(names::core::UNREGISTERED_TAINT, TaintEffect::NoExecute);
+            if let Some(until) = shut_until(node).filter(|until| is_marked && draft.now < *until) {
+                return Registration::Shut { until };
+            }
             Registration::Open { taint_was_missing: !is_marked && !node.is_registered(), after: Box::new(after) }
         }
         _ => Registration::Several,
@@ -45,7 +56,8 @@ pub fn look(draft: &Draft, nodes: &[&Node]) -> Registration {
 /// Writes what was found into the claim.
 pub fn settle(draft: &mut Draft, found: &Registration) {
     match found {
-        Registration::Settled | Registration::Open { .. } => {}
+        Registration::Settled | Registration::Shut { .. } | Registration::Open { .. } => {}
+        Registration::Absent if draft.patience(LAUNCHED).is_some() => {}
         Registration::Absent => {
             draft.conditions.set_unknown_because(REGISTERED, "NodeNotFound", "Node not registered with cluster");
         }
@@ -58,6 +70,15 @@ pub fn settle(draft: &mut Draft, found: &Registration) {
             draft.conditions.set_true(REGISTERED);
         }
     }
+}
+
+/// Until when the gate waits for the taints that go by themselves, if there is any beside the gate.
+fn shut_until(node: &Node) -> Option<i64> {
+    let mut without_gate = node.clone();
+    without_gate.spec.taints.retain(|taint| taint.key != names::core::UNREGISTERED_TAINT);
+    without_gate.ephemeral_taint()?;
+    let joined = node.metadata.creation_timestamp.as_deref().and_then(time::seconds)?;
+    Some(joined.saturating_add(GATE_SECONDS))
 }
 
 /// The Node as it is once registered: held back by the finalizer, owned by its claim, carrying what the claim says, its
@@ -128,6 +149,17 @@ mod tests {
     }
 
     #[test]
+    fn a_gate_opens_when_the_node_can_take_pods_and_a_minute_after_it_joined_at_the_latest() {
+        let mut joined = node("a");
+        joined.metadata.creation_timestamp = Some("1970-01-01T00:00:05Z".to_owned());
+        joined.spec.taints.push(taint("node.kubernetes.io/not-ready", "", TaintEffect::NoSchedule));
+        assert_eq!(look(&Draft::new(launched("a"), 10), &[&joined]), Registration::Shut { until: 65 });
+        assert!(matches!(look(&Draft::new(launched("a"), 65), &[&joined]), Registration::Open { .. }));
+        joined.spec.taints.pop();
+        assert!(matches!(look(&Draft::new(launched("a"), 10), &[&joined]), Registration::Open { .. }));
+    }
+
+    #[test]
     fn a_node_that_keeps_its_taints_loses_only_the_gate() {
         let mut claim = launched("a");
         claim.spec.taints = vec![taint("own", "", TaintEffect::NoSchedule)];
@@ -159,6 +191,11 @@ mod tests {
 
     #[test]
     fn without_a_node_it_waits_and_with_two_it_gives_up() {
+        let mut draft = Draft::new(launched("a"), 4);
+        let found = look(&draft, &[]);
+        settle(&mut draft, &found);
+        assert_eq!(draft.conditions.get(REGISTERED).unwrap().reason, "AwaitingReconciliation", "not worth a word yet");
+        assert_eq!(draft.patience(LAUNCHED), Some(5));
         let mut draft = Draft::new(launched("a"), 10);
         let found = look(&draft, &[]);
         settle(&mut draft, &found);

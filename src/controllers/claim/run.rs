@@ -109,8 +109,13 @@ impl<C: Cloud> Claims<C> {
         }
         let provider_id = draft.claim.status.as_ref().and_then(|status| status.provider_id.clone()).unwrap_or_default();
         let mut nodes = self.deps.world.nodes_of(&provider_id);
-        self.register(&mut draft, &mut nodes).await?;
+        self.register(&mut draft, &mut nodes, &mut next).await?;
         self.initialize(&mut draft, &mut nodes).await?;
+        for at in [LAUNCHED, REGISTERED].into_iter().filter_map(|reached| draft.patience(reached)) {
+            if draft.is_open(INITIALIZED) {
+                next.at(at);
+            }
+        }
         for age in [age::overdue(&draft), age::expired(&draft)] {
             match age {
                 Age::Over(reason) => {
@@ -165,9 +170,12 @@ impl<C: Cloud> Claims<C> {
     }
 
     /// Syncs the node and opens its gate, and writes that into the draft.
-    async fn register(&self, draft: &mut Draft, nodes: &mut [Node]) -> Result<(), Fault> {
+    async fn register(&self, draft: &mut Draft, nodes: &mut [Node], next: &mut Next) -> Result<(), Fault> {
         let found = register::look(draft, &nodes.iter().collect::<Vec<_>>());
         register::settle(draft, &found);
+        if let Registration::Shut { until } = found {
+            next.at(until);
+        }
         if let Registration::Open { after, taint_was_missing } = found {
             let [node] = nodes else { return Ok(()) };
             let meta = &draft.claim.metadata;

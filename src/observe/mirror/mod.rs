@@ -8,6 +8,7 @@ mod expectations;
 mod facts;
 mod kind;
 mod pod;
+mod promises;
 mod snapshot;
 mod state;
 #[cfg(test)]
@@ -280,6 +281,21 @@ impl Mirror {
     /// Claims that count although no watch has shown them, by name.
     pub fn expected(&self) -> Vec<Arc<crds::NodeClaim>> {
         self.read().expected.claims().cloned().collect()
+    }
+
+    /// These pods (`namespace/name`) have their place on the node of a claim, which is still to come.
+    pub fn promise<'a>(&self, claim: &Str, pods: impl IntoIterator<Item = &'a Str>) {
+        let mut state = self.write();
+        for key in pods {
+            let Some(pod) = state.pods.get(key) else { continue };
+            let (key, uid) = (pod.key.clone(), pod.uid.clone());
+            state.promises.give(key, uid, claim.clone());
+        }
+    }
+
+    /// Claims on which pods have their place.
+    pub fn promised(&self) -> BTreeSet<Str> {
+        self.read().promises.by_pod().into_values().collect()
     }
 
     /// Is there a claim of this name, seen or expected?

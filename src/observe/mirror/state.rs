@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use crds::names::core::INITIALIZED;
 use planner::model::Str;
 
 use super::super::k8s::{self, ObjectMeta};
@@ -11,6 +12,7 @@ use super::changes::Listeners;
 use super::expectations::Expectations;
 use super::kind::{Both, Change, Kind, Object};
 use super::pod::{Forms, Pod};
+use super::promises::{Promises, Stage};
 
 /// Namespace and name; the namespace is empty for kinds without.
 pub(super) type Name = (Str, Str);
@@ -56,6 +58,7 @@ pub(super) struct State {
     pub(super) stateful_sets: Table<k8s::Workload>,
     pub(super) pod_templates: Table<k8s::PodTemplate>,
     pub(super) expected: Expectations,
+    pub(super) promises: Promises,
     pub(super) listeners: Listeners,
     /// Lists under way, with what they have shown so far.
     relists: HashMap<Kind, HashSet<Name>>,
@@ -275,6 +278,27 @@ impl State {
         if was_there {
             self.changed(kind, name.clone());
         }
+    }
+
+    /// Forgets promises that have come true or cannot any more.
+    pub(super) fn keep_promises(&mut self, now: i64) {
+        let waits = |key: &str, uid: &str| {
+            self.pods.get(key).is_some_and(|pod| *pod.uid == *uid && pod.node.is_none() && !pod.is_deleting())
+        };
+        let is_initialized = |claim: &crds::NodeClaim| {
+            let provider = claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).unwrap_or_default();
+            let mut names = self.node_by_provider.get(provider).into_iter().flatten();
+            let node = names.find_map(|name| self.nodes.get(&(Str::default(), name.clone())));
+            node.is_some_and(|node| node.metadata.labels.get(INITIALIZED).is_some_and(|value| &**value == "true"))
+        };
+        let stage = |name: &str| match self.whole_claims.get(name) {
+            None if self.expected.contains(name) => Stage::Coming,
+            None => Stage::Gone,
+            Some(claim) if claim.metadata.is_deleting() => Stage::Gone,
+            Some(claim) if is_initialized(claim) => Stage::Initialized,
+            Some(_) => Stage::Coming,
+        };
+        self.promises.keep(now, waits, stage);
     }
 
     /// A list begins: what it does not show is gone.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use planner::model::labels::INSTANCE_TYPE;
+use crds::names::core::UNREGISTERED_TAINT;
+use planner::model::labels::{INSTANCE_TYPE, NODEPOOL};
 use planner::model::{Claim, Code, Node, PodShape, Pool, Snapshot, Str};
 
 use super::super::error::{InputError, Origin};
@@ -24,6 +25,8 @@ pub(crate) struct Live<'a> {
     /// Everything but pods.
     pub(crate) objects: &'a Objects,
     pub(crate) pods: &'a [Arc<Pod>],
+    /// The claim on whose node a pod has its place, by `namespace/name`.
+    pub(crate) promised: &'a HashMap<Str, Str>,
     pub(crate) catalogs: &'a Catalogs,
     /// Changes with any object that pods are read by.
     pub(crate) version: u64,
@@ -74,7 +77,7 @@ pub(crate) fn live(
 ) -> Result<Snapshot, InputError> {
     let objects = live.objects;
     let world = World::new(objects, options)?;
-    let (nodes, mut claims) = cache.machines(objects, &world, notes);
+    let (mut nodes, mut claims) = cache.machines(objects, &world, notes);
     let mut faults = Vec::new();
     let mut note = |fault: InputError| {
         faults.push(fault.to_string());
@@ -84,12 +87,42 @@ pub(crate) fn live(
     let daemons = daemons(&world, &mut note)?;
     notes.append(&mut faults);
     at_their_largest(objects, &pools, &mut claims);
+    let hosts = with_promises(live.promised, &mut nodes, &mut claims);
 
     let deleting: HashMap<Str, bool> = nodes.iter().map(|node| (node.name.clone(), node.deleting)).collect();
     let mut gathered = Gathered::default();
-    cache.pods(live, &world, &deleting, &mut gathered, notes);
+    cache.pods(live, &world, (&deleting, &hosts), &mut gathered, notes);
     gathered.keep_free(&world, options, notes)?;
     Ok(gathered.compose(Scenery { nodes, claims, pools, daemons }, options))
+}
+
+/// A claim on which pods have their place takes part as a node that they lie on. Gives the name that stands for each
+/// claim that is coming.
+fn with_promises(promised: &HashMap<Str, Str>, nodes: &mut Vec<Node>, claims: &mut Vec<Claim>) -> HashMap<Str, Str> {
+    let joined = nodes.iter().filter_map(|node| Some((node.claim.clone()?, node.name.clone())));
+    let mut hosts: HashMap<Str, Str> = joined.collect();
+    let wanted: BTreeSet<&Str> = promised.values().collect();
+    let (with, without): (Vec<Claim>, Vec<Claim>) =
+        std::mem::take(claims).into_iter().partition(|claim| wanted.contains(&claim.name));
+    *claims = without;
+    for claim in with {
+        hosts.insert(claim.name.clone(), claim.name.clone());
+        nodes.push(Node {
+            name: claim.name.clone(),
+            labels: claim.labels,
+            taints: claim.taints,
+            capacity: claim.capacity,
+            allocatable: claim.allocatable,
+            pool: claim.pool,
+            claim: Some(claim.name),
+            initialized: false,
+            deleting: claim.deleting,
+            pods: Vec::new(),
+            attach_limits: std::collections::BTreeMap::new(),
+        });
+    }
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    hosts
 }
 
 /// Indices of a form's shapes among those gathered.
@@ -113,6 +146,9 @@ impl Cache {
         for node in &objects.nodes {
             let name = &node.metadata.name;
             let claim = world.claim_of(node).and_then(|claim| claims.get(&*claim.metadata.name).copied());
+            if claim.is_none() && is_unclaimed(node) {
+                continue;
+            }
             let csi = csi.get(&**name).copied();
             let entry = known.remove(name).filter(|entry| entry.is_of(node, claim, csi));
             let read = match entry {
@@ -153,7 +189,7 @@ impl Cache {
         &mut self,
         live: &Live<'_>,
         world: &World<'_>,
-        deleting: &HashMap<Str, bool>,
+        (deleting, hosts): (&HashMap<Str, bool>, &HashMap<Str, Str>),
         gathered: &mut Gathered,
         notes: &mut Vec<String>,
     ) {
@@ -169,7 +205,8 @@ impl Cache {
                 entry
             });
             let own = indices.entry(address).or_default();
-            match (entry.lot(pod, deleting, world), &entry.shapes) {
+            let promised = live.promised.get(&pod.key).and_then(|claim| hosts.get(claim));
+            match (entry.lot(pod, promised, deleting, world), &entry.shapes) {
                 (Lot::Nowhere, _) => {}
                 (Lot::Ignored(code, message), _) => gathered.ignore(code, &message, pod.key.clone()),
                 (_, Err(fault)) => gathered.ignore(Code::UnsupportedField, fault, pod.key.clone()),
@@ -240,6 +277,13 @@ fn same<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
     }
 }
 
+/// A node of a pool that has not registered and whose claim does not know it yet: the claim still counts, and stands for
+/// both.
+fn is_unclaimed(node: &super::super::k8s::Node) -> bool {
+    node.metadata.labels.contains_key(NODEPOOL)
+        && node.spec.taints.iter().any(|taint| &*taint.key == UNREGISTERED_TAINT)
+}
+
 /// Where a pod belongs.
 enum Lot {
     /// It is on its way out, or belongs to a node that is not known, or the scheduler has not looked at it yet.
@@ -274,7 +318,8 @@ impl Known {
         }
     }
 
-    fn lot(&self, pod: &Pod, deleting: &HashMap<Str, bool>, world: &World<'_>) -> Lot {
+    /// `promised`: the node or claim on which an earlier plan has a place for it.
+    fn lot(&self, pod: &Pod, promised: Option<&Str>, deleting: &HashMap<Str, bool>, world: &World<'_>) -> Lot {
         let owner = self.form.owner();
         if let Some(node) = &pod.node {
             let Some(node_deleting) = deleting.get(node) else { return Lot::Nowhere };
@@ -297,6 +342,9 @@ impl Known {
         match &pod.nominated {
             Some(node) if deleting.get(node) == Some(&false) => Lot::Lies { node: node.clone(), promised: true },
             Some(node) => nominated(node).map_or(Lot::Nowhere, |(code, message)| Lot::Ignored(code, message)),
+            None if promised.is_some_and(|host| deleting.get(host) == Some(&false)) => {
+                Lot::Lies { node: promised.cloned().unwrap_or_default(), promised: false }
+            }
             None if pod.unschedulable => Lot::Waits,
             None => Lot::Nowhere,
         }

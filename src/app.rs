@@ -1,0 +1,262 @@
+//! Wires the rooms: watches fill the mirror, the loop decides, controllers act. The same for a real cluster and for one
+//! in memory, and for every cloud.
+//!
+//! ```text
+//! serve ── ports, signals, lease ──▶ lead ─┬─ watches ──▶ mirror ◀── cloud
+//! (a process)                 (one leader) ├─ decide  ◀── mirror
+//!                                          └─ controllers ◀── mirror
+//! ```
+
+mod insight;
+mod leadership;
+mod served;
+mod signals;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloud::Cloud;
+use cloud::catalog::{CatalogError, KwokSettings, KwokTypes};
+use futures::FutureExt as _;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::act::{Names, Nominations};
+use crate::client::{Clients, ConnectError};
+use crate::clock::Clock;
+use crate::config::{Config, Provider};
+use crate::controllers::{self, Deps, World};
+use crate::decide::{self, Decide, Settings};
+use crate::events::Recorder;
+use crate::kwok::{Kwok, Stock};
+use crate::lease::Lost;
+use crate::observe::mirror::{Facts, Kind, Mirror};
+use crate::observe::{InputError, read_text, watch};
+use crate::telemetry::Metrics;
+use crate::telemetry::http::{Health, ListenError, Ports};
+
+pub use insight::Insight;
+
+/// How long what runs may take to stop by itself.
+const STOPPING: Duration = Duration::from_secs(15);
+
+/// What a controller stands on.
+#[derive(Clone)]
+pub struct Ground {
+    pub config: Arc<Config>,
+    pub clients: Clients,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    pub recorder: Recorder,
+    pub health: Health,
+    pub insight: Insight,
+    /// Where names of claims come from: random ones, or the same for every run of a test.
+    pub names: fn() -> Names,
+}
+
+/// Why the controller does not run, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Signals(#[from] signals::SignalError),
+    #[error("--instance-types-file-path: {0}")]
+    Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    #[error("the election has no thread: {0}")]
+    Thread(std::io::Error),
+    #[error("{0} broke off; the log says why")]
+    Broken(&'static str),
+}
+
+/// Runs the controller as a process until a signal, or until the lease is lost.
+///
+/// # Errors
+/// When it cannot start, or must not go on.
+pub async fn serve(config: Config) -> Result<(), AppError> {
+    if config.provider == Provider::Aws {
+        return Err(InputError::new("is not in this build")
+            .field("--provider")
+            .value("aws")
+            .remedy("run with --provider kwok, or build with the feature aws")
+            .into());
+    }
+    let metrics = Metrics::new();
+    let clients = Clients::connect(&config, &metrics).await?;
+    let ports = Ports::open(&config).await?;
+    for (what, address) in ["metrics", "health"].into_iter().zip(ports.addresses()) {
+        tracing::info!(address = address.map(|address| address.to_string()), "serving {what}");
+    }
+    let stop = signals::stop()?;
+    let last = CancellationToken::new();
+    let clock = Clock::system();
+    let (recorder, writing) = Recorder::new(&clients, clock, &metrics, last.clone());
+    let ground = Ground {
+        config: Arc::new(config),
+        clients,
+        clock,
+        metrics,
+        recorder,
+        health: Health::default(),
+        insight: Insight::default(),
+        names: Names::random,
+    };
+    let debug = ground.insight.debug(&ground.config);
+    let mut beside = JoinSet::new();
+    beside.spawn(writing);
+    beside.spawn(ports.serve(ground.metrics.clone(), ground.health.clone(), debug, last.clone()));
+    let ended = run(&ground, stop).await;
+    // Events that wait are still written, and a scrape under way still answered.
+    last.cancel();
+    if tokio::time::timeout(STOPPING, beside.join_all()).await.is_err() {
+        tracing::error!("ports and events did not end in time and are cut off");
+    }
+    ended
+}
+
+/// Waits for the kinds and the lease, then leads.
+async fn run(ground: &Ground, stop: CancellationToken) -> Result<(), AppError> {
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        () = served::wait(&ground.clients.client, &ground.health) => {}
+    }
+    let config = &ground.config;
+    if !config.leader_election {
+        return lead_on_kwok(ground, stop).await;
+    }
+    leadership::hold(ground, stop, async |leading| lead_on_kwok(ground, leading).await).await
+}
+
+/// Leads with nodes of kwok.
+async fn lead_on_kwok(ground: &Ground, stop: CancellationToken) -> Result<(), AppError> {
+    let types = match &ground.config.instance_types_file {
+        None => KwokTypes::Generated,
+        Some(path) => {
+            KwokTypes::File { name: path.display().to_string(), json: read_text(path, "--instance-types-file-path")? }
+        }
+    };
+    let settings = KwokSettings { types, unavailable: Vec::new() };
+    let stock = Stock::default();
+    lead(ground, &[Kind::KwokNodeClass], stop, |mirror| {
+        Ok(Kwok::new(ground.clients.once.clone(), mirror, ground.clock, &settings, stock)?)
+    })
+    .await
+}
+
+/// Runs all that a leader runs until `stop`. Dropped, everything ends at once, wherever it is.
+///
+/// # Errors
+/// When the cloud cannot be set up, or a part ends that should go on.
+pub async fn lead<C: Cloud>(
+    ground: &Ground,
+    classes: &[Kind],
+    stop: CancellationToken,
+    cloud: impl FnOnce(Mirror) -> Result<C, AppError>,
+) -> Result<(), AppError> {
+    let config = &ground.config;
+    let kinds = watch::kinds(classes, &config.feature_gates, config.scheduler_config.is_some());
+    let mirror = Mirror::new(&kinds);
+    let cloud = Arc::new(cloud(mirror.clone())?);
+    ground.health.leads(true);
+    ground.metrics.cluster_state_synced.set([], 0.0);
+    let mut watches = JoinSet::new();
+    watches.spawn(watch::run(ground.clients.client.clone(), mirror.clone(), kinds));
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        () = mirror.until_synced() => {}
+    }
+    tracing::info!(nodes = mirror.nodes().len(), pods = mirror.n_pods(), cloud = cloud.name(), "mirror is filled");
+    ground.health.synced(true);
+    let mut parts = parts(ground, &mirror, &cloud, &stop);
+    let ended = until(&stop, &mut parts, &mut watches).await;
+    ground.insight.observe_with(None);
+    ground.health.leads(false);
+    ground.health.synced(false);
+    ground.metrics.cluster_state_synced.set([], 0.0);
+    ended
+}
+
+/// Starts deciding and acting on a mirror that is filled. Each gives its name when it ends.
+fn parts<C: Cloud>(
+    ground: &Ground,
+    mirror: &Mirror,
+    cloud: &Arc<C>,
+    stop: &CancellationToken,
+) -> JoinSet<&'static str> {
+    let Ground { config, clients, clock, metrics, recorder, insight, .. } = ground;
+    let facts = Facts::default();
+    let world = World::new(mirror.clone(), facts.clone());
+    let nominations = Nominations::new(clients.client.clone(), mirror.clone(), metrics.clone());
+    let settings = Settings::of(config);
+
+    let (of_mirror, of_facts, of_cloud) = (mirror.clone(), facts.clone(), cloud.clone());
+    let (options, now) = (settings.options.clone(), *clock);
+    insight.observe_with(Some(Arc::new(move || {
+        let (mirror, facts, cloud) = (of_mirror.clone(), of_facts.clone(), of_cloud.clone());
+        decide::observe(mirror, facts, cloud, options.clone(), now.seconds()).boxed()
+    })));
+
+    let mut deps = Deps::new(clients, cloud.clone(), world.clone(), metrics.clone(), recorder.clone(), *clock);
+    deps.gate = Arc::new(nominations.clone());
+    deps.repairs = config.feature_gates.node_repair;
+    let acting = controllers::run(Arc::new(deps), stop.clone());
+    let deciding = Decide {
+        mirror: mirror.clone(),
+        facts,
+        world,
+        cloud: cloud.clone(),
+        once: clients.once.clone(),
+        nominations,
+        recorder: recorder.clone(),
+        metrics: metrics.clone(),
+        clock: *clock,
+        names: (ground.names)(),
+        settings,
+        decisions: insight.teller(),
+    };
+    let mut parts = JoinSet::new();
+    let stopped = stop.clone();
+    parts.spawn(async move {
+        // A pass that is cut off leaves nothing behind that the next start does not find.
+        tokio::select! {
+            () = stopped.cancelled() => {}
+            () = deciding.run() => {}
+        }
+        "deciding"
+    });
+    parts.spawn(async move {
+        acting.await;
+        "acting"
+    });
+    parts
+}
+
+/// Waits for the stop and then for the parts to end. A part that ends earlier ends all.
+async fn until(
+    stop: &CancellationToken,
+    parts: &mut JoinSet<&'static str>,
+    watches: &mut JoinSet<()>,
+) -> Result<(), AppError> {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        Some(ended) = parts.join_next() => {
+            let part = ended.unwrap_or_else(|error| {
+                tracing::error!(%error, "a part of the controller broke off");
+                "a part of the controller"
+            });
+            return if stop.is_cancelled() { Ok(()) } else { Err(AppError::Broken(part)) };
+        }
+        Some(_) = watches.join_next() => return Err(AppError::Broken("watching")),
+    }
+    let rest = async { while parts.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOPPING, rest).await.is_err() {
+        tracing::error!("controllers did not stop within {} s and are cut off", STOPPING.as_secs());
+    }
+    Ok(())
+}

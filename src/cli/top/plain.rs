@@ -1,0 +1,79 @@
+//! `top` as lines of text, for a pipe or a file.
+
+use std::fmt::Write;
+
+use super::super::text::{columns, count};
+use super::view::View;
+
+/// The whole view.
+pub fn text(view: &View) -> String {
+    let mut out = headline(view) + "\n\n";
+    let percent = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.0}%", share * 100.0));
+    let rows: Vec<Vec<String>> = view
+        .pools
+        .iter()
+        .map(|row| {
+            let name = if row.name.is_empty() { "(no pool)" } else { &row.name };
+            vec![
+                name.to_owned(),
+                row.nodes.to_string(),
+                row.claims.to_string(),
+                row.leaving.to_string(),
+                row.pods.to_string(),
+                percent(row.cpu),
+                percent(row.memory),
+                row.hourly_cost.to_string(),
+            ]
+        })
+        .collect();
+    out += &columns(&["POOL", "NODES", "COMING", "LEAVING", "PODS", "CPU", "MEMORY", "$/H"], &rows);
+    if !view.launches.is_empty() {
+        out += "\nto be bought\n";
+        let rows: Vec<Vec<String>> = view
+            .launches
+            .iter()
+            .map(|line| {
+                vec![
+                    line.nodes.to_string(),
+                    line.pool.clone(),
+                    line.instance_type.clone(),
+                    line.zone.clone(),
+                    line.capacity_type.to_owned(),
+                    line.hourly_price.to_string(),
+                    line.pods.to_string(),
+                ]
+            })
+            .collect();
+        out += &columns(&["NODES", "POOL", "TYPE", "ZONE", "CAPACITY", "$/H", "PODS"], &rows);
+        let shown: usize = view.launches.iter().map(|line| line.nodes).sum();
+        if shown < view.launches_total {
+            let _ = writeln!(out, "and {}", count(view.launches_total - shown, "more node"));
+        }
+    }
+    if !view.reasons.is_empty() {
+        out += "\nwithout a place\n";
+        for row in &view.reasons {
+            let _ = writeln!(out, "  {} {:?}: {}", count(row.pods, "pod"), row.code, row.message);
+            if let Some(miss) = &row.nearest_miss {
+                let _ = writeln!(out, "    would help: {miss}");
+            }
+        }
+    }
+    out
+}
+
+/// Nodes, pods and money in a line.
+pub fn headline(view: &View) -> String {
+    let nodes: usize = view.pools.iter().map(|row| row.nodes).sum();
+    let at = jiff::Timestamp::from_second(view.taken_at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let mut out = format!("{at}  {}  {} bound", count(nodes, "node"), count(view.pods_running, "pod"));
+    let _ = write!(out, "  {} pending", view.pods_pending);
+    let _ = write!(out, "  ${}/h", view.hourly_cost);
+    if view.nodes_without_price > 0 {
+        let _ = write!(out, " (without {} of unknown price)", count(view.nodes_without_price, "node"));
+    }
+    if let Some(gap) = view.gap_percent() {
+        let _ = write!(out, "  buying ${}/h, {gap:.1}% over the bound", view.planned_cost);
+    }
+    out
+}

@@ -1,0 +1,103 @@
+//! Pods that a plan has given a place on capacity that is still coming. The scheduler knows nothing of it yet.
+//!
+//! ```text
+//! ── planned ──▶ held ──┬── its node is initialised ──▶ due ──┬── bound ─────────────────▶ forgotten
+//!                       │                                     └── not bound within 10 s ─▶ forgotten: planned anew
+//!                       └── the pod or the claim goes ──────────────────────────────────▶ forgotten
+//! ```
+//!
+//! Without this each pass would pack the same pods anew into claims that were bought for another packing, and buy again
+//! for those that no longer fit. Lost at a restart: then pods are planned onto what is coming as onto any other room.
+
+use std::collections::HashMap;
+
+use planner::model::Str;
+
+/// How long a pod may take to be bound once pods may run on its node, in seconds. The scheduler takes one or two.
+const DUE: i64 = 10;
+
+/// One pod's place.
+#[derive(Clone, Debug)]
+pub(super) struct Promise {
+    pub(super) claim: Str,
+    /// Of the pod: another one of the same name has no promise.
+    uid: Str,
+    /// Since when pods may run on its node, as far as was looked; seconds since the Unix epoch.
+    due: Option<i64>,
+}
+
+/// How far a claim is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Coming,
+    /// Pods may run on its node.
+    Initialized,
+    /// There is none, or it is on its way out.
+    Gone,
+}
+
+/// All of them, by `namespace/name` of the pod.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Promises(HashMap<Str, Promise>);
+
+impl Promises {
+    /// The pod is to lie on the node of this claim.
+    pub(super) fn give(&mut self, pod: Str, uid: Str, claim: Str) {
+        self.0.insert(pod, Promise { claim, uid, due: None });
+    }
+
+    /// Forgets what has come true or cannot any more. `waits`: is there a pod of this key and uid without a node?
+    /// `stage`: how far a claim of this name is.
+    pub(super) fn keep(&mut self, now: i64, waits: impl Fn(&str, &str) -> bool, stage: impl Fn(&str) -> Stage) {
+        self.0.retain(|pod, promise| {
+            let is_due = match stage(&promise.claim) {
+                Stage::Gone => return false,
+                Stage::Coming => false,
+                Stage::Initialized => now - *promise.due.get_or_insert(now) >= DUE,
+            };
+            !is_due && waits(pod, &promise.uid)
+        });
+    }
+
+    /// The claim by pod.
+    pub(super) fn by_pod(&self) -> HashMap<Str, Str> {
+        self.0.iter().map(|(pod, promise)| (pod.clone(), promise.claim.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pods(promises: &Promises) -> Vec<String> {
+        let mut out: Vec<_> = promises.by_pod().into_iter().map(|(pod, claim)| format!("{pod} on {claim}")).collect();
+        out.sort();
+        out
+    }
+
+    #[test]
+    fn a_promise_holds_until_its_pod_is_bound_or_its_time_is_up() {
+        let mut promises = Promises::default();
+        promises.give("shop/a".into(), "u1".into(), "x".into());
+        promises.give("shop/b".into(), "u2".into(), "x".into());
+        promises.give("shop/c".into(), "u3".into(), "y".into());
+        promises.keep(900, |_, _| true, |_| Stage::Coming);
+        assert_eq!(pods(&promises).len(), 3, "a claim may take as long as it likes");
+        let stage = |claim: &str| if claim == "x" { Stage::Initialized } else { Stage::Coming };
+        promises.keep(1000, |_, _| true, stage);
+        promises.keep(1009, |pod, _| pod != "shop/a", stage);
+        assert_eq!(pods(&promises), ["shop/b on x", "shop/c on y"]);
+        promises.keep(1010, |_, _| true, stage);
+        assert_eq!(pods(&promises), ["shop/c on y"]);
+    }
+
+    #[test]
+    fn a_pod_made_anew_and_a_claim_that_goes_end_it() {
+        let mut promises = Promises::default();
+        promises.give("shop/a".into(), "u1".into(), "x".into());
+        promises.give("shop/b".into(), "u2".into(), "y".into());
+        let stage = |claim: &str| if claim == "y" { Stage::Gone } else { Stage::Coming };
+        promises.keep(0, |_, uid| uid != "u1", stage);
+        assert!(pods(&promises).is_empty());
+    }
+}

@@ -1,0 +1,89 @@
+//! The two ports: health on one; metrics, debug answers and profiles on the other. Nothing here writes.
+
+mod debug;
+mod health;
+pub mod pprof;
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::Metrics;
+use crate::config::Config;
+
+pub use debug::{Debug, Observe, Planned};
+pub use health::Health;
+
+/// A port that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("--{flag}: {address}: {cause}\n  remedy: choose a free port, or 0 for any; see --bind-address too")]
+pub struct ListenError {
+    flag: &'static str,
+    address: SocketAddr,
+    cause: std::io::Error,
+}
+
+/// Both ports, open but not served yet.
+#[derive(Debug)]
+pub struct Ports {
+    metrics: TcpListener,
+    health: TcpListener,
+}
+
+impl Ports {
+    /// Opens both.
+    ///
+    /// # Errors
+    /// When one is taken, or not ours to take.
+    pub async fn open(config: &Config) -> Result<Self, ListenError> {
+        let metrics = listen("metrics-port", config.bind_address, config.metrics_port).await?;
+        let health = listen("health-probe-port", config.bind_address, config.health_probe_port).await?;
+        Ok(Self { metrics, health })
+    }
+
+    /// Where metrics and health are served.
+    pub fn addresses(&self) -> [Option<SocketAddr>; 2] {
+        [self.metrics.local_addr().ok(), self.health.local_addr().ok()]
+    }
+
+    /// Serves both until `stop`.
+    pub async fn serve(self, metrics: Metrics, health: Health, debug: Debug, stop: CancellationToken) {
+        let main = Router::new()
+            .route("/metrics", get(render))
+            .with_state(metrics)
+            .merge(debug.router())
+            .into_make_service_with_connect_info::<SocketAddr>();
+        let probes = health.router().into_make_service();
+        let until = |stop: &CancellationToken| stop.clone().cancelled_owned();
+        let (one, other) = tokio::join!(
+            axum::serve(self.metrics, main).with_graceful_shutdown(until(&stop)).into_future(),
+            axum::serve(self.health, probes).with_graceful_shutdown(until(&stop)).into_future(),
+        );
+        for error in [one, other].into_iter().filter_map(Result::err) {
+            tracing::error!(%error, "a port is no longer served");
+        }
+    }
+}
+
+async fn listen(flag: &'static str, address: IpAddr, port: u16) -> Result<TcpListener, ListenError> {
+    let address = SocketAddr::new(address, port);
+    TcpListener::bind(address).await.map_err(|cause| ListenError { flag, address, cause })
+}
+
+async fn render(State(metrics): State<Metrics>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
+}
+
+/// An answer in plain text.
+fn text(status: StatusCode, text: impl Into<String>) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text.into() + "\n").into_response()
+}
+
+#[cfg(test)]
+mod tests;
