@@ -24,6 +24,8 @@ use scheduler::Scheduler;
 use volumes::Volumes;
 use workloads::Workloads;
 
+pub(crate) use scheduler::requests;
+
 pub use kubelet::{FAKE, RUN_SECONDS, STOP_SECONDS};
 
 /// How quick the cluster is, and its seed.

@@ -29,6 +29,7 @@ use topology::Counts;
 use volumes::Volumes;
 
 pub(super) use node::taints;
+pub(crate) use pod::requests;
 pub(super) use volumes::provision;
 
 /// How long a pass waits for company after the event that caused it.

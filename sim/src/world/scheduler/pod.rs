@@ -132,7 +132,7 @@ impl Pod {
 }
 
 /// What a pod asks for: containers and side-cars together, or the largest init container, and the overhead.
-pub(in crate::world) fn requests(pod: &Value) -> Resources {
+pub(crate) fn requests(pod: &Value) -> Resources {
     let mut main = Resources::default();
     for container in list(pod, "/spec/containers") {
         main.add(&quantities(container.pointer("/resources/requests")));
