@@ -155,19 +155,22 @@ mod tests {
         Launch {
             name: "general-1".into(),
             pool: "general".into(),
-            offerings: Arc::new([
+            offerings: vec![
                 offering("c-2x-amd64-linux", 1),
                 offering("c-2x-amd64-linux", 2),
                 offering("s-2x-amd64-linux", 3),
                 offering("c-4x-amd64-linux", 4),
-            ]),
+            ]
+            .into(),
+            offerings_total: 4,
             requests: Resources::of([("cpu", 1500), ("memory", 3 << 30), ("pods", 4)]),
             allocatable: Resources::default(),
             capacity: Resources::of([("cpu", 2000), ("memory", 4 << 30)]),
             labels: Labels::from([
                 ("node.kubernetes.io/instance-type".into(), "c-2x-amd64-linux".into()),
                 ("own".into(), "any".into()),
-            ]),
+            ])
+            .into(),
             taints: Vec::new(),
             startup_taints: Vec::new(),
             requirements: Arc::new(requirements),
