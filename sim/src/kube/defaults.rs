@@ -62,6 +62,12 @@ pub(super) fn on_create(id: Id, value: &mut Value, uid: &str, store: &Store) {
 pub(super) fn on_update(id: Id, value: &mut Value) {
     match id {
         Id::POD => pod_spec(member(value, "spec")),
+        Id::NODE => {
+            let status = member(value, "status");
+            if let (false, Some(capacity)) = (status.contains_key("allocatable"), status.get("capacity").cloned()) {
+                status.insert("allocatable".to_owned(), capacity);
+            }
+        }
         Id::DEPLOYMENT | Id::REPLICA_SET | Id::STATEFUL_SET | Id::DAEMON_SET | Id::JOB => {
             let spec = member(value, "spec");
             for (field, default) in workload_defaults(id) {
@@ -230,12 +236,7 @@ fn claim_admission(value: &mut Value, store: &Store) {
 
 /// A node may state its status when it is created; until it is ready it is tainted.
 fn node(value: &mut Value) {
-    let status = member(value, "status");
-    if !status.contains_key("allocatable")
-        && let Some(capacity) = status.get("capacity").cloned()
-    {
-        status.insert("allocatable".to_owned(), capacity);
-    }
+    on_update(Id::NODE, value);
     let taint = json!({ "key": "node.kubernetes.io/not-ready", "effect": "NoSchedule" });
     let taints = member(value, "spec").entry("taints").or_insert_with(|| json!([]));
     let is_there = list(taints, "").any(|t| t["key"] == taint["key"] && t["effect"] == taint["effect"]);

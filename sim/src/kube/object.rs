@@ -47,7 +47,7 @@ pub struct Object {
 }
 
 impl Object {
-    pub(super) fn new(id: Id, value: Value, resource_version: u64) -> Self {
+    pub(crate) fn new(id: Id, value: Value, resource_version: u64) -> Self {
         Self { id, resource_version, value, inner: OnceLock::new() }
     }
 
@@ -88,7 +88,7 @@ impl Object {
 
     /// What is at a JSON pointer.
     pub fn at(&self, pointer: &str) -> Option<&Value> {
-        self.value.pointer(pointer)
+        at(&self.value, pointer)
     }
 
     pub fn label(&self, key: &str) -> Option<&str> {
@@ -171,18 +171,27 @@ pub(super) fn write_json(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
+/// What is at a JSON pointer without escapes. (`Value::pointer` makes two strings for every step.)
+pub fn at<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
+    pointer.split('/').skip(1).try_fold(value, |place, step| match place {
+        Value::Object(fields) => fields.get(step),
+        Value::Array(elements) => elements.get(step.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
 /// The text at a JSON pointer; empty if there is none.
 pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    at(value, pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The elements of the list at a JSON pointer.
 pub fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+    at(value, pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 pub(super) fn is_deleting(value: &Value) -> bool {
-    value.pointer("/metadata/deletionTimestamp").is_some_and(Value::is_string)
+    at(value, "/metadata/deletionTimestamp").is_some_and(Value::is_string)
 }
 
 pub(super) fn finalizers(value: &Value) -> Vec<&str> {
