@@ -198,6 +198,31 @@ spec:
 }
 
 #[test]
+fn a_node_that_its_claim_owns_counts_once_though_the_claim_does_not_name_it_yet() {
+    let text = "
+apiVersion: karpenter.sh/v1
+kind: NodeClaim
+metadata: {name: c, labels: {karpenter.sh/nodepool: general}}
+spec:
+  nodeClassRef: {group: karpenter.kwok.sh, kind: KWOKNodeClass, name: default}
+  requirements: []
+  resources: {requests: {cpu: 900m}}
+---
+apiVersion: v1
+kind: Node
+metadata:
+  name: n
+  labels: {karpenter.sh/registered: 'true'}
+  ownerReferences: [{apiVersion: karpenter.sh/v1, kind: NodeClaim, name: c, uid: u}]
+spec: {providerID: 'kwok://n'}
+status: {allocatable: {cpu: 1900m}}
+";
+    let snapshot = observe(text).snapshot;
+    assert_eq!((snapshot.nodes.len(), snapshot.claims.len()), (1, 0));
+    assert_eq!((snapshot.nodes[0].claim.as_deref(), snapshot.nodes[0].initialized), (Some("c"), false));
+}
+
+#[test]
 fn pools_are_ready_when_nothing_has_a_status_and_must_say_so_when_something_has() {
     let reason = |text: &str| observe(text).snapshot.pools[0].not_ready.clone().map(|reason| reason.message);
     assert_eq!(reason(POOL), None);

@@ -33,6 +33,7 @@ pub(super) struct World<'a> {
     budgets: Vec<Budget<'a>>,
     claims_by_node: BTreeMap<&'a str, &'a Sourced<NodeClaim>>,
     claims_by_provider: BTreeMap<&'a str, &'a Sourced<NodeClaim>>,
+    claims_by_name: BTreeMap<&'a str, &'a Sourced<NodeClaim>>,
     csi_nodes: BTreeMap<&'a str, &'a k8s::CsiNode>,
 }
 
@@ -74,6 +75,7 @@ impl<'a> World<'a> {
             budgets: objects.budgets.iter().map(|b| budget(b)).collect::<Result<_, _>>()?,
             claims_by_node: by(objects, |claim| &claim.status.node_name),
             claims_by_provider: by(objects, |claim| &claim.status.provider_id),
+            claims_by_name: by(objects, |claim| &claim.metadata.name),
             csi_nodes: objects.csi_nodes.iter().map(|csi| (&*csi.metadata.name, &csi.object)).collect(),
         })
     }
@@ -107,10 +109,13 @@ impl<'a> World<'a> {
         self.csi_nodes.get(node).copied()
     }
 
-    /// The claim behind a node.
+    /// The claim behind a node. A watch may show a node's registration, which makes the claim its owner, before it shows
+    /// the claim's own status; without the owner the machine would count twice, as a node and as one that is coming.
     pub(super) fn claim_of(&self, node: &k8s::Node) -> Option<&'a Sourced<NodeClaim>> {
-        let by_name = self.claims_by_node.get(&*node.metadata.name);
-        by_name.or_else(|| self.claims_by_provider.get(&*node.spec.provider_id)).copied()
+        let by_status = self.claims_by_node.get(&*node.metadata.name);
+        let by_status = by_status.or_else(|| self.claims_by_provider.get(&*node.spec.provider_id));
+        let owner = || node.metadata.owner_references.iter().find(|owner| &*owner.kind == "NodeClaim");
+        by_status.or_else(|| self.claims_by_name.get(&*owner()?.name)).copied()
     }
 }
 
