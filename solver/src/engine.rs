@@ -53,7 +53,7 @@ impl<'a, const R: usize> Engine<'a, R> {
     pub(crate) fn run(&mut self, meter: &mut Meter) {
         self.bound_at_once(meter);
         self.first_plans(meter);
-        if self.is_settled() || self.small(meter) {
+        if self.is_optimal() || self.small(meter) || self.is_settled() {
             return;
         }
         let total = meter.spent() + meter.left();
