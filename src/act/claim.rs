@@ -12,9 +12,6 @@ use planner::model::resources::{NODES, quantity};
 use planner::model::{Operator, Pool, Requirements, Resources, Str};
 use planner::plan::Launch;
 
-/// A claim lists no more types than this; the cheapest are kept. The reference's number.
-const MOST_TYPES: usize = 600;
-
 /// The claim of this name for a launch from a pool, read by the planner as `terms` and written as `pool`.
 pub fn claim(name: &str, launch: &Launch, terms: &Pool, pool: &NodePool) -> NodeClaim {
     let template = &pool.spec.template;
@@ -76,7 +73,7 @@ fn requirements(launch: &Launch, terms: &Pool) -> Vec<Requirement> {
     out
 }
 
-/// The types that the claim may become: the plan's, the cheapest first kept. Where the pool has limits, none that takes
+/// The types that the claim may become: the plan's. Where the pool has limits, none that takes
 /// more of what is limited than the one planned: several claims that fall back at once must not overshoot together.
 fn types(launch: &Launch, terms: &Pool) -> Vec<Str> {
     let mut seen = BTreeSet::new();
@@ -88,7 +85,7 @@ fn types(launch: &Launch, terms: &Pool) -> Vec<Str> {
     let mut out = Vec::new();
     for offering in launch.offerings.iter() {
         let name = &offering.instance_type;
-        if out.len() < MOST_TYPES && seen.insert(name.clone()) && within(name) {
+        if seen.insert(name.clone()) && within(name) {
             out.push(name.clone());
         }
     }

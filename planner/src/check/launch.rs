@@ -147,9 +147,7 @@ fn min_values(after: &After, bought: &Bought, faults: &mut Vec<Fault>) {
     let Bought { launch, pool, .. } = bought;
     for (key, lowered) in &launch.relaxed_min_values {
         let asked = pool.requirements.get(key).and_then(|r| r.min_values);
-        // What other machines of the pool leave of its limits may be less than every machine could choose from alone.
-        let leave = after.snapshot.policies.relax_min_values || !pool.limits.0.is_empty();
-        if !leave || asked.is_none_or(|asked| *lowered >= asked) {
+        if !after.snapshot.policies.relax_min_values || asked.is_none_or(|asked| *lowered >= asked) {
             faults.push(Fault::MinValuesLowered { launch: launch.name.clone(), key: key.clone() });
         }
     }

@@ -265,7 +265,7 @@ impl State<'_, '_> {
             }
             if narrowed.is_clear() {
                 best -= 1;
-            } else if self.min_values_met(bin.shelf, &narrowed) {
+            } else if self.min_values_met(bin.shelf, &narrowed) && self.leaves_choice(bin, &narrowed) {
                 break;
             } else {
                 best /= 2;
@@ -279,6 +279,38 @@ impl State<'_, '_> {
         let goods = &self.world.shelves[shelf];
         self.world.snapshot.policies.relax_min_values
             || goods.min_values.iter().all(|(key, least)| goods.distinct(mask, key) >= *least)
+    }
+
+    /// Would the pool's other machines still have the choice that `minValues` demand, if a machine became the cheapest of
+    /// these choices? What it takes of the pool's limits, none of them can turn into any more.
+    pub(super) fn leaves_choice(&self, bin: &Bin, choices: &Bits) -> bool {
+        let goods = &self.world.shelves[bin.shelf];
+        let free = goods.pool.limits.0.is_empty() || self.world.snapshot.policies.relax_min_values;
+        if free || goods.min_values.is_empty() {
+            return true;
+        }
+        let Some(next) = cheapest(goods, choices, None) else { return true };
+        let amounts = |choice: usize| &goods.sizes[goods.choices[choice].size].amounts;
+        let mut left: Vec<i64> = goods.pool.limits.iter().map(|(_, most)| most).collect();
+        add(&mut left, &self.used[bin.shelf], -1);
+        add(&mut left, amounts(next), -1);
+        if bin.chosen != usize::MAX {
+            add(&mut left, amounts(bin.chosen), 1);
+        }
+        if fits(&goods.largest, &left) {
+            return true;
+        }
+        let others = self.bins.iter().filter(|other| other.shelf == bin.shelf && !std::ptr::eq(*other, bin));
+        others.into_iter().all(|other| {
+            let mut free = left.clone();
+            add(&mut free, amounts(other.chosen), 1);
+            let mut within = Bits::with_capacity(goods.choices.len());
+            for size in goods.sizes.iter().filter(|size| fits(&size.amounts, &free)) {
+                within.union_with(&size.choices);
+            }
+            within.intersect_with(&other.mask);
+            self.min_values_met(bin.shelf, &within)
+        })
     }
 
     /// Rooms that hold the bin's contents now and would not with so many more pods.

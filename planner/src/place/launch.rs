@@ -245,8 +245,8 @@ fn may_move(state: &State, at: usize, key: usize, home: u32, domain: Option<u32>
     })
 }
 
-/// Types named in one launch at most: a claim has to list them, and an API object has its limits.
-const MOST_TYPES: usize = 60;
+/// Types named in one launch at most: a claim has to list them, and an API object has its limits. Karpenter's number.
+const MOST_TYPES: usize = 600;
 /// So many of the cheapest types are named even where `minValues` want others.
 const CHEAPEST_TYPES: usize = 15;
 

@@ -363,15 +363,31 @@ impl Case<'_, '_, '_> {
         if self.state.world.snapshot.policies.relax_min_values {
             return None;
         }
-        let (goods, holding) = (self.goods(), self.holding());
+        let (goods, mut holding) = (self.goods(), self.holding());
+        let blank = self.state.blank(self.shelf);
+        let affordable = self.state.affordable(&blank);
+        if let Some(affordable) = &affordable {
+            holding.intersect_with(affordable);
+        }
         let short = |(key, least): &&(Str, u32)| goods.distinct(&holding, key) < *least;
-        let (key, least) = goods.min_values.iter().find(short)?;
+        let Some((key, least)) = goods.min_values.iter().find(short) else {
+            return (!self.state.leaves_choice(&blank, &holding)).then(|| self.choice_is_taken());
+        };
         let have = goods.distinct(&holding, key);
+        let limits = if affordable.is_some() { " within its limits" } else { "" };
         let message = format!(
-            "NodePool {} wants at least {least} values of {key} to choose from, {have} hold the pod",
+            "NodePool {} wants at least {least} values of {key} to choose from, {have} hold the pod{limits}",
             goods.pool.name
         );
         Some(self.reason(Code::MinValuesNotMet, message, Some(format!("minValues of {key} {least} → {have}"))))
+    }
+
+    fn choice_is_taken(&self) -> Reason {
+        let message = format!(
+            "what is left under the limits of NodePool {} is what its minValues want other new machines to choose from",
+            self.pool()
+        );
+        self.reason(Code::LimitExceeded, message, Some("higher limits, or lower minValues".into()))
     }
 
     fn topology(&self) -> Option<Reason> {

@@ -38,8 +38,8 @@ pub struct Launch {
     /// `<pool>-<n>`, n from 1.
     pub name: Str,
     pub pool: Str,
-    /// Offerings that hold the same contents, cheapest first; the first is the chosen one. Never empty. All of the sixty
-    /// types that can be had cheapest (other types where `minValues` want them).
+    /// Offerings that hold the same contents, cheapest first; the first is the chosen one. Never empty. All of
+    /// the 600 types that can be had cheapest (other types where `minValues` want them).
     pub offerings: Offerings,
     /// How many offerings hold the same contents, those of other types included.
     pub offerings_total: usize,
