@@ -115,6 +115,7 @@ impl<C: Cloud> Decide<C> {
             metrics: self.metrics.clone(),
             names: self.names,
         };
+        launcher.catch_up().await;
         let mut pass = Pass {
             mirror: self.mirror,
             facts: self.facts,

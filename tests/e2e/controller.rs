@@ -101,10 +101,7 @@ fn killed_in_the_middle_it_goes_on_where_it_was() {
     let product = Product::start(&world, "millwright", &[]);
     world.wait_ready("alone", 150, LONG);
     assert_nothing_leaked(&world);
-    // Which pods were meant for which node is not known any more after the kill, so some of what was under way may be
-    // bought for once more (5 of 150 seen); emptiness takes that away later. A claim has one node all the same.
-    let n_nodes = world.api.count(NODES).unwrap();
-    assert!((N_NODES..=N_NODES + N_NODES / 10).contains(&n_nodes), "{n_nodes} nodes for {N_NODES} pods");
+    assert_eq!(world.api.count(NODES).unwrap(), N_NODES, "nothing was bought twice");
 
     world.scale("alone", 0);
     wait_for("some nodes are gone", LONG, || match world.api.count(NODES).unwrap() {
