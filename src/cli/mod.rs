@@ -4,6 +4,7 @@ pub mod args;
 mod cluster;
 mod controller;
 mod crds;
+pub mod demo;
 mod diff;
 pub mod explain;
 mod html;

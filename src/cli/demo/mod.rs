@@ -1,0 +1,3 @@
+//! `millwright demo`: the whole product on a world in this process.
+
+pub mod timeline;
