@@ -3,10 +3,14 @@
 //! The API server is the simulated one, the clock is tokio's and virtual, and the controllers are those of the product.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test program; its helpers may panic too")]
 
+#[path = "whole/cluster.rs"]
+mod cluster;
 #[path = "crash/lives.rs"]
 mod lives;
 #[path = "crash/stage.rs"]
 mod stage;
+#[path = "crash/whole.rs"]
+mod whole;
 
 use sim::kube::Moment;
 use stage::{Ended, Stage};

@@ -211,6 +211,23 @@ async fn a_watcher_lists_again_after_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_lags_streams_an_old_list_and_pages_the_present() {
+    let server = ApiServer::new(1);
+    let api = maps(&server.session("me"));
+    for name in ["a", "b", "c"] {
+        api.create(&post(), &map(name)).await.unwrap();
+    }
+    server.set_lag(2, Duration::from_secs(3));
+    for (config, at_once) in [(watcher::Config::default(), 3), (watcher::Config::default().streaming_lists(), 1)] {
+        let began = tokio::time::Instant::now();
+        let mut events = Box::pin(watcher::watcher(api.clone(), config));
+        assert_eq!(follow(&mut events, 1 + at_once).await, ["list", "+a", "+b", "+c"][..=at_once]);
+        assert!(began.elapsed() < Duration::from_secs(3));
+        assert_eq!(follow(&mut events, 3 - at_once).await, ["+a", "+b", "+c"][at_once..]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reader_that_falls_out_of_the_window_is_told_that_it_is_too_late() {
     let server = ApiServer::with_window(1, Clock::new(), 10);
     let api = maps(&server.session("me"));

@@ -19,7 +19,6 @@ use tracing::{info, warn};
 use super::claim::claim;
 use super::names::Names;
 use crate::clock::Clock;
-use crate::observe::listing;
 use crate::observe::mirror::{Both, Mirror, Object};
 use crate::telemetry::Metrics;
 
@@ -31,8 +30,6 @@ const AT_ONCE: usize = 32;
 /// How often a claim whose answer was lost is asked for within a pass; later passes go on with it.
 const TRIES: usize = 3;
 const WAIT: Duration = Duration::from_millis(250);
-/// Between two tries to list the claims.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Why there is no claim for a launch.
 #[derive(Debug, thiserror::Error)]
@@ -67,29 +64,6 @@ enum Answer {
 }
 
 impl Launcher {
-    /// Has claims counted that no watch has shown yet: a watch begins with what the API server remembers, which may be
-    /// some seconds old, and the last that the process before this one has made would be bought again. Tries until it is
-    /// told.
-    pub async fn catch_up(&self) {
-        let mut wait = WAIT;
-        loop {
-            match listing::claims(&self.once).await {
-                Ok(claims) => {
-                    let unseen = claims.into_iter().filter(|claim| !self.mirror.has_claim(claim.metadata.name()));
-                    for claim in unseen.map(Arc::new) {
-                        let now = self.clock.seconds();
-                        self.mirror.expect(claim.clone(), now);
-                        self.mirror.expect_made(claim, now);
-                    }
-                    return;
-                }
-                Err(error) => warn!(%error, "no plan is made before all nodeclaims are known"),
-            }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
-        }
-    }
-
     /// Makes a claim for each launch. Gives each launch's name with the claim's, or with why there is none.
     pub async fn launch(
         &self,
@@ -244,49 +218,5 @@ impl Launcher {
                 Err(error) => warn!(NodeClaim = &*name, error, "looking up a nodeclaim"),
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use http::Response;
-    use http_body_util::Full;
-    use kube::client::Body;
-    use serde_json::json;
-
-    use super::*;
-    use crate::client::Clients;
-
-    #[tokio::test(start_paused = true)]
-    async fn before_the_first_plan_claims_count_that_no_watch_has_shown() {
-        let n_asked = Arc::new(AtomicUsize::new(0));
-        let asked = n_asked.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            assert_eq!(request.uri().to_string(), format!("{PATH}?limit=500"), "no version: the present is asked for");
-            let busy = asked.fetch_add(1, Ordering::Relaxed) < 2;
-            let spec = json!({"nodeClassRef": {"group": "g", "kind": "k", "name": "n"}, "requirements": []});
-            let list = json!({"items": [{"metadata": {"name": "late"}, "spec": spec}], "metadata": {}});
-            let (code, answer) = if busy { (500, json!({"code": 500, "message": "busy"})) } else { (200, list) };
-            let answer = Response::builder().status(code).body(Full::new(bytes::Bytes::from(answer.to_string())));
-            async move { answer }
-        });
-        let mirror = Mirror::new(&[]);
-        let launcher = Launcher {
-            once: Clients::from_service(service).once,
-            mirror: mirror.clone(),
-            clock: Clock::system(),
-            metrics: Metrics::new(),
-            names: Names::seeded(1),
-        };
-        launcher.catch_up().await;
-        assert_eq!(n_asked.load(Ordering::Relaxed), 3, "asked until it was told");
-        assert!(mirror.has_claim("late"));
-        assert_eq!(
-            mirror.overdue(launcher.clock.seconds() + 60),
-            ["late".into()],
-            "and looked up if no watch shows it"
-        );
     }
 }

@@ -115,7 +115,6 @@ impl<C: Cloud> Decide<C> {
             metrics: self.metrics.clone(),
             names: self.names,
         };
-        launcher.catch_up().await;
         let mut pass = Pass {
             mirror: self.mirror,
             facts: self.facts,

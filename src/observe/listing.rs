@@ -3,14 +3,13 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crds::NodeClaim;
 use futures::stream::{self, StreamExt as _};
 use http::Request;
 use serde_json::Value;
 
 use super::InputError;
 use super::error::Origin;
-use super::kinds::{Kind, SERVED, Served};
+use super::kinds::{SERVED, Served};
 use super::objects::{Builder, Objects, Validate};
 
 /// Objects of one page.
@@ -49,21 +48,6 @@ pub async fn read(client: &kube::Client, cluster: &str) -> Result<Objects, Input
     let mut objects = builder.finish();
     objects.notes.extend(notes);
     Ok(objects)
-}
-
-/// All claims as they are now: the API server answers from its store, not from what it remembers for watches.
-///
-/// # Errors
-/// When the server does not answer, does not let us read, or shows something that is no claim.
-pub async fn claims(client: &kube::Client) -> Result<Vec<NodeClaim>, kube::Error> {
-    let served = SERVED.iter().filter(|served| served.kind == Kind::NodeClaim);
-    let mut all = Vec::new();
-    for served in served {
-        for item in list(client, served).await? {
-            all.push(serde_json::from_value(item).map_err(kube::Error::SerdeError)?);
-        }
-    }
-    Ok(all)
 }
 
 fn refused(served: &Served, cluster: &str, error: &kube::Error) -> InputError {

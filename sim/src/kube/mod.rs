@@ -37,6 +37,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -158,6 +159,12 @@ impl ApiServer {
     /// Takes back every fault that has not befallen anyone yet.
     pub fn clear_faults(&self) {
         self.faults().clear();
+    }
+
+    /// From now on a watch from any version begins with what was there so many writes ago, as an API server does that has
+    /// not read on from its store yet; what came later follows after this time.
+    pub fn set_lag(&self, versions: u64, time: Duration) {
+        self.locked(|state| state.lag = state::Lag { versions, time });
     }
 
     /// Forgets the changes of a kind and ends its watches, so that each of them must list again.

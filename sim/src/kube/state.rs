@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -29,6 +30,16 @@ pub(super) struct State {
     pub log: Log,
     /// For each kind, how often all its watches were closed.
     pub closings: Vec<u64>,
+    pub lag: Lag,
+}
+
+/// How old the picture is that a watch without a version begins with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lag {
+    /// So many writes.
+    pub versions: u64,
+    /// How long it takes until what came later is shown.
+    pub time: Duration,
 }
 
 impl State {
@@ -42,6 +53,7 @@ impl State {
             tasks: VecDeque::new(),
             log: Log::default(),
             closings: vec![0; super::resource::all().len()],
+            lag: Lag::default(),
         }
     }
 

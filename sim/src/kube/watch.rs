@@ -15,10 +15,11 @@ use tokio::time::Instant;
 use super::ApiServer;
 use super::answer::{Form, write_object};
 use super::call::Call;
-use super::object::{Object, write_json};
+use super::object::{Key, Object, write_json};
 use super::resource::Id;
 use super::selector::{FieldSelector, LabelSelector};
 use super::session::Connection;
+use super::state::Lag;
 use super::status::{Cause, Status};
 use super::store::Change;
 
@@ -48,6 +49,8 @@ pub(super) struct Watch {
     wants_mark: bool,
     deadline: Instant,
     next_bookmark: Instant,
+    /// Nothing but what was there first is sent before.
+    held_back_until: Instant,
     closings: u64,
     changed: watch::Receiver<u64>,
     is_over: bool,
@@ -68,19 +71,27 @@ impl Watch {
         let wants_first = wants_first(call)?;
         let now = Instant::now();
         let timeout = call.param("timeoutSeconds").parse().map_or(TIMEOUT, Duration::from_secs);
-        let (version, first, closings) = server.locked(|state| {
+        let (version, first, closings, held_back) = server.locked(|state| {
             let current = state.store.resource_version();
             let closings = state.closings[id.stored().index()];
             let asked = parse_version(call.param("resourceVersion"))?;
             if asked > current {
                 return Err(too_large(asked, current));
             }
-            let first: VecDeque<_> = if wants_first {
-                state.store.iter(id, call.namespace.as_deref()).cloned().collect()
-            } else {
-                VecDeque::new()
+            if !wants_first {
+                return Ok((asked, VecDeque::new(), closings, Duration::ZERO));
+            }
+            // Without a version the present is meant, with 0 any will do.
+            let lag = if call.param("resourceVersion") == "0" { state.lag } else { Lag::default() };
+            let old = current.saturating_sub(lag.versions);
+            let past = (old < current).then(|| state.store.at(id, old, None)).flatten();
+            let Some(past) = past else {
+                let first = state.store.iter(id, call.namespace.as_deref()).cloned().collect();
+                return Ok((current, first, closings, Duration::ZERO));
             };
-            Ok((if wants_first { current } else { asked }, first, closings))
+            let is_asked = |key: &Key| call.namespace.as_deref().is_none_or(|namespace| key.namespace == namespace);
+            let first = past.into_iter().filter(|(key, _)| is_asked(key)).map(|(_, object)| object).collect();
+            Ok((old, first, closings, lag.time))
         })?;
         let mut watch = Self {
             server: server.clone(),
@@ -97,11 +108,12 @@ impl Watch {
             wants_mark: call.flag("sendInitialEvents") && call.flag("allowWatchBookmarks"),
             deadline: now + closed_after.map_or(timeout, |closed_after| closed_after.min(timeout)),
             next_bookmark: now + BOOKMARK_EVERY,
+            held_back_until: now + held_back,
             closings,
             changed,
             is_over: false,
         };
-        let first = std::mem::take(&mut watch.first);
+        let first: VecDeque<_> = std::mem::take(&mut watch.first);
         watch.first = first.into_iter().filter(|object| watch.matches(object)).collect();
         Ok(watch)
     }
@@ -125,6 +137,10 @@ impl Watch {
             }
             if !self.first.is_empty() || self.wants_mark {
                 return Some(self.initial());
+            }
+            if Instant::now() < self.held_back_until {
+                tokio::time::sleep_until(self.held_back_until).await;
+                continue;
             }
             self.changed.borrow_and_update();
             let (changes, version, closings) = self.server.locked(|state| {

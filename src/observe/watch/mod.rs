@@ -1,8 +1,8 @@
 //! Watches: one stream per kind, from the API server into the mirror.
 //!
-//! Lists are streamed where the server can do so and paged where it cannot. A watch that falls behind starts anew with a
-//! list; whatever that list does not show has vanished. An object that cannot be read is passed over and said so: it
-//! never stops the others.
+//! Lists are streamed where the server can do so and paged where it cannot. A streamed list may be some seconds old, so what
+//! was bought is always read in pages, from the store. A watch that falls behind starts anew with a list; whatever that
+//! list does not show has vanished. An object that cannot be read is passed over and said so: it never stops the others.
 
 mod wire;
 
@@ -106,6 +106,14 @@ enum Lists {
     Paged,
 }
 
+impl Lists {
+    /// How a kind is asked for first. A plan that does not know the last claims of the process before this one buys their
+    /// machines again, and one that does not know how far they are buys for pods that will have room on them.
+    fn first(kind: Kind) -> Self {
+        if matches!(kind, Kind::NodeClaim | Kind::Node) { Self::Paged } else { Self::Streamed }
+    }
+}
+
 /// Why a stream is given up and begun anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Restart {
@@ -128,7 +136,7 @@ fn restart(error: &Error, lists: Lists) -> Option<Restart> {
 
 async fn follow<T: Watched>(client: Client, mirror: Mirror) {
     let api: Api<Wire<T>> = Api::all(client);
-    let mut lists = Lists::Streamed;
+    let mut lists = Lists::first(T::KIND);
     let mut wait = FIRST_WAIT;
     loop {
         let config = match lists {
