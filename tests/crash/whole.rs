@@ -130,10 +130,10 @@ async fn killed_again_and_again_with_odd_seeds_the_controller_converges_too() {
     by_chance(1).await;
 }
 
-/// Every second seed, so that two processors share them.
+/// Every second seed, so that two processors share them. A run takes five times as long as one of claims alone.
 async fn by_chance(remainder: u64) {
     let (first, n_seeds) = seeds();
-    for seed in (first..first + n_seeds).filter(|seed| seed % 2 == remainder) {
+    for seed in (first..first + n_seeds.div_ceil(5)).filter(|seed| seed % 2 == remainder) {
         let mut draw = Draw::new(seed);
         let mut kills = || -> Vec<Kill> {
             let n_kills = 1 + draw.below(4);

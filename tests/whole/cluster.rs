@@ -35,6 +35,13 @@ pub struct Cluster {
     pub server: ApiServer,
     pub direct: Direct,
     clock: Clock,
+    world: JoinHandle<()>,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.world.abort();
+    }
 }
 
 /// One process that leads.
@@ -51,9 +58,9 @@ impl Cluster {
         let direct = server.direct("test");
         direct.put(class()).expect("a valid class");
         direct.put(pool()).expect("a valid pool");
-        tokio::spawn(World::new(&server, &Options { seed, ..Options::default() }).run());
+        let world = tokio::spawn(World::new(&server, &Options { seed, ..Options::default() }).run());
         let clock = Clock::from(Timestamp::from_second(server.clock().seconds()).expect("a time that can be written"));
-        Self { server, direct, clock }
+        Self { server, direct, clock, world }
     }
 
     /// Begins a life. The session is this life's way to the API server.

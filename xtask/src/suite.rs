@@ -14,6 +14,9 @@ use crate::toolchain::{self, CLIPPY, Component, RUSTFMT};
 /// Cases that each property test tries in a quick run; proptest's own default is 256.
 const QUICK_CASES: &str = "32";
 
+/// Seeds of the crash tests in a full run; a quick one tries as many as these take by themselves.
+const CRASH_SEEDS: &str = "1000";
+
 /// The test program that needs a control plane. It is marked `test = false`, so that only its name starts it.
 const END_TO_END: &str = "e2e";
 
@@ -92,9 +95,10 @@ fn without_control_plane() -> Tally {
 
 fn every_package(depth: Depth) -> Command {
     let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    if depth == Depth::Quick {
-        command.env("PROPTEST_CASES", QUICK_CASES);
-    }
+    match depth {
+        Depth::Quick => command.env("PROPTEST_CASES", QUICK_CASES),
+        Depth::Full => command.env("SEEDS", CRASH_SEEDS),
+    };
     command
 }
 
