@@ -62,7 +62,7 @@ pub enum Command {
     /// A cluster at a glance: nodes, dollars, utilisation, what is to be bought, and why pods wait.
     #[command(
         after_help = "Prices are US dollars per hour. Utilisation is what pods request of what nodes have for pods. On a \
-                      terminal it is shown until interrupted; elsewhere it is printed once.\nExit codes: 0 printed · 1 an error, told on stderr · 130 interrupted"
+                      terminal it is shown live until q is pressed (? shows the keys); elsewhere it is printed once.\nExit codes: 0 printed · 1 an error, told on stderr · 130 interrupted"
     )]
     Top(TopArgs),
     /// Print the CustomResourceDefinitions.
@@ -118,7 +118,7 @@ pub struct RecordArgs {
     pub input: InputArgs,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct TopArgs {
     /// Seconds between two looks.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -186,7 +186,7 @@ pub enum ExplainKind {
 }
 
 /// Objects and the market they are planned against.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct InputArgs {
     /// File or folder (read recursively: .yaml .yml .json, also .gz) of Kubernetes objects; - is standard input. Repeats.
     /// Without it, the cluster of the current kubeconfig context is read.

@@ -1,6 +1,7 @@
 //! A plan as one web page that needs nothing else: cards, plots and tables, readable on a desk and on a phone.
 
 mod figures;
+mod plot;
 mod svg;
 mod tables;
 
@@ -10,27 +11,34 @@ use planner::plan::Plan;
 use super::json::{Document, Summary};
 use super::text::count;
 
+pub use figures::figure;
+pub use plot::{Form, Plot, Series, clock};
+
 /// Light and dark, wide and narrow.
 const STYLE: &str = include_str!("html/style.css");
 /// Hours in a month, as the clouds' price pages count (365 × 24 / 12).
 const HOURS_A_MONTH: i64 = 730;
 
 /// The page. Same plan, same bytes: it holds no time and no machine.
-pub fn page(snapshot: &Snapshot, plan: &Plan, document: &Document) -> String {
-    let body =
-        [header(&document.summary), cards(plan, &document.summary), figures::all(plan), tables::all(snapshot, plan)]
-            .concat();
+pub fn page(snapshot: &Snapshot, plan: &Plan, answer: &Document) -> String {
+    let body = [header(&answer.summary), cards(plan, &answer.summary), figures::all(plan), tables::all(snapshot, plan)]
+        .concat();
+    document(&format!("Millwright plan: {}", verdict(&answer.summary)), "", &body)
+}
+
+/// A whole page: the common style, then `style`, then the body.
+pub fn document(title: &str, style: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>Millwright plan: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
-        title = escape(&verdict(&document.summary)),
+         <title>{title}</title>\n<style>\n{STYLE}{style}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+        title = escape(title),
     )
 }
 
 /// Text that means itself in HTML, attributes included.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -78,7 +86,8 @@ fn cards(plan: &Plan, s: &Summary) -> String {
     format!("<section class=\"cards\" aria-label=\"Summary\">\n{}</section>\n", cards.concat())
 }
 
-fn card(name: &str, value: &str, note: &str) -> String {
+/// One figure of the summary.
+pub fn card(name: &str, value: &str, note: &str) -> String {
     format!(
         "<div class=\"card\"><h2>{}</h2><p class=\"value\">{}</p><p class=\"note\">{}</p></div>\n",
         escape(name),

@@ -18,6 +18,8 @@ mod phases;
 mod plan;
 mod record;
 mod replay;
+pub mod report;
+mod screen;
 mod table;
 mod text;
 mod top;
@@ -48,7 +50,7 @@ pub fn main() -> ExitCode {
     // The controller ends by itself, in order.
     let handled = match cli.command {
         Command::Controller(_) => Ok(()),
-        _ => ctrlc::set_handler(|| std::process::exit(INTERRUPTED)),
+        _ => ctrlc::set_handler(|| screen::restore_and_exit(INTERRUPTED)),
     };
     if let Err(error) = handled {
         eprintln!("note: interrupts end this process without exit code {INTERRUPTED}: {error}");

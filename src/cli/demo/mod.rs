@@ -1,3 +1,5 @@
 //! `millwright demo`: the whole product on a world in this process.
 
+pub mod show;
 pub mod timeline;
+mod view;

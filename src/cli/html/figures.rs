@@ -43,7 +43,8 @@ pub fn all(plan: &Plan) -> String {
     out + "</section>\n"
 }
 
-fn figure(title: &str, about: &str, plot: &str) -> String {
+/// A plot with its title and what it shows.
+pub fn figure(title: &str, about: &str, plot: &str) -> String {
     format!("<figure><figcaption><h2>{}</h2><p>{}</p></figcaption>\n{plot}</figure>\n", escape(title), escape(about))
 }
 

@@ -3,7 +3,11 @@
 use std::fmt::Write;
 
 use super::super::text::{columns, count};
+use super::nodes::NodeRow;
 use super::view::View;
+
+/// Nodes that are listed; the rest is counted.
+const MOST_NODES: usize = 50;
 
 /// The whole view.
 pub fn text(view: &View) -> String {
@@ -27,6 +31,7 @@ pub fn text(view: &View) -> String {
         })
         .collect();
     out += &columns(&["POOL", "NODES", "COMING", "LEAVING", "PODS", "CPU", "MEMORY", "$/H"], &rows);
+    out += &nodes(view);
     if !view.launches.is_empty() {
         out += "\nto be bought\n";
         let rows: Vec<Vec<String>> = view
@@ -62,6 +67,33 @@ pub fn text(view: &View) -> String {
     out
 }
 
+/// The nodes, where there are any.
+fn nodes(view: &View) -> String {
+    if view.nodes.is_empty() {
+        return String::new();
+    }
+    let percent = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.0}%", share * 100.0));
+    let row = |row: &NodeRow| {
+        vec![
+            row.name.clone(),
+            row.pool.clone(),
+            row.instance_type.clone(),
+            row.zone.clone(),
+            row.capacity_type.clone(),
+            row.hourly_price.map_or_else(|| "-".to_owned(), |price| price.to_string()),
+            percent(row.cpu),
+            percent(row.memory),
+            row.pods.to_string(),
+            row.state.word().to_owned(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = view.nodes.iter().take(MOST_NODES).map(row).collect();
+    let header = ["NODE", "POOL", "TYPE", "ZONE", "CAPACITY", "$/H", "CPU", "MEMORY", "PODS", "STATE"];
+    let more = view.nodes.len().saturating_sub(MOST_NODES);
+    let more = if more > 0 { format!("and {}\n", count(more, "more node")) } else { String::new() };
+    format!("\n{}{more}", columns(&header, &rows))
+}
+
 /// Nodes, pods and money in a line.
 pub fn headline(view: &View) -> String {
     let nodes: usize = view.pools.iter().map(|row| row.nodes).sum();
@@ -76,4 +108,29 @@ pub fn headline(view: &View) -> String {
         let _ = write!(out, "  buying ${}/h, {gap:.1}% over the bound", view.planned_cost);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::nodes::State;
+    use super::super::testing::{node, small};
+    use super::*;
+
+    #[test]
+    fn nodes_are_listed_up_to_a_limit_and_the_rest_is_counted() {
+        let mut view = small();
+        view.nodes = (0..MOST_NODES + 2).map(|n| node(&format!("node-{n}"), State::Ready)).collect();
+        let text = text(&view);
+        assert!(text.contains("\nnode-49 ") && !text.contains("\nnode-50 "), "{text}");
+        assert!(text.contains("and 2 more nodes\n"), "{text}");
+    }
+
+    #[test]
+    fn the_headline_says_what_is_known_of_money() {
+        assert_eq!(
+            headline(&small()),
+            "2026-09-21T14:13:20Z  3 nodes  12 pods bound  9 pending  $0.1920/h (without 1 node of unknown price)  \
+             buying $0.1540/h, 2.7% over the bound"
+        );
+    }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use planner::model::resources::{CPU, MEMORY};
-use planner::model::{CapacityType, Code, Labels, MicroUsdPerHour, Node, Snapshot, Str, labels};
+use planner::model::{Code, MicroUsdPerHour, Snapshot, Str};
 use planner::plan::Plan;
 
-/// Moves and reasons that are shown; the rest is counted.
+use super::nodes::{NodeRow, Prices, State, Sums, node_rows};
+use super::pending::{PendingRow, pending_rows};
+
+/// Moves that are shown; the rest is counted.
 const MOST: usize = 50;
 
 /// A cluster at a glance.
@@ -14,13 +16,20 @@ const MOST: usize = 50;
 pub struct View {
     /// Seconds since the Unix epoch.
     pub taken_at: i64,
+    /// Nodes, then claims whose node has not joined; each by name.
+    pub nodes: Vec<NodeRow>,
     /// By name; nodes without a pool are one row without a name, at the end.
     pub pools: Vec<PoolRow>,
+    /// Requested over allocatable of all nodes; none without nodes.
+    pub cpu: Option<f64>,
+    pub memory: Option<f64>,
     pub pods_running: usize,
     /// To be placed.
     pub pods_pending: usize,
     /// Pending pods that go to nodes or claims there are.
     pub pods_nominated: usize,
+    /// Groups of pending pods, those without a place first.
+    pub pending: Vec<PendingRow>,
     /// Of the nodes whose price is known.
     pub hourly_cost: MicroUsdPerHour,
     pub nodes_without_price: usize,
@@ -28,6 +37,8 @@ pub struct View {
     pub planned_cost: MicroUsdPerHour,
     /// Nothing cheaper holds the same pods.
     pub planned_bound: MicroUsdPerHour,
+    /// What first-fit-decreasing would buy.
+    pub planned_greedy: MicroUsdPerHour,
     pub launches: Vec<Move>,
     pub launches_total: usize,
     pub reasons: Vec<ReasonRow>,
@@ -47,6 +58,8 @@ pub struct PoolRow {
     /// Requested over allocatable, 0 to 1 and above; none without nodes.
     pub cpu: Option<f64>,
     pub memory: Option<f64>,
+    /// Why nothing can be bought from it now.
+    pub not_ready: Option<String>,
 }
 
 /// A node to be bought.
@@ -73,45 +86,30 @@ pub struct ReasonRow {
 
 /// The cluster of a snapshot at a glance.
 pub fn view(snapshot: &Snapshot, plan: &Plan) -> View {
-    let mut rows: BTreeMap<Option<&Str>, (PoolRow, Sums)> = BTreeMap::new();
-    for pool in &snapshot.pools {
-        rows.entry(Some(&pool.name)).or_default();
-    }
-    let mut without_price = 0;
-    for node in &snapshot.nodes {
-        let (row, sums) = rows.entry(node.pool.as_ref()).or_default();
-        row.nodes += 1;
-        row.leaving += usize::from(node.deleting);
-        row.pods += node.pods.iter().map(|bound| bound.pods.len()).sum::<usize>();
-        sums.add(node);
-        match node.pool.as_ref().and_then(|pool| price(pool, &node.labels, snapshot)) {
-            Some(price) => row.hourly_cost = MicroUsdPerHour(row.hourly_cost.0 + price.0),
-            None => without_price += 1,
-        }
-    }
-    for claim in &snapshot.claims {
-        rows.entry(claim.pool.as_ref()).or_default().0.claims += 1;
-    }
-    let mut pools: Vec<PoolRow> = Vec::new();
-    for (name, (row, sums)) in rows {
-        let name = name.map_or_else(String::new, ToString::to_string);
-        pools.push(PoolRow { name, cpu: sums.share(0), memory: sums.share(1), ..row });
-    }
-    pools.sort_by_key(|row| (row.name.is_empty(), row.name.clone()));
+    let prices = Prices::of(snapshot);
+    let nodes = node_rows(snapshot, &prices);
+    let joined = || nodes.iter().filter(|row| row.state != State::Coming);
+    let mut all = Sums::default();
+    snapshot.nodes.iter().for_each(|node| all.add(node));
     let launches = moves(plan);
     View {
         taken_at: snapshot.taken_at,
-        pods_running: pools.iter().map(|row| row.pods).sum(),
+        pools: pools(snapshot, &nodes),
+        cpu: all.share(0),
+        memory: all.share(1),
+        pods_running: joined().map(|row| row.pods).sum(),
         pods_pending: plan.pods,
         pods_nominated: plan.nominations.len(),
-        hourly_cost: MicroUsdPerHour(pools.iter().map(|row| row.hourly_cost.0).sum()),
-        nodes_without_price: without_price,
-        pools,
+        pending: pending_rows(snapshot, plan),
+        hourly_cost: joined().filter_map(|row| row.hourly_price).sum(),
+        nodes_without_price: joined().filter(|row| row.hourly_price.is_none()).count(),
         planned_cost: plan.cost,
         planned_bound: plan.cost_lower_bound,
+        planned_greedy: plan.greedy_cost,
         launches_total: plan.launches.len(),
         launches,
         reasons: reasons(plan),
+        nodes,
     }
 }
 
@@ -121,27 +119,47 @@ impl View {
         let bound = self.planned_bound.0 as f64;
         (bound > 0.0).then(|| (self.planned_cost.0 as f64 - bound) / bound * 100.0)
     }
+
+    /// Nodes that have joined.
+    pub fn n_nodes(&self) -> usize {
+        self.pools.iter().map(|row| row.nodes).sum()
+    }
+
+    /// Claims whose node has not joined.
+    pub fn n_claims(&self) -> usize {
+        self.pools.iter().map(|row| row.claims).sum()
+    }
+
+    /// Pods that no pool can take.
+    pub fn n_unplaced(&self) -> usize {
+        self.reasons.iter().map(|row| row.pods).sum()
+    }
 }
 
-/// Requested and allocatable, of cpu and memory.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sums([(i64, i64); 2]);
-
-impl Sums {
-    fn add(&mut self, node: &Node) {
-        for ((used, room), resource) in self.0.iter_mut().zip([CPU, MEMORY]) {
-            *room += node.allocatable.get(resource);
-            for bound in &node.pods {
-                let n = i64::try_from(bound.pods.len()).unwrap_or(i64::MAX);
-                *used += bound.shape.requests.get(resource).saturating_mul(n);
-            }
-        }
+fn pools(snapshot: &Snapshot, nodes: &[NodeRow]) -> Vec<PoolRow> {
+    let mut rows: BTreeMap<Option<&Str>, (PoolRow, Sums)> = BTreeMap::new();
+    for pool in &snapshot.pools {
+        let (row, _) = rows.entry(Some(&pool.name)).or_default();
+        row.not_ready = pool.not_ready.as_ref().map(|reason| reason.message.clone());
     }
-
-    fn share(&self, idx: usize) -> Option<f64> {
-        let (used, room) = self.0[idx];
-        (room > 0).then(|| used as f64 / room as f64)
+    for (node, told) in snapshot.nodes.iter().zip(nodes) {
+        let (row, sums) = rows.entry(node.pool.as_ref()).or_default();
+        row.nodes += 1;
+        row.leaving += usize::from(node.deleting);
+        row.pods += told.pods;
+        row.hourly_cost = row.hourly_cost + told.hourly_price.unwrap_or_default();
+        sums.add(node);
     }
+    for claim in &snapshot.claims {
+        rows.entry(claim.pool.as_ref()).or_default().0.claims += 1;
+    }
+    let named = |(name, (row, sums)): (Option<&Str>, (PoolRow, Sums))| {
+        let name = name.map_or_else(String::new, ToString::to_string);
+        PoolRow { name, cpu: sums.share(0), memory: sums.share(1), ..row }
+    };
+    let mut pools: Vec<PoolRow> = rows.into_iter().map(named).collect();
+    pools.sort_by_key(|row| (row.name.is_empty(), row.name.clone()));
+    pools
 }
 
 /// Equal launches on one line, in the order of the plan.
@@ -193,17 +211,6 @@ fn reasons(plan: &Plan) -> Vec<ReasonRow> {
     rows
 }
 
-/// What a node of this pool with these labels costs, by the pool's catalogue.
-fn price(pool: &str, of: &Labels, snapshot: &Snapshot) -> Option<MicroUsdPerHour> {
-    let pool = snapshot.pools.iter().find(|p| *p.name == *pool)?;
-    let instance_type = of.get(labels::INSTANCE_TYPE)?;
-    let capacity_type = CapacityType::parse(of.get(labels::CAPACITY_TYPE)?)?;
-    let zone = of.get(labels::ZONE)?;
-    let instance_type = pool.types.iter().find(|t| t.name == *instance_type)?;
-    let mut same = instance_type.offerings.iter().filter(|o| o.zone == *zone && o.capacity_type == capacity_type);
-    same.next().map(|offering| offering.price)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,9 +224,11 @@ mod tests {
         let view = view(&snapshot, &plan);
         assert_eq!(view.launches.iter().map(|line| line.nodes).sum::<usize>(), plan.launches.len());
         let placed: usize = view.launches.iter().map(|line| line.pods).sum();
-        let unplaced: usize = view.reasons.iter().map(|row| row.pods).sum();
-        assert_eq!(placed + view.pods_nominated + unplaced, view.pods_pending);
-        assert_eq!(view.pools.iter().map(|row| row.nodes).sum::<usize>(), snapshot.nodes.len());
+        assert_eq!(placed + view.pods_nominated + view.n_unplaced(), view.pods_pending);
+        assert_eq!(view.n_nodes(), snapshot.nodes.len());
+        assert_eq!(view.nodes.len(), snapshot.nodes.len() + snapshot.claims.len());
         assert!(view.gap_percent().is_some_and(|gap| gap >= 0.0), "{:?}", view.gap_percent());
+        let by_group: usize = view.pending.iter().map(PendingRow::n_pods).sum();
+        assert_eq!(by_group, view.pods_pending);
     }
 }

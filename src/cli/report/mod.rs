@@ -1,0 +1,133 @@
+//! A run of the demo as one web page that needs nothing else: figures, plots over time, and what happened, in step.
+
+mod moments;
+mod plots;
+
+use std::fmt::Write;
+
+use super::demo::timeline::{MicroUsd, Summary, Timeline};
+use super::html::{card, document, escape};
+use super::text::count;
+
+/// Beside the style of the page of a plan.
+const STYLE: &str = include_str!("report.css");
+/// Marks the time of a moment in every plot, and reads out values where a plot is pointed at.
+const SCRIPT: &str = include_str!("report.js");
+
+/// The page. The same timeline gives the same bytes.
+pub fn page(timeline: &Timeline) -> String {
+    let end = end(timeline);
+    let body = [
+        header(timeline),
+        cards(&timeline.end),
+        faults(&timeline.end),
+        format!("<div class=\"run\" data-end=\"{end:.3}\">\n"),
+        plots::all(timeline, end),
+        moments::list(timeline, end),
+        "</div>\n".to_owned(),
+        plots::values(timeline),
+        format!("<script>\n{SCRIPT}</script>\n"),
+    ];
+    document(&format!("Millwright demo: {}", verdict(timeline)), STYLE, &body.concat())
+}
+
+/// The last second that is shown.
+fn end(timeline: &Timeline) -> f64 {
+    let points = timeline.points.iter().map(|point| point.seconds);
+    let moments = timeline.moments.iter().map(super::demo::timeline::Moment::seconds);
+    points.chain(moments).fold(timeline.end.seconds, f64::max)
+}
+
+/// The run in half a sentence.
+fn verdict(timeline: &Timeline) -> String {
+    match (&timeline.end.failure, timeline.end.breaches.len()) {
+        (Some(_), _) => format!("{} was given up", timeline.scenario),
+        (None, 0) => format!("{} went to its end", timeline.scenario),
+        (None, n) => format!("{} went to its end, {} broken", timeline.scenario, count(n, "rule")),
+    }
+}
+
+fn header(timeline: &Timeline) -> String {
+    let is_good = timeline.end.failure.is_none() && timeline.end.breaches.is_empty();
+    let class = if is_good { "good" } else { "bad" };
+    format!(
+        "<header><h1>Millwright demo</h1><p class=\"verdict {class}\">{}</p>\
+         <p class=\"about\">{} <span class=\"n\">seed {}</span></p></header>\n",
+        escape(&verdict(timeline)),
+        escape(&timeline.title),
+        timeline.seed
+    )
+}
+
+fn cards(s: &Summary) -> String {
+    let cards = [
+        card("Pods that ran", &s.pods_ran.to_string(), &format!("in {} of the cluster's time", length(s.seconds))),
+        card("Spent", &dollars(s.spent), "for nodes, from purchase to end"),
+        card("Lower bound", &dollars(s.spent_bound), &over(s.spent, s.spent_bound)),
+        card("First-fit-decreasing", &dollars(s.spent_greedy), &below(s.spent, s.spent_greedy)),
+        card(
+            "Nodes bought",
+            &s.nodes_bought.to_string(),
+            &format!("{} removed, {} at most at once", s.nodes_removed, s.most_nodes),
+        ),
+        card(
+            "Pods waited",
+            &length(s.median_pending_seconds),
+            &format!("in the median, {} at most", length(s.longest_pending_seconds)),
+        ),
+        card(
+            "Shortages survived",
+            &s.shortages_survived.to_string(),
+            &format!("{} for want of stock", count(s.launches_refused, "refusal")),
+        ),
+    ];
+    format!("<section class=\"cards\" aria-label=\"Summary\">\n{}</section>\n", cards.concat())
+}
+
+/// What must never be and was, and why the run ended early.
+fn faults(s: &Summary) -> String {
+    let mut out = String::new();
+    for text in s.failure.iter().chain(&s.breaches) {
+        let _ = writeln!(out, "<p class=\"fault bad\" role=\"alert\">{}</p>", escape(text));
+    }
+    out
+}
+
+/// Money with the digits that a run of minutes needs.
+fn dollars(money: MicroUsd) -> String {
+    let dollars = money.dollars();
+    if dollars.abs() >= 10.0 { format!("${dollars:.2}") } else { format!("${dollars:.4}") }
+}
+
+fn over(spent: MicroUsd, bound: MicroUsd) -> String {
+    if bound.0 <= 0 {
+        return "nothing had to be bought".into();
+    }
+    let percent = (spent.dollars() / bound.dollars() - 1.0) * 100.0;
+    format!("the pods of each time, from scratch, cost no less; the run spent {}", compared(percent))
+}
+
+fn below(spent: MicroUsd, greedy: MicroUsd) -> String {
+    if greedy.0 <= 0 {
+        return "nothing had to be bought".into();
+    }
+    let percent = (spent.dollars() / greedy.dollars() - 1.0) * 100.0;
+    format!("the pods of each time, packed so; the run spent {}", compared(percent))
+}
+
+/// `4.2% more`, `23.1% less`.
+fn compared(percent: f64) -> String {
+    format!("{:.1}% {}", percent.abs(), if percent < 0.0 { "less" } else { "more" })
+}
+
+/// `850 ms`, `12.5 s`, `3:05 min`.
+fn length(seconds: f64) -> String {
+    match seconds {
+        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
+        s if s < 60.0 => format!("{s:.1} s"),
+        s => format!("{} min", super::html::clock(s)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
