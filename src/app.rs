@@ -123,6 +123,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
 /// Waits for the kinds and the lease, then leads.
 async fn run(ground: &Ground, stop: CancellationToken) -> Result<(), AppError> {
     tokio::select! {
+        biased;
         () = stop.cancelled() => return Ok(()),
         () = served::wait(&ground.clients.client, &ground.health) => {}
     }
@@ -168,6 +169,7 @@ pub async fn lead<C: Cloud>(
     let mut watches = JoinSet::new();
     watches.spawn(watch::run(ground.clients.client.clone(), mirror.clone(), kinds));
     tokio::select! {
+        biased;
         () = stop.cancelled() => return Ok(()),
         () = mirror.until_synced() => {}
     }
@@ -196,10 +198,10 @@ fn parts<C: Cloud>(
     let settings = Settings::of(config);
 
     let (of_mirror, of_facts, of_cloud) = (mirror.clone(), facts.clone(), cloud.clone());
-    let (options, now) = (settings.options.clone(), *clock);
+    let (options, time_of_day) = (settings.options.clone(), *clock);
     insight.observe_with(Some(Arc::new(move || {
         let (mirror, facts, cloud) = (of_mirror.clone(), of_facts.clone(), of_cloud.clone());
-        decide::observe(mirror, facts, cloud, options.clone(), now.seconds()).boxed()
+        decide::observe(mirror, facts, cloud, options.clone(), time_of_day).boxed()
     })));
 
     let mut deps = Deps::new(clients, cloud.clone(), world.clone(), metrics.clone(), recorder.clone(), *clock);
@@ -225,6 +227,7 @@ fn parts<C: Cloud>(
     parts.spawn(async move {
         // A pass that is cut off leaves nothing behind that the next start does not find.
         tokio::select! {
+            biased;
             () = stopped.cancelled() => {}
             () = deciding.run() => {}
         }
@@ -244,6 +247,7 @@ async fn until(
     watches: &mut JoinSet<()>,
 ) -> Result<(), AppError> {
     tokio::select! {
+        biased;
         () = stop.cancelled() => {}
         Some(ended) = parts.join_next() => {
             let part = ended.unwrap_or_else(|error| {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 
 /// Where every written time comes from. Waiting is tokio's business; this one only says what time it is.
@@ -37,6 +38,21 @@ impl Clock {
     /// Seconds since the Unix epoch, rounded down: what a snapshot is stamped with.
     pub fn seconds(&self) -> i64 {
         self.now().as_second()
+    }
+
+    /// Does work that takes long on a thread where it holds up nobody.
+    ///
+    /// On a clock that goes with tokio's it is done here and at once. Such a clock may be paused, and then time stands
+    /// still meanwhile; on another thread the work would see more or less of what happens at the same moment, and no
+    /// run would be like the other.
+    ///
+    /// # Errors
+    /// When the work broke off.
+    pub async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+        match self.start {
+            None => tokio::task::spawn_blocking(work).await,
+            Some(_) => Ok(work()),
+        }
     }
 
     /// How long ago `then` was; nothing when it lies ahead.

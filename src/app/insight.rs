@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
+use planner::model::Snapshot;
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -36,6 +37,12 @@ impl Insight {
     /// From now on snapshots of the present are taken so; `None`: there is nothing to take one of.
     pub(super) fn observe_with(&self, observe: Option<Observe>) {
         *self.observe.lock().unwrap_or_else(PoisonError::into_inner) = observe;
+    }
+
+    /// A snapshot of the present, as the next pass would take it; none while nobody leads.
+    pub async fn snapshot(&self) -> Option<Snapshot> {
+        let observe = self.observe.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        observe?().await
     }
 
     /// The endpoints over it.

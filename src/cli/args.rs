@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cloud::catalog::UnavailablePattern;
 
+use super::demo::scenario::Name as ScenarioName;
 use crate::observe::{FeatureGates, InputError, MinValuesPolicy, Options, PreferencePolicy, Validate, read_prices};
 
 /// Plans the nodes of a Kubernetes cluster near a proven cost bound, and explains every decision.
@@ -23,6 +24,14 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// The whole product on a world in this process: a shop opens, scales, runs into a shortage, and closes again.
+    #[command(
+        after_help = "Nothing but this program is needed: the controller is the real one, the cluster around it is \
+                      simulated. Prices are US dollars per hour, times hours:minutes:seconds of the cluster's clock.\nExit \
+                      codes: 0 the scenario went to its end and nothing leaked · 1 it did not, what was missing is told on \
+                      stderr · 130 interrupted"
+    )]
+    Demo(DemoArgs),
     /// Which nodes to buy for these objects, at what price, how near to the proven cheapest, and why any pod has no place.
     #[command(
         after_help = "Prices are US dollars per hour.\nExit codes: 0 everything placed · 2 some pods have no place (with --diff: in AFTER) · 1 an error, told on stderr (stdout stays empty) · 130 interrupted"
@@ -68,6 +77,23 @@ pub enum Command {
     /// Print the CustomResourceDefinitions.
     #[command(after_help = "Exit codes: 0 printed · 1 an error, told on stderr")]
     Crds(CrdsArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// A virtual clock: an hour passes in seconds, and the same seed gives the same lines. Without it the run takes one to
+    /// two minutes.
+    #[arg(long, verbatim_doc_comment)]
+    pub fast: bool,
+    /// What is left to chance (replicas, delays) is drawn from this number.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Write the run as one web page with plots over time.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// What happens.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = ScenarioName::Shop)]
+    pub scenario: ScenarioName,
 }
 
 #[derive(Args, Debug)]

@@ -47,9 +47,9 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() || shown.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    // The controller ends by itself, in order.
+    // A controller ends by itself, in order.
     let handled = match cli.command {
-        Command::Controller(_) => Ok(()),
+        Command::Controller(_) | Command::Demo(_) => Ok(()),
         _ => ctrlc::set_handler(|| screen::restore_and_exit(INTERRUPTED)),
     };
     if let Err(error) = handled {
@@ -66,6 +66,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<u8> {
     match cli.command {
+        Command::Demo(args) => demo::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Lint(args) => lint::run(&args),

@@ -48,6 +48,7 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
             }
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
             () = async { deps.rested.notified().await; tokio::time::sleep(GATHER).await } => {}

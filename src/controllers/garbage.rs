@@ -66,6 +66,7 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
             tracing::error!(controller = "nodeclaim.garbagecollection", error = %fault, "Reconciler error");
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(PERIOD) => {}
         }

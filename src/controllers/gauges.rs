@@ -21,6 +21,7 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
         nodes(&deps);
         pools(&deps);
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(PERIOD) => {}
         }

@@ -37,6 +37,7 @@ pub use world::World;
 /// stops at once, wherever it is.
 pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
     tokio::select! {
+        biased;
         () = stop.cancelled() => return,
         () = deps.world.mirror.until_synced() => {}
     }

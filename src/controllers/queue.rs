@@ -112,6 +112,7 @@ impl Queue {
             match due {
                 Some(due) => {
                     tokio::select! {
+                        biased;
                         () = self.wake.notified() => {}
                         () = tokio::time::sleep_until(due) => {}
                     }

@@ -102,6 +102,7 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
     loop {
         look(&deps, &mut claims, &mut pools);
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(PERIOD) => {}
         }

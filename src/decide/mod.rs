@@ -157,15 +157,16 @@ pub async fn observe<C: Cloud>(
     facts: Facts,
     cloud: Arc<C>,
     options: Options,
-    now: i64,
+    clock: Clock,
 ) -> Option<Snapshot> {
     if !mirror.synced() {
         return None;
     }
+    let now = clock.seconds();
     let catalogs = Market::default().catalogs(&*cloud, &mirror, &facts, now).await;
     let options = Options { now, ..options };
     let kinds = cloud.classes().to_vec();
-    let taken = tokio::task::spawn_blocking(move || mirror.snapshot(&kinds, &catalogs, &options)).await;
+    let taken = clock.aside(move || mirror.snapshot(&kinds, &catalogs, &options)).await;
     taken.ok()?.ok().map(|taken| taken.snapshot)
 }
 
@@ -208,7 +209,7 @@ impl<C: Cloud> Pass<C> {
         let pools = self.mirror.pools();
         let mut turn = self.turn;
         let thinking = move || think(&mirror, &kinds, &catalogs, &options, &mut turn).map(|thought| (thought, turn));
-        let thought = tokio::task::spawn_blocking(thinking).await;
+        let thought = self.clock.aside(thinking).await;
         let Thought { snapshot, plan, faults, notes, mut phases, left } = match thought {
             Ok(Ok((thought, turn))) => {
                 self.turn = turn;

@@ -1,5 +1,157 @@
-//! `millwright demo`: the whole product on a world in this process.
+//! `millwright demo`: the whole product on a world in this process, no cluster and no cloud needed.
+//!
+//! The controller is the one that `millwright controller` runs; the API server, the scheduler, the node agents and the
+//! workload controllers around it are simulated. With `--fast` the clock is virtual and the same seed gives the same lines.
 
+mod batch;
+mod chronicle;
+mod lines;
+mod meter;
+mod pace;
+mod sample;
+pub mod scenario;
+mod scenarios;
+mod scratch;
+mod script;
+mod seller;
 pub mod show;
+mod stage;
 pub mod timeline;
+mod told;
 mod view;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::args::DemoArgs;
+use super::plan::print;
+use super::{DONE, INTERRUPTED, report};
+use chronicle::Chronicle;
+use pace::Pace;
+use sample::Sampler;
+use scenario::Scenario;
+use show::Show;
+use stage::Stage;
+use timeline::Timeline;
+
+/// Threads of a run by the real clock.
+const THREADS: usize = 2;
+/// How long what is left of a run may take to end.
+const SHUTDOWN: Duration = Duration::from_secs(1);
+
+/// How a run ended.
+#[derive(Debug)]
+enum Ended {
+    Done,
+    Interrupted,
+    Failed(anyhow::Error),
+}
+
+/// Plays a scenario to its end and says what it came to.
+///
+/// # Errors
+/// When the cluster did not do what the scenario waited for, or something happened that must never happen.
+pub fn run(args: &DemoArgs) -> Result<u8> {
+    let pace = if args.fast { Pace::fast() } else { Pace::live() };
+    let mut scenario = args.scenario.scenario(args.seed)?;
+    pace.set_in(&mut scenario);
+    let begun = Timeline {
+        title: scenario.title.to_owned(),
+        scenario: args.scenario.text().to_owned(),
+        seed: args.seed,
+        ..Timeline::default()
+    };
+    let title = lines::title(&begun, args.fast);
+    let (run, quit) = (watch::Sender::new(begun), CancellationToken::new());
+    // A virtual run is over before anybody has looked.
+    let show = if args.fast { None } else { Show::begin(run.subscribe(), quit.clone())? };
+    if show.is_none() {
+        print(&title)?;
+    }
+    let runtime = runtime(args.fast)?;
+    let performed = runtime.block_on(perform(&scenario, &pace, run, args.seed, show.is_none(), quit));
+    // What still holds the record goes with the runtime; then the view ends.
+    runtime.shutdown_timeout(SHUTDOWN);
+    if let Some(show) = show {
+        show.end()?;
+        print(&title)?;
+    }
+    let (timeline, ended) = performed?;
+    print(&lines::summary(&timeline.end))?;
+    if let Some(path) = &args.report {
+        std::fs::write(path, report::page(&timeline)).with_context(|| {
+            format!("--report: cannot write {}; give a file in a folder that exists", path.display())
+        })?;
+        eprintln!("note: the run is told in {}", path.display());
+    }
+    match ended {
+        Ended::Done => Ok(DONE),
+        Ended::Interrupted => Ok(u8::try_from(INTERRUPTED)?),
+        Ended::Failed(error) => Err(error),
+    }
+}
+
+fn runtime(is_fast: bool) -> Result<Runtime> {
+    // One thread and a clock that only moves when nobody has anything to do: nothing is left to chance.
+    let mut builder = if is_fast { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.enable_all();
+    if is_fast {
+        builder.start_paused(true)
+    } else {
+        builder.worker_threads(THREADS)
+    };
+    builder.build().context("start a runtime")
+}
+
+/// Opens the stage, plays, and closes it again, whatever happened. The run is written into `run` as it goes; `quit` ends it.
+async fn perform(
+    scenario: &Scenario,
+    pace: &Pace,
+    run: watch::Sender<Timeline>,
+    seed: u64,
+    prints: bool,
+    quit: CancellationToken,
+) -> Result<(Timeline, Ended)> {
+    let stage = Stage::open(seed, pace)?;
+    let chronicle = Chronicle::begin(&stage, pace, run, prints)?;
+    let stop = CancellationToken::new();
+    let sampler = Sampler::new(&stage, pace, &chronicle);
+    let sampling = tokio::spawn(sampler.run(stage.shortages.clone(), stop.clone()));
+    let played = tokio::select! {
+        biased;
+        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None).context("listen to interrupts"),
+        () = quit.cancelled() => Ok(None),
+        played = script::play(scenario, &stage, &chronicle, pace) => played.map(Some),
+    };
+    stop.cancel();
+    sampling.await.context("the record broke off")?;
+    let server = stage.server.clone();
+    let metrics = stage.ground.metrics.clone();
+    let closed = stage.close().await;
+    let ended = match played.and_then(|played| closed.map(|()| played)) {
+        Err(error) => Ended::Failed(error),
+        Ok(None) => Ended::Interrupted,
+        Ok(Some(())) => judge(&chronicle, &server, &metrics),
+    };
+    let failure = if let Ended::Failed(error) = &ended { Some(format!("{error:#}")) } else { None };
+    Ok((chronicle.end(failure), ended))
+}
+
+/// A run that went to its end is good only if nothing happened that must never happen.
+fn judge(chronicle: &Chronicle, server: &sim::kube::ApiServer, metrics: &crate::telemetry::Metrics) -> Ended {
+    for leftover in sim::invariants::leftovers(server) {
+        chronicle.breach(format!("{leftover} is left"));
+    }
+    let rendered = metrics.render();
+    for line in rendered.lines().filter(|line| line.starts_with("millwright_plan_faults_total{")) {
+        chronicle.breach(format!("unsound plans were dropped: {line}"));
+    }
+    match chronicle.breaches() {
+        0 => Ended::Done,
+        n => Ended::Failed(anyhow::anyhow!("{} of what must never be, listed in the summary", told::count(n, "case"))),
+    }
+}

@@ -1,7 +1,6 @@
 //! What happened in a run, over time: what the plain lines, the live view and the report are made from.
 
 use std::collections::BTreeMap;
-use std::ops::{Add, AddAssign};
 
 use planner::model::MicroUsdPerHour;
 use serde::Serialize;
@@ -108,7 +107,7 @@ pub struct Summary {
     /// From a pod's creation to its being ready.
     pub median_pending_seconds: f64,
     pub longest_pending_seconds: f64,
-    /// Launches that were refused for want of stock.
+    /// Launches that asked for something that was out of stock.
     pub launches_refused: usize,
     /// Shortages after which all pods ran again.
     pub shortages_survived: usize,
@@ -124,28 +123,9 @@ pub struct Summary {
 pub struct MicroUsd(pub i64);
 
 impl MicroUsd {
-    /// What a price adds up to over a time; fractions of a millionth are dropped.
-    pub fn over(price: MicroUsdPerHour, millis: u64) -> Self {
-        let sum = i128::from(price.0) * i128::from(millis) / 3_600_000;
-        Self(i64::try_from(sum).unwrap_or(i64::MAX))
-    }
-
     /// For text and plots only.
     pub fn dollars(self) -> f64 {
         self.0 as f64 / 1e6
-    }
-}
-
-impl Add for MicroUsd {
-    type Output = Self;
-    fn add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
-    }
-}
-
-impl AddAssign for MicroUsd {
-    fn add_assign(&mut self, other: Self) {
-        *self = *self + other;
     }
 }
 
@@ -178,9 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_price_over_a_time_is_money() {
-        assert_eq!(MicroUsd::over(MicroUsdPerHour(3_600_000), 500), MicroUsd(500));
-        assert_eq!(MicroUsd::over(MicroUsdPerHour(i64::MAX), u64::MAX), MicroUsd(i64::MAX));
+    fn money_is_printed_in_dollars() {
         assert!((MicroUsd(2_500_000).dollars() - 2.5).abs() < 1e-9);
     }
 }
