@@ -207,6 +207,7 @@ fn parts<C: Cloud>(
     let mut deps = Deps::new(clients, cloud.clone(), world.clone(), metrics.clone(), recorder.clone(), *clock);
     deps.gate = Arc::new(nominations.clone());
     deps.repairs = config.feature_gates.node_repair;
+    deps.overlays = config.feature_gates.node_overlay.then(|| settings.options.clone());
     let acting = controllers::run(Arc::new(deps), stop.clone());
     let deciding = Decide {
         mirror: mirror.clone(),

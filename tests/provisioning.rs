@@ -183,3 +183,42 @@ async fn killed_at_any_write_and_started_again_it_buys_what_was_missing_and_no_m
     }
     assert!(reached > 6, "only {reached} of the kills took effect");
 }
+
+/// An overlay of kwok's amd64 machines with more in its spec.
+fn overlay(name: &str, weight: i64, more: &Value) -> Value {
+    let mut spec = json!({"weight": weight, "requirements": [
+        {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]}]});
+    for (field, value) in more.as_object().unwrap() {
+        spec[field] = value.clone();
+    }
+    json!({"apiVersion": "karpenter.sh/v1alpha1", "kind": "NodeOverlay", "metadata": {"name": name}, "spec": spec})
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_overlays_of_one_weight_one_is_applied_and_the_other_says_why_not() {
+    let world = World::with_overlays(&json!({}));
+    world.direct.put(overlay("dear", 5, &json!({"price": "100"}))).unwrap();
+    world.direct.put(overlay("cheap", 5, &json!({"price": "0.0001"}))).unwrap();
+    world.waiting("web", 3, "900m", "1Gi");
+    world.settled().await;
+    let standing = || -> BTreeMap<String, (String, String)> {
+        let all = world.direct.list(id("karpenter.sh/v1alpha1", "NodeOverlay"));
+        let one = |o: &Value| {
+            let conditions = o.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+            let validated = conditions.iter().find(|c| c["type"] == "ValidationSucceeded").cloned().unwrap_or_default();
+            let part = |field: &str| validated[field].as_str().unwrap_or_default().to_owned();
+            (text(o, "/metadata/name").to_owned(), (part("status"), part("reason")))
+        };
+        all.iter().map(|o| one(o.value())).collect()
+    };
+    let said = |status: &str, reason: &str| (status.to_owned(), reason.to_owned());
+    // The later name comes first.
+    let found = standing();
+    assert_eq!(found["dear"].0, "True");
+    assert_eq!(found["cheap"], said("False", "Conflict"));
+    // With another weight both are applied.
+    world.direct.put(overlay("cheap", 6, &json!({"price": "0.0001"}))).unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    assert_eq!(standing()["cheap"].0, "True");
+    world.stop().await;
+}

@@ -39,6 +39,12 @@ impl Object for crds::NodePool {
     const PLURAL: &'static str = "nodepools";
 }
 
+impl Object for crds::NodeOverlay {
+    const KIND: &'static str = "NodeOverlay";
+    const API: &'static str = "/apis/karpenter.sh/v1alpha1";
+    const PLURAL: &'static str = "nodeoverlays";
+}
+
 /// Which object a delete or an eviction means: nothing happens to another one of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -19,6 +19,7 @@ use crate::act::Api;
 use crate::client::Clients;
 use crate::clock::Clock;
 use crate::events::{About, Recorder, catalog};
+use crate::observe::Options;
 use crate::telemetry::Metrics;
 
 /// What is done just before a node's gate is opened: pods that were planned for it are nominated to it.
@@ -48,6 +49,8 @@ pub struct Deps<C> {
     pub clock: Clock,
     /// Whether ill nodes are replaced (the feature gate `NodeRepair`).
     pub repairs: bool,
+    /// How `NodeOverlay`s are read; None while they are not applied (the feature gate `NodeOverlay`).
+    pub overlays: Option<Options>,
     /// Told when a node has come to rest and may be taken away.
     pub(super) rested: Notify,
     /// Registration outcomes by pool.
@@ -55,7 +58,7 @@ pub struct Deps<C> {
 }
 
 impl<C: Cloud> Deps<C> {
-    /// With every gate open and no repair; both fields may be set afterwards.
+    /// With every gate open, no repair and no overlays; these fields may be set afterwards.
     pub fn new(
         clients: &Clients,
         cloud: Arc<C>,
@@ -73,6 +76,7 @@ impl<C: Cloud> Deps<C> {
             recorder,
             clock,
             repairs: false,
+            overlays: None,
             rested: Notify::new(),
             health: Mutex::default(),
         }

@@ -8,6 +8,7 @@ pub mod fault;
 pub mod garbage;
 pub mod gauges;
 pub mod node;
+mod overlay;
 pub mod pool;
 pub mod queue;
 mod router;
@@ -54,6 +55,7 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
     all.spawn(status::run(deps.clone(), stop.clone()));
     all.spawn(gauges::run(deps.clone(), stop.clone()));
     all.spawn(garbage::run(deps.clone(), stop.clone()));
+    all.spawn(overlay::run(deps.clone(), stop.clone()));
     all.spawn(disruption::run(deps, stop));
     while let Some(ended) = all.join_next().await {
         if let Err(error) = ended {

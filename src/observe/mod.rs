@@ -29,7 +29,7 @@ pub use error::{InputError, Origin};
 pub use objects::{Objects, Seen, Sourced, Validate};
 pub(crate) use options::read_text;
 pub use options::{FeatureGates, MinValuesPolicy, Options, PreferencePolicy, read_prices};
-pub use translate::Catalogs;
+pub use translate::{Catalogs, OverlayFault};
 
 /// A snapshot, and what there is to say about the input.
 #[must_use = "the snapshot is what planning starts from"]

@@ -64,7 +64,19 @@ impl World {
         });
         let metrics = Metrics::new();
         let clients = Clients::metered(service, &metrics);
-        Self::over(server, session, &clients, &metrics)
+        Self::over(server, session, &clients, &metrics, FeatureGates::default())
+    }
+
+    /// The same, with overlays applied.
+    pub fn with_overlays(limits: &Value) -> Self {
+        let server = ApiServer::new(1);
+        let direct = server.direct("test");
+        direct.put(class()).unwrap();
+        direct.put(pool(limits)).unwrap();
+        let session = server.session("millwright");
+        let metrics = Metrics::new();
+        let clients = Clients::metered(session.clone(), &metrics);
+        Self::over(server, session, &clients, &metrics, FeatureGates { node_overlay: true, ..FeatureGates::default() })
     }
 
     /// The controller on a cluster that is there.
@@ -72,19 +84,26 @@ impl World {
         let session = server.session("millwright");
         let metrics = Metrics::new();
         let clients = Clients::metered(session.clone(), &metrics);
-        Self::over(server, session, &clients, &metrics)
+        Self::over(server, session, &clients, &metrics, FeatureGates::default())
     }
 
-    fn over(server: ApiServer, session: Session, clients: &Clients, metrics: &Metrics) -> Self {
+    fn over(
+        server: ApiServer,
+        session: Session,
+        clients: &Clients,
+        metrics: &Metrics,
+        feature_gates: FeatureGates,
+    ) -> Self {
         let direct = server.direct("test");
         let clock = Clock::from(Timestamp::from_second(server.clock().seconds()).unwrap());
-        let kinds = watch::kinds(&[Kind::KwokNodeClass], &FeatureGates::default(), false);
+        let kinds = watch::kinds(&[Kind::KwokNodeClass], &feature_gates, false);
         let mirror = Mirror::new(&kinds);
         let (facts, stock, recorder) = (Facts::default(), Stock::default(), Recorder::memory());
         let settings = KwokSettings::default();
         let kwok = Kwok::new(clients.once.clone(), mirror.clone(), clock, &settings, stock.clone()).unwrap();
         let nominations = Nominations::new(clients.client.clone(), mirror.clone(), metrics.clone());
         let seen = Seen::new(mirror.clone(), facts.clone());
+        let options = Options { assume_ready: Some(false), feature_gates, ..Options::default() };
         let (decisions, told) = tokio::sync::watch::channel(None);
         let decide = Decide {
             mirror: mirror.clone(),
@@ -100,7 +119,7 @@ impl World {
             settings: Settings {
                 batch_idle: Duration::from_secs(1),
                 batch_max: Duration::from_secs(10),
-                options: Options { assume_ready: Some(false), ..Options::default() },
+                options: options.clone(),
             },
             decisions,
         };
@@ -109,6 +128,7 @@ impl World {
         tasks.spawn(decide.run());
         let mut deps = Deps::new(clients, Arc::new(kwok), seen, metrics.clone(), recorder.clone(), clock);
         deps.gate = Arc::new(nominations);
+        deps.overlays = feature_gates.node_overlay.then_some(options);
         tasks.spawn(controllers::run(Arc::new(deps), CancellationToken::new()));
         tasks.spawn(bind(direct.clone()));
         Self { server, direct, session, mirror, stock, recorder, decisions: told, tasks }

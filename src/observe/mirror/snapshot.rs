@@ -1,14 +1,15 @@
 //! From the mirror to what the planner reads.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use cloud::ClassKind;
-use planner::model::Snapshot;
+use planner::model::{Snapshot, Str};
 
 use super::super::error::InputError;
 use super::super::objects::{Objects, Seen};
 use super::super::options::Options;
-use super::super::translate::{Catalogs, Live, live};
+use super::super::translate::{Catalogs, Live, OverlayFault, live, overlay_faults};
 use super::Mirror;
 use super::state::{State, Table};
 
@@ -44,6 +45,20 @@ impl Mirror {
         notes.sort();
         notes.dedup();
         Ok(Taken { snapshot, notes })
+    }
+
+    /// What is wrong with the overlays that are not applied, by name.
+    ///
+    /// # Errors
+    /// As [`Self::snapshot`].
+    pub fn overlay_faults(
+        &self,
+        kinds: &[ClassKind],
+        catalogs: &Catalogs,
+        options: &Options,
+    ) -> Result<BTreeMap<Str, OverlayFault>, InputError> {
+        let objects = objects(&self.read(), kinds);
+        overlay_faults(&objects, options, catalogs)
     }
 }
 

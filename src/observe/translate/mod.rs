@@ -23,7 +23,9 @@ mod world;
 pub use classes::Catalogs;
 pub(crate) use cluster::translate;
 pub(crate) use live::{Cache, Live, live};
+pub use overlays::OverlayFault;
 pub(crate) use pods::owner;
+pub(crate) use pools::overlay_faults;
 pub(crate) use time::epoch;
 
 #[cfg(test)]

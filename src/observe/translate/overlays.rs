@@ -1,7 +1,8 @@
-//! `NodeOverlays`: other prices, more resources.
+//! `NodeOverlays`: other prices, more resources. Of two with one weight that change the same thing the later is left out
+//! as a whole.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use planner::model::catalog::Catalog;
@@ -12,12 +13,29 @@ use super::super::error::InputError;
 use super::super::k8s::NodeOverlay;
 use super::super::objects::{Objects, Sourced};
 use super::at::At;
+use super::cluster::OnFault;
 use super::labels::pool_requirements;
 
 /// Overlays in the order in which they win: heaviest first, then by name from the end of the alphabet.
 pub(super) struct Overlays(Vec<Overlay>);
 
+/// What is wrong with an overlay that is not applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OverlayFault {
+    /// It does not make sense by itself; why.
+    Invalid(String),
+    /// Another one of the same weight changes the same thing.
+    Conflict {
+        /// The one that is applied.
+        with: Str,
+        /// Such as `the price of m5.large/us-east-1a/spot`.
+        over: String,
+    },
+}
+
 struct Overlay {
+    name: Str,
+    weight: i32,
     requirements: Requirements,
     price: Option<Change>,
     capacity: Resources,
@@ -61,17 +79,74 @@ impl Change {
 }
 
 impl Overlays {
-    /// Without the feature.
-    pub(super) fn none() -> Self {
-        Self(Vec::new())
-    }
-
-    /// Those of the input.
-    pub(super) fn new(objects: &Objects) -> Result<Self, InputError> {
+    /// Those of the input that make sense by themselves.
+    pub(super) fn new(objects: &Objects, on_fault: &mut OnFault<'_>) -> Result<Self, InputError> {
         let mut sorted: Vec<&Sourced<NodeOverlay>> =
             objects.overlays.iter().map(|o| &**o).filter(|o| !o.object.metadata.deleting()).collect();
         sorted.sort_by_key(|o| Reverse((o.object.spec.weight.unwrap_or(0), o.object.metadata.name.clone())));
-        sorted.into_iter().map(overlay).collect::<Result<_, _>>().map(Self)
+        let mut out = Vec::new();
+        for source in sorted {
+            match overlay(source) {
+                Ok(overlay) => out.push(overlay),
+                Err(fault) => on_fault(fault)?,
+            }
+        }
+        Ok(Self(out))
+    }
+
+    /// Leaves out every overlay that changes what one before it changes with the same weight, in any of these
+    /// catalogues; gives those with what they conflict over.
+    pub(super) fn settle<'a>(
+        &mut self,
+        catalogs: impl Iterator<Item = (&'a Catalog, &'a Labels)>,
+    ) -> Vec<(Str, OverlayFault)> {
+        // Only neighbours in weight can conflict, and most overlays have none.
+        if self.0.windows(2).all(|pair| pair[0].weight != pair[1].weight) {
+            return Vec::new();
+        }
+        let mut conflicts: BTreeMap<(usize, usize), String> = BTreeMap::new();
+        for (types, pool) in catalogs {
+            for plain in types.iter() {
+                for offering in &plain.offerings {
+                    let labels = labels(pool, plain, offering);
+                    self.clash(&labels, plain, offering, &mut conflicts);
+                }
+            }
+        }
+        let mut faults: BTreeMap<usize, OverlayFault> = BTreeMap::new();
+        for later in 0..self.0.len() {
+            let mut earlier = (0..later).filter(|earlier| !faults.contains_key(earlier));
+            let found = earlier.find_map(|earlier| Some((earlier, conflicts.get(&(earlier, later))?)));
+            if let Some((earlier, over)) = found {
+                let with = self.0[earlier].name.clone();
+                faults.insert(later, OverlayFault::Conflict { with, over: over.clone() });
+            }
+        }
+        let (left, out): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.0).into_iter().enumerate().partition(|(at, _)| !faults.contains_key(at));
+        self.0 = left.into_iter().map(|(_, overlay)| overlay).collect();
+        out.into_iter().filter_map(|(at, overlay)| Some((overlay.name, faults.remove(&at)?))).collect()
+    }
+
+    /// Notes which overlays change the same thing of one offering.
+    fn clash(
+        &self,
+        labels: &Labels,
+        plain: &InstanceType,
+        offering: &Offering,
+        conflicts: &mut BTreeMap<(usize, usize), String>,
+    ) {
+        let touching: Vec<usize> = (0..self.0.len()).filter(|at| self.0[*at].requirements.allow(labels)).collect();
+        for (place, later) in touching.iter().enumerate() {
+            for earlier in &touching[..place] {
+                if conflicts.contains_key(&(*earlier, *later)) {
+                    continue;
+                }
+                let Some(what) = self.0[*earlier].same_change(&self.0[*later]) else { continue };
+                let of = format!("{}/{}/{}", plain.name, offering.zone, offering.capacity_type.as_str());
+                conflicts.insert((*earlier, *later), format!("{what} of {of}"));
+            }
+        }
     }
 
     /// The catalogue of a pool whose nodes carry `labels`, as the overlays change it.
@@ -86,13 +161,8 @@ impl Overlays {
     /// One type, or several when offerings of it come to differ in what they have.
     fn overlaid(&self, plain: &InstanceType, pool: &Labels) -> Vec<InstanceType> {
         let mut by_capacity: BTreeMap<Vec<(Str, i64)>, Vec<Offering>> = BTreeMap::new();
-        let mut labels = pool.clone();
-        labels.extend(plain.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
         for offering in &plain.offerings {
-            let mut labels = labels.clone();
-            labels.insert(ZONE.into(), offering.zone.clone());
-            labels.insert(CAPACITY_TYPE.into(), offering.capacity_type.as_str().into());
-            labels.extend(offering.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
+            let labels = labels(pool, plain, offering);
             let mut offering = offering.clone();
             let mut more: BTreeMap<Str, i64> = BTreeMap::new();
             let mut priced = false;
@@ -122,6 +192,41 @@ impl Overlays {
     }
 }
 
+/// Of a node of this pool that is this offering.
+fn labels(pool: &Labels, plain: &InstanceType, offering: &Offering) -> Labels {
+    let mut labels = pool.clone();
+    labels.extend(plain.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
+    labels.insert(ZONE.into(), offering.zone.clone());
+    labels.insert(CAPACITY_TYPE.into(), offering.capacity_type.as_str().into());
+    labels.extend(offering.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
+    labels
+}
+
+impl Overlay {
+    /// What both change, when they have the same weight.
+    fn same_change(&self, other: &Self) -> Option<String> {
+        if self.weight != other.weight {
+            return None;
+        }
+        if self.price.is_some() && other.price.is_some() {
+            return Some("the price".into());
+        }
+        let theirs: BTreeSet<&Str> = other.capacity.iter().map(|(name, _)| name).collect();
+        self.capacity.iter().find(|(name, _)| theirs.contains(name)).map(|(name, _)| name.to_string())
+    }
+}
+
+impl std::fmt::Display for OverlayFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Invalid(why) => f.write_str(why),
+            Self::Conflict { with, over } => {
+                write!(f, "it changes {over}, and so does NodeOverlay {with} of the same weight")
+            }
+        }
+    }
+}
+
 fn overlay(source: &Sourced<NodeOverlay>) -> Result<Overlay, InputError> {
     let Sourced { origin, object } = source;
     let spec = &object.spec;
@@ -136,6 +241,8 @@ fn overlay(source: &Sourced<NodeOverlay>) -> Result<Overlay, InputError> {
         (None, None) => None,
     };
     Ok(Overlay {
+        name: object.metadata.name.clone(),
+        weight: spec.weight.unwrap_or(0),
         requirements: pool_requirements(&at, "requirements", &spec.requirements)?,
         price,
         capacity: at.resources("capacity", &spec.capacity)?,
@@ -145,6 +252,53 @@ fn overlay(source: &Sourced<NodeOverlay>) -> Result<Overlay, InputError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn overlaid(yaml: &[&str]) -> Vec<(String, String)> {
+        let objects = Objects {
+            overlays: yaml
+                .iter()
+                .map(|text| std::sync::Arc::new(Sourced::watched(serde_saphyr::from_str(text).unwrap())))
+                .collect(),
+            ..Objects::default()
+        };
+        let mut overlays = Overlays::new(&objects, &mut Err).unwrap();
+        let types = Arc::new(cloud::catalog::kwok(&cloud::catalog::KwokSettings::default()).unwrap());
+        let pool = Labels::new();
+        let faults = overlays.settle([(&types, &pool)].into_iter());
+        faults.into_iter().map(|(name, fault)| (name.to_string(), fault.to_string())).collect()
+    }
+
+    const A: &str = "{metadata: {name: a}, spec: {weight: 5, price: '1', requirements: [{key: kubernetes.io/arch, operator: In, values: [amd64]}]}}";
+
+    #[test]
+    fn of_two_of_one_weight_the_later_is_left_out_as_a_whole() {
+        let later = "{metadata: {name: b}, spec: {weight: 5, priceAdjustment: '+1', capacity: {example.com/x: 1}}}";
+        let found = overlaid(&[A, later]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].0, "a", "b comes first: names count from the end of the alphabet");
+        assert!(found[0].1.contains("changes the price of ") && found[0].1.contains("NodeOverlay b"), "{found:?}");
+    }
+
+    #[test]
+    fn what_differs_in_weight_thing_or_offering_is_no_conflict() {
+        for other in [
+            "{metadata: {name: b}, spec: {weight: 6, price: '2'}}",
+            "{metadata: {name: b}, spec: {weight: 5, capacity: {example.com/x: 1}}}",
+            "{metadata: {name: b}, spec: {weight: 5, price: '2', requirements: [{key: kubernetes.io/arch, operator: In, values: [arm64]}]}}",
+        ] {
+            assert_eq!(overlaid(&[A, other]), [], "{other}");
+        }
+    }
+
+    #[test]
+    fn an_overlay_that_is_left_out_stands_in_no_ones_way() {
+        let capacity =
+            |name: &str, more: &str| format!("{{metadata: {{name: {name}}}, spec: {{capacity: {{{more}}}}}}}");
+        let (c, b, a) = (capacity("c", "x.io/1: 1"), capacity("b", "x.io/1: 1, x.io/2: 1"), capacity("a", "x.io/2: 1"));
+        let found = overlaid(&[&a, &b, &c]);
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["b"]);
+    }
 
     #[test]
     fn prices_change_by_amount_by_share_or_outright() {

@@ -1,22 +1,23 @@
 //! Pools: their terms, whether they can be used, and what they can buy.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::pool_validation::LabelRules;
 use planner::model::labels::NODEPOOL;
-use planner::model::{Code, Pool, Reason};
+use planner::model::{Code, Pool, Reason, Str};
 
 use super::super::error::InputError;
 use super::super::k8s::NodePool;
 use super::super::k8s::karpenter::Conditioned;
 use super::super::objects::{Objects, Sourced};
-use super::super::options::Options;
+use super::super::options::{FeatureGates, Options};
 use super::at::At;
 use super::classes::{Catalogs, Classes, Found, readiness};
 use super::cluster::OnFault;
 use super::labels::{normalized, pool_requirements};
-use super::overlays::Overlays;
+use super::overlays::{OverlayFault, Overlays};
 use super::taints::taints;
 
 /// All pools, heaviest first, then by name from the end of the alphabet.
@@ -31,19 +32,54 @@ pub(super) fn pools(
 ) -> Result<Vec<Pool>, InputError> {
     let asked = !options.assume_ready.unwrap_or_else(|| no_status(objects));
     let mut classes = Classes::new(objects, options, given);
-    let overlays = if options.feature_gates.node_overlay { Overlays::new(objects)? } else { Overlays::none() };
     if !options.feature_gates.node_overlay && !objects.overlays.is_empty() {
         notes.push("NodeOverlays are not applied: the feature gate NodeOverlay is off".into());
     }
     let mut out = Vec::new();
     for source in &objects.node_pools {
-        match pool(source, objects, options, asked, &mut classes, &overlays, notes) {
+        match pool(source, objects, options, asked, &mut classes, notes) {
             Ok(pool) => out.push(pool),
             Err(fault) => on_fault(fault)?,
         }
     }
+    if options.feature_gates.node_overlay {
+        let mut overlays = Overlays::new(objects, on_fault)?;
+        for (name, fault) in overlays.settle(out.iter().map(|pool| (&pool.types, &pool.labels))) {
+            notes.push(format!(
+                "NodeOverlay {name} is not applied: {fault}; give them different weights, or requirements that exclude \
+                 each other"
+            ));
+        }
+        for pool in &mut out {
+            pool.types = overlays.apply(pool.types.clone(), &pool.labels);
+        }
+    }
     out.sort_by(|a, b| Reverse((a.weight, &a.name)).cmp(&Reverse((b.weight, &b.name))));
     Ok(out)
+}
+
+/// What is wrong with the overlays that are not applied, by name.
+pub(crate) fn overlay_faults(
+    objects: &Objects,
+    options: &Options,
+    given: &Catalogs,
+) -> Result<BTreeMap<Str, OverlayFault>, InputError> {
+    let mut faults = BTreeMap::new();
+    // Whatever is wrong with pools is told of pools.
+    let without =
+        Options { feature_gates: FeatureGates { node_overlay: false, ..options.feature_gates }, ..options.clone() };
+    let pools = pools(objects, &without, Some(given), &mut Vec::new(), &mut |_| Ok(()))?;
+    for source in &objects.overlays {
+        let alone = Objects { overlays: vec![source.clone()], ..Objects::default() };
+        if let Err(fault) = Overlays::new(&alone, &mut Err) {
+            let place = fault.field.as_deref().map(|field| format!("{field}: ")).unwrap_or_default();
+            let why = format!("{place}{}", fault.message);
+            faults.insert(source.object.metadata.name.clone(), OverlayFault::Invalid(why));
+        }
+    }
+    let mut overlays = Overlays::new(objects, &mut |_| Ok(()))?;
+    faults.extend(overlays.settle(pools.iter().map(|pool| (&pool.types, &pool.labels))));
+    Ok(faults)
 }
 
 /// No pool and no class in the input has been seen by a controller.
@@ -64,7 +100,6 @@ fn pool(
     options: &Options,
     asked: bool,
     classes: &mut Classes<'_>,
-    overlays: &Overlays,
     notes: &mut Vec<String>,
 ) -> Result<Pool, InputError> {
     let Sourced { origin, object } = source;
@@ -85,7 +120,7 @@ fn pool(
         })?),
         None => None,
     };
-    let types = overlays.apply(classes.catalog(class)?, &labels);
+    let types = classes.catalog(class)?;
     Ok(Pool {
         name: name.clone(),
         weight: spec.weight.unwrap_or(0),
