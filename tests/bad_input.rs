@@ -64,7 +64,12 @@ fn every_mistake_in_an_option_is_told_with_its_remedy() {
     let folder = Folder::new("options");
     folder
         .write("ok.yaml", cases::EC2)
-        .write("torn.csv", "instance_type,zone,capacity_type,usd_per_hour\nm5.large,,spot,cheap\n");
+        .write("torn.csv", "instance_type,zone,capacity_type,usd_per_hour\nm5.large,,spot,cheap\n")
+        .write("nan.csv", "instance_type,zone,capacity_type,usd_per_hour\nm5.large,,spot,NaN\n")
+        .write("infinite.csv", "instance_type,zone,capacity_type,usd_per_hour\nm5.large,,spot,inf\n")
+        .write("negative.csv", "instance_type,zone,capacity_type,usd_per_hour\nm5.large,,spot,-0.1\n")
+        .write("short.csv", "instance_type,zone,capacity_type,usd_per_hour\nm5.large,spot\n")
+        .write("binary.csv", b"instance_type,zone,capacity_type,usd_per_hour\n\xff\x00,,spot,1\n");
     let failed: Vec<String> = OPTIONS
         .iter()
         .filter_map(|(args, told)| {
@@ -82,15 +87,75 @@ fn files_that_cannot_be_read_are_named() {
         .write("torn.yaml.gz", [0x1f, 0x8b, 8, 0, 1, 2, 3])
         .write("latin.yaml", b"kind: Pod\nmetadata: {name: caf\xe9}\n");
     std::fs::create_dir_all(folder.0.join("empty")).unwrap();
-    let cases: [(&str, &[&str]); 4] = [
+    std::fs::create_dir_all(folder.0.join("loop")).unwrap();
+    std::os::unix::fs::symlink("a.yaml", folder.0.join("loop/a.yaml")).unwrap();
+    std::fs::create_dir_all(folder.0.join("dangling")).unwrap();
+    std::os::unix::fs::symlink("gone.yaml", folder.0.join("dangling/a.yaml")).unwrap();
+    std::fs::create_dir_all(folder.0.join("pipes")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(folder.0.join("pipes/a.yaml")).unwrap();
+    folder
+        .write("bomb.yaml.gz", bomb())
+        .write("picture.yaml", b"\x89PNG\r\n\x1a\n\x00\x00")
+        .write("deep.json", "[".repeat(1_000_000));
+    folder.write("deep.yaml", "- ".repeat(100_000));
+    let cases: [(&str, &[&str]); 11] = [
         ("nowhere.yaml", &["nowhere.yaml", "cannot be read", "remedy: check the path given with -f"]),
         ("torn.yaml.gz", &["torn.yaml.gz", "gzip", "remedy"]),
+        ("bomb.yaml.gz", &["bomb.yaml.gz", "unpack to more than", "remedy"]),
+        ("picture.yaml", &["picture.yaml", "binary file", "remedy"]),
+        ("loop", &["loop/a.yaml", "cannot be read", "symbolic link", "remedy"]),
+        ("dangling", &["dangling/a.yaml", "cannot be read", "remedy"]),
+        ("pipes", &["pipes/a.yaml", "pipe, socket or device", "remedy"]),
+        ("deep.json", &["deep.json:1", "recursion limit", "remedy"]),
+        ("deep.yaml", &["deep.yaml:1", "broken YAML", "deeper than 64", "remedy"]),
         ("latin.yaml", &["latin.yaml:2", "UTF-8", "remedy"]),
         ("empty", &["empty", "no .yaml, .yml or .json file", "remedy"]),
     ];
     for (path, told) in cases {
         assert_eq!(judge(path, &folder.run(&["plan", "-f", path]), told), None);
     }
+}
+
+/// A small gzip stream of very many equal lines.
+fn bomb() -> Vec<u8> {
+    use std::io::Write;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let lines = "# nothing at all\n".repeat(60_000);
+    for _ in 0..70 {
+        gzip.write_all(lines.as_bytes()).unwrap();
+    }
+    gzip.finish().unwrap()
+}
+
+#[test]
+fn what_says_nothing_or_says_it_twice_is_no_mistake() {
+    let folder = Folder::new("nothing");
+    folder
+        .write("pool.yaml", cases::POOL)
+        .write("blank.yaml", "")
+        .write("comments.yaml", "---\n# nothing\n---\n...\n---\n")
+        .write("blank.json", " \n")
+        .write("list.yaml", "apiVersion: v1\nkind: List\nitems: []\n")
+        .write("again.json", "{\"apiVersion\": \"v1\", \"kind\": \"Namespace\", \"metadata\": {\"name\": \"m\"}}")
+        .write("again.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: m, uid: null}\n");
+    for path in ["blank.yaml", "comments.yaml", "blank.json", "list.yaml", "again.yaml"] {
+        let out = folder.run(&["plan", "-o", "json", "-f", "pool.yaml", "-f", path, "-f", "again.json"]);
+        assert_eq!(out.status.code(), Some(0), "{path}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+}
+
+#[test]
+fn a_contradiction_is_a_reason_and_no_mistake() {
+    let folder = Folder::new("contradiction");
+    folder.write("pool.yaml", cases::POOL).write(
+        "pod.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: mill}\nspec:\n  nodeSelector: {kubernetes.io/arch: arm64}\n  \
+         containers: [{name: main, image: i, resources: {requests: {cpu: 100m}}}]\n",
+    );
+    let out = folder.run(&["plan", "-o", "json", "-f", "pool.yaml", "-f", "pod.yaml"]);
+    assert_eq!(out.status.code(), Some(2), "{}", String::from_utf8_lossy(&out.stderr));
+    let plan: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(plan["unplaced"][0]["reasons"][0]["code"], "RequirementConflict", "{plan}");
 }
 
 #[test]

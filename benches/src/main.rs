@@ -4,6 +4,7 @@ mod e2e;
 mod instances;
 mod measure;
 mod plan;
+mod read;
 mod solver;
 mod table;
 
@@ -13,7 +14,7 @@ const HELP: &str = "\
 Usage: cargo xtask bench NAME [OPTIONS]
 
 Names:
-  plan              the whole planner on synthetic clusters
+  plan              the whole planner on synthetic clusters, and reading 15,000 pods
   solver            every recorded workload on its offering set, at several efforts, beside first-fit-decreasing
   e2e               the controller on a real control plane with kwok nodes (needs Go once; see `cargo xtask help`)
 

@@ -65,6 +65,10 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         rows.push(measure(&name, &input, if quick { 1 } else { 3 }));
         eprintln!("{name} done");
     }
+    if READ.contains(&only) {
+        rows.push(read(if quick { 1 } else { 3 })?);
+        eprintln!("{READ} done");
+    }
     let text = format!("{}\n\nOn {}; CPU seconds of one thread.\n", table(&rows).markdown(), machine());
     println!("{text}");
     if let Some(file) = json {
@@ -134,6 +138,28 @@ fn measure(name: &str, input: &Snapshot, times: usize) -> Row {
         greedy_cost: plan.greedy_cost.to_string(),
         unplaced: plan.unplaced.iter().map(|u| u.pods.len()).sum(),
     }
+}
+
+/// The case that reads pods and plans nothing.
+const READ: &str = "read 15000";
+
+fn read(times: usize) -> anyhow::Result<Row> {
+    let reading = crate::read::pods(15_000, times)?;
+    Ok(Row {
+        case: format!("{READ} ({:.0} MB of JSON)", reading.file_mb),
+        pods: reading.pods,
+        types: 0,
+        seconds: reading.seconds,
+        pods_per_second: reading.pods as f64 / reading.seconds,
+        peak_rss_mb: reading.peak_rss_mb,
+        allocated_mb: 0.0,
+        groups: reading.groups,
+        nodes: 0,
+        cost: String::new(),
+        bound: String::new(),
+        greedy_cost: String::new(),
+        unplaced: 0,
+    })
 }
 
 fn table(rows: &[Row]) -> Table {

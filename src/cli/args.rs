@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cloud::catalog::UnavailablePattern;
 
@@ -318,9 +318,12 @@ impl InputArgs {
     fn clock(&self) -> Result<i64> {
         match &self.now {
             Some(text) => {
-                let at: jiff::Timestamp = text
-                    .parse()
-                    .with_context(|| format!("--now: \"{text}\" is no time; write it as 2026-01-31T12:00:00Z"))?;
+                let at: jiff::Timestamp = text.parse().map_err(|error| {
+                    InputError::new(format!("is no time ({error})"))
+                        .field("--now")
+                        .value(text)
+                        .remedy("write it as 2026-01-31T12:00:00Z")
+                })?;
                 Ok(at.as_second())
             }
             None => Ok(jiff::Timestamp::now().as_second()),

@@ -22,7 +22,7 @@ pub fn objects(kubeconfig: Option<&PathBuf>, context: Option<&String>) -> Result
     runtime.block_on(async {
         let config = Config { kubeconfig: kubeconfig.cloned(), kube_context: context.cloned(), ..Config::default() };
         let clients = Clients::connect(&config, &Metrics::new()).await?;
-        let cluster = context.map_or_else(|| "cluster".to_owned(), |context| format!("cluster {context}"));
+        let cluster = format!("cluster {}", context.unwrap_or(&clients.server));
         Ok(listing::read(&clients.client, &cluster).await?)
     })
 }

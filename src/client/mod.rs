@@ -41,6 +41,8 @@ pub struct Clients {
     pub unthrottled: kube::Client,
     /// The namespace this process runs in.
     pub namespace: String,
+    /// Host and port of the server, for messages.
+    pub server: String,
 }
 
 /// Why there is no client.
@@ -106,6 +108,7 @@ impl Clients {
     }
 
     fn over(transport: kube::Client, namespace: &str, bucket: Option<Bucket>, host: String, metrics: &Metrics) -> Self {
+        let server = host.clone();
         let free = Gate { transport, bucket: None, host, metrics: metrics.clone() };
         let throttled = Gate { bucket, ..free.clone() };
         let retried = throttled.clone();
@@ -114,6 +117,7 @@ impl Clients {
             once: kube::Client::new(service_fn(move |request| throttled.clone().send(request)), namespace),
             unthrottled: kube::Client::new(service_fn(move |request| free.clone().send(request)), namespace),
             namespace: namespace.into(),
+            server,
         }
     }
 }

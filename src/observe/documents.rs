@@ -1,19 +1,43 @@
 //! Bytes to objects: YAML documents one by one, JSON values one by one, `List` kinds unpacked.
 
+use planner::model::Str;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::error::{InputError, Origin};
+use super::outline::{self, Top};
+use super::plain::Plain;
 
 /// How deep an object may be nested; the deepest known (CRDs with a pod template in them) need about 50.
 const MAX_DEPTH: usize = 64;
 
 /// Takes each object with where it stood.
-pub(crate) type Sink<'a> = dyn FnMut(Origin, Value) -> Result<(), InputError> + 'a;
+pub(crate) trait Sink {
+    /// Takes an object.
+    fn value(&mut self, origin: Origin, value: Value) -> Result<(), InputError>;
+
+    /// Takes an object as JSON text, which saves the tree of values. False when it must come as a value.
+    fn text(&mut self, _origin: &Origin, _text: &str, _of: &ItemOf) -> Result<bool, InputError> {
+        Ok(false)
+    }
+}
+
+impl<F: FnMut(Origin, Value) -> Result<(), InputError>> Sink for F {
+    fn value(&mut self, origin: Origin, value: Value) -> Result<(), InputError> {
+        self(origin, value)
+    }
+}
+
+/// What the items of a typed list, as the API server sends it, do not repeat. Both empty for any other object.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ItemOf {
+    pub(crate) kind: String,
+    pub(crate) api_version: String,
+}
 
 /// Hands every object in `bytes` to `sink`, in order. Each YAML document is parsed by itself, so the largest document
 /// bounds the memory needed, not the file.
-pub(crate) fn each(file: &str, bytes: &[u8], sink: &mut Sink<'_>) -> Result<(), InputError> {
+pub(crate) fn each(file: &str, bytes: &[u8], sink: &mut impl Sink) -> Result<(), InputError> {
     let text = text(file, bytes)?;
     let ending = file.strip_suffix(".gz").unwrap_or(file).rsplit('.').next();
     let is_json = ending.is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
@@ -36,29 +60,105 @@ fn first_json(text: &str) -> bool {
     serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>().next().is_some_and(|first| first.is_ok())
 }
 
-fn each_json(file: &str, text: &str, sink: &mut Sink<'_>) -> Result<(), InputError> {
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-    let (mut line, mut counted) = (1, 0);
+fn each_json(file: &str, text: &str, sink: &mut impl Sink) -> Result<(), InputError> {
+    let mut place = Place { file: file.into(), text, counted: 0, line: 1 };
+    let mut at = 0;
     loop {
-        let start = values.byte_offset();
-        let blank = text[start..].len() - text[start..].trim_start().len();
-        line += newlines(&text[counted..start + blank]);
-        counted = start + blank;
+        if let Some(top) = outline::top(text, at)
+            && each_of(&top, &mut place, sink)?
+        {
+            at = top.whole.end;
+            continue;
+        }
+        // Broken, or no object, or a list of which the parts cannot be told: one value after the other.
+        let start = at + (text[at..].len() - text[at..].trim_start().len());
+        let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Plain>();
         let Some(value) = values.next() else { return Ok(()) };
-        let value = value.map_err(|error| {
-            let message = error.to_string();
-            let message = message.split(" at line ").next().unwrap_or(&message);
-            InputError::new(format!("broken JSON: {message}, column {}", error.column()))
-                .file(file)
-                .line(number(error.line()))
-                .remedy("check the brackets, commas and quotes up to this place")
-        })?;
-        unpack(&Origin { file: file.into(), line: number(line) }, value, sink)?;
+        let Plain(value) = value.map_err(|error| place.broken(start, &error))?;
+        unpack(&place.origin(start), value, sink)?;
+        at = start + values.byte_offset();
     }
 }
 
-fn each_yaml(file: &str, text: &str, sink: &mut Sink<'_>) -> Result<(), InputError> {
-    let file: planner::model::Str = file.into();
+/// Hands on an object, or the items of a list. False when it must be read as a whole.
+fn each_of(top: &Top, place: &mut Place<'_>, sink: &mut impl Sink) -> Result<bool, InputError> {
+    let text = place.text;
+    let Some(items) = &top.items else {
+        one(top.whole.clone(), &ItemOf::default(), place, sink)?;
+        return Ok(true);
+    };
+    let shell = [&text[top.whole.start..items.list.start], "[]", &text[items.list.end..top.whole.end]].concat();
+    let Ok(Plain(Value::Object(shell))) = serde_json::from_str(&shell) else { return Ok(false) };
+    let kind = |name: &str| shell.get(name).and_then(Value::as_str).unwrap_or_default();
+    let Some(item_kind) = kind("kind").strip_suffix("List") else { return Ok(false) };
+    let api_version = if item_kind.is_empty() { "" } else { kind("apiVersion") };
+    let of = ItemOf { kind: item_kind.into(), api_version: api_version.into() };
+    for item in &items.each {
+        one(item.clone(), &of, place, sink)?;
+    }
+    Ok(true)
+}
+
+/// Hands on one value of a JSON text.
+fn one(
+    range: std::ops::Range<usize>,
+    of: &ItemOf,
+    place: &mut Place<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), InputError> {
+    let start = range.start;
+    let text = &place.text[range];
+    let origin = place.origin(start);
+    if sink.text(&origin, text, of)? {
+        return Ok(());
+    }
+    let Plain(mut value) = serde_json::from_str(text).map_err(|error| place.broken(start, &error))?;
+    of.complete(&mut value);
+    unpack(&origin, value, sink)
+}
+
+/// A JSON text, and how far its lines are counted.
+struct Place<'t> {
+    file: Str,
+    text: &'t str,
+    counted: usize,
+    line: usize,
+}
+
+impl Place<'_> {
+    /// Where an offset is, which must not lie before the one asked for last.
+    fn origin(&mut self, at: usize) -> Origin {
+        self.line += newlines(&self.text[self.counted..at]);
+        self.counted = at;
+        Origin { file: self.file.clone(), line: number(self.line) }
+    }
+
+    /// An error in the part of the text that begins at an offset.
+    fn broken(&mut self, start: usize, error: &serde_json::Error) -> InputError {
+        let line = self.origin(start).line.saturating_add(number(error.line().saturating_sub(1)));
+        let message = error.to_string();
+        let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message);
+        InputError::new(format!("broken JSON: {message}, column {}", error.column()))
+            .file(&self.file)
+            .line(line)
+            .remedy("check the brackets, commas and quotes up to this place")
+    }
+}
+
+impl ItemOf {
+    /// Writes into an item what its list says for all.
+    fn complete(&self, item: &mut Value) {
+        if let (Value::Object(fields), false) = (item, self.kind.is_empty()) {
+            fields.entry("kind").or_insert_with(|| self.kind.clone().into());
+            if !self.api_version.is_empty() {
+                fields.entry("apiVersion").or_insert_with(|| self.api_version.clone().into());
+            }
+        }
+    }
+}
+
+fn each_yaml(file: &str, text: &str, sink: &mut impl Sink) -> Result<(), InputError> {
+    let file: Str = file.into();
     for (line, document) in split(text) {
         if let Some(value) = parse_yaml(&file, line, document)? {
             let shift = newlines(&document[..content_start(document)]);
@@ -117,23 +217,35 @@ fn parse_yaml(file: &str, line: usize, document: &str) -> Result<Option<Value>, 
         // YAML 1.2: a node may be called n, and a label say yes.
         strict_booleans: true,
     };
-    match serde_saphyr::from_str_with_options::<Value>(document, options) {
-        Ok(Value::Null) => Ok(None),
-        Ok(value) => Ok(Some(value)),
+    match serde_saphyr::from_str_with_options::<Plain>(document, options) {
+        Ok(Plain(Value::Null)) => Ok(None),
+        Ok(Plain(value)) => Ok(Some(value)),
         Err(error) => {
             let offset = error.location().map_or(0, |at| usize::try_from(at.line()).unwrap_or(1).max(1) - 1);
             let message = error.without_snippet().to_string();
             let message = message.split(" at line ").next().unwrap_or(&message).to_string();
+            let (message, remedy) = in_words(message);
             Err(InputError::new(format!("broken YAML: {message}"))
                 .file(file)
                 .line(number(line + offset))
-                .remedy("check the indentation and quotes on this line and the one before"))
+                .remedy(remedy))
         }
     }
 }
 
+/// What is wrong, and what to do about it; where a limit is passed the parser gives only the limit's name.
+fn in_words(message: String) -> (String, &'static str) {
+    match message.strip_prefix("budget breached: ") {
+        Some(limit) if limit.contains("Depth") => {
+            (format!("is nested deeper than {MAX_DEPTH} levels"), "nest less; no object of Kubernetes needs so much")
+        }
+        Some(_) => ("its aliases stand for too much".into(), "write out what the aliases stand for"),
+        None => (message, "check the indentation and quotes on this line and the one before"),
+    }
+}
+
 /// A `List` kind's items, or the object itself.
-fn unpack(origin: &Origin, value: Value, sink: &mut Sink<'_>) -> Result<(), InputError> {
+fn unpack(origin: &Origin, value: Value, sink: &mut impl Sink) -> Result<(), InputError> {
     let Value::Object(mut object) = value else {
         let what = match value {
             Value::Array(_) => "a list",
@@ -146,28 +258,22 @@ fn unpack(origin: &Origin, value: Value, sink: &mut Sink<'_>) -> Result<(), Inpu
     };
     let list_of =
         object.get("kind").and_then(Value::as_str).and_then(|kind| kind.strip_suffix("List")).map(str::to_string);
-    let (Some(item_kind), true) =
-        (list_of, object.get("items").is_none_or(|items| items.is_array() || items.is_null()))
+    let (Some(kind), true) = (list_of, object.get("items").is_none_or(|items| items.is_array() || items.is_null()))
     else {
-        return sink(origin.clone(), Value::Object(object));
+        return sink.value(origin.clone(), Value::Object(object));
     };
-    let version = object.get("apiVersion").cloned();
+    let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let of = ItemOf { kind, api_version };
     let Some(Value::Array(items)) = object.remove("items") else { return Ok(()) };
     for mut item in items {
-        // Items of a typed list, as the API server sends it, do not repeat kind and version.
-        if let (Value::Object(fields), false) = (&mut item, item_kind.is_empty()) {
-            fields.entry("kind").or_insert_with(|| item_kind.clone().into());
-            if let Some(version) = &version {
-                fields.entry("apiVersion").or_insert_with(|| version.clone());
-            }
-        }
+        of.complete(&mut item);
         unpack(origin, item, sink)?;
     }
     Ok(())
 }
 
 fn newlines(text: &str) -> usize {
-    text.split('\n').count() - 1
+    text.bytes().filter(|byte| *byte == b'\n').count()
 }
 
 fn number(line: usize) -> u32 {
@@ -182,10 +288,11 @@ mod tests {
 
     fn read(file: &str, text: &str) -> Result<Vec<(u32, Value)>, InputError> {
         let mut out = Vec::new();
-        each(file, text.as_bytes(), &mut |origin, value| {
+        let mut sink = |origin: Origin, value| {
             out.push((origin.line, value));
             Ok(())
-        })?;
+        };
+        each(file, text.as_bytes(), &mut sink)?;
         Ok(out)
     }
 
@@ -257,7 +364,7 @@ mod tests {
 
     #[test]
     fn text_that_is_no_utf8_is_named_by_its_line() {
-        let mut sink = |_, _| Ok(());
+        let mut sink = |_: Origin, _: Value| Ok(());
         let error = each("x.yaml", b"kind: A\nx: \xff\n", &mut sink).unwrap_err();
         assert_eq!(error.line, Some(2));
     }
@@ -265,13 +372,13 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), json in any::<bool>()) {
-            let mut sink = |_, _| Ok(());
+            let mut sink = |_: Origin, _: Value| Ok(());
             let _ = each(if json { "x.json" } else { "x.yaml" }, &bytes, &mut sink);
         }
 
         #[test]
         fn no_text_of_yaml_marks_makes_it_panic(text in "[-:{}\\[\\]&*!|>'\"#%@`,? a\n\t0.]{0,200}") {
-            let mut sink = |_, _| Ok(());
+            let mut sink = |_: Origin, _: Value| Ok(());
             let _ = each("x.yaml", text.as_bytes(), &mut sink);
         }
     }

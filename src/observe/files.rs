@@ -12,8 +12,13 @@ use super::objects::{Builder, Objects, Validate};
 
 /// Endings that are read in a folder, each also with `.gz`. A file named on the command line may have any ending.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
-/// A gzip stream may not unpack to more than this many bytes: a guard against bombs.
-const MAX_UNPACKED: u64 = 8 << 30;
+/// Bytes of one file, unpacked. A dump of 150,000 pods has about 1.5 GB.
+const MAX_BYTES: u64 = 4 << 30;
+/// Up to here a gzip stream may unpack to as much as it likes.
+const FREE_BYTES: u64 = 64 << 20;
+/// Beyond that, how many times its own size a gzip stream may unpack to. Objects that differ in their names alone come
+/// to about 100, and gzip ends at 1032: what comes near that is made to fill the memory.
+const MAX_RATIO: u64 = 400;
 
 /// Every object below `paths`: files, folders (recursively) and `-` for standard input.
 ///
@@ -23,7 +28,7 @@ pub fn read<P: AsRef<Path>>(paths: &[P], validate: Validate) -> Result<Objects, 
     let mut builder = Builder::new(validate);
     for file in list(paths)? {
         let (name, bytes) = load(&file)?;
-        documents::each(&name, &bytes, &mut |origin, value| builder.add(origin, value))?;
+        documents::each(&name, &bytes, &mut builder)?;
     }
     Ok(builder.finish())
 }
@@ -65,6 +70,12 @@ fn below(folder: &Path, out: &mut Vec<PathBuf>) -> Result<(), InputError> {
                 below(&path, out)?;
             }
         } else if wanted(&path) {
+            // A broken link is no file either, but reading it says so.
+            if path.metadata().is_ok_and(|found| !found.is_file()) {
+                return Err(InputError::new("is a pipe, socket or device: reading it may never end")
+                    .file(&path.to_string_lossy())
+                    .remedy("take it out of the folder, or name it by itself with -f"));
+            }
             out.push(path);
         }
     }
@@ -79,27 +90,56 @@ fn wanted(path: &Path) -> bool {
 
 /// The name to call a file by, and its bytes, unpacked.
 fn load(path: &Path) -> Result<(String, Vec<u8>), InputError> {
-    let mut bytes = Vec::new();
-    let name = if path.as_os_str() == "-" {
-        io::stdin().lock().read_to_end(&mut bytes).map_err(|source| cannot_read(Path::new("<stdin>"), &source))?;
-        "<stdin>".to_string()
-    } else {
-        bytes = fs::read(path).map_err(|source| cannot_read(path, &source))?;
-        path.to_string_lossy().into_owned()
-    };
+    let is_stdin = path.as_os_str() == "-";
+    let name = if is_stdin { "<stdin>".to_string() } else { path.to_string_lossy().into_owned() };
+    let source: io::Result<Box<dyn Read>> =
+        if is_stdin { Ok(Box::new(io::stdin().lock())) } else { fs::File::open(path).map(|file| Box::new(file) as _) };
+    let bytes = source.and_then(read_text).map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData => InputError::new(source.to_string())
+            .file(&name)
+            .remedy("name files of YAML or JSON in UTF-8, or such files packed by gzip"),
+        _ => cannot_read(Path::new(&name), &source),
+    })?;
     let bytes = unpack(bytes).map_err(|source| {
-        InputError::new(format!("not a gzip stream: {source}")).file(&name).remedy("check that the file is complete")
+        let remedy = match source.kind() {
+            io::ErrorKind::FileTooLarge => "unpack it and look at it; several smaller files are read as one",
+            _ => "check that the file is complete",
+        };
+        InputError::new(format!("cannot be unpacked by gzip: {source}")).file(&name).remedy(remedy)
     })?;
     Ok((name, bytes))
 }
 
+/// Everything of a source, unless its beginning says already that it is no text, or it does not end.
+fn read_text(mut source: impl Read) -> io::Result<Vec<u8>> {
+    const HEAD: u64 = 64 << 10;
+    let mut bytes = Vec::new();
+    source.by_ref().take(HEAD).read_to_end(&mut bytes)?;
+    if !bytes.starts_with(&GZIP) && bytes.contains(&0) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "is a binary file, not text"));
+    }
+    source.take(MAX_BYTES + 1 - HEAD).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("has more than {} GiB", MAX_BYTES >> 30)));
+    }
+    Ok(bytes)
+}
+
+/// What a gzip stream begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// Gunzips what begins like gzip.
 pub(crate) fn unpack(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
+    if !bytes.starts_with(&GZIP) {
         return Ok(bytes);
     }
+    let most = (bytes.len() as u64).saturating_mul(MAX_RATIO).clamp(FREE_BYTES, MAX_BYTES);
     let mut out = Vec::new();
-    MultiGzDecoder::new(&bytes[..]).take(MAX_UNPACKED).read_to_end(&mut out)?;
+    MultiGzDecoder::new(&bytes[..]).take(most + 1).read_to_end(&mut out)?;
+    if out.len() as u64 > most {
+        let message = format!("{} bytes unpack to more than {most}", bytes.len());
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
     Ok(out)
 }
 
@@ -154,6 +194,24 @@ mod tests {
     fn a_missing_file_is_named() {
         let error = read(&["no/such/file.yaml"], Validate::Strict).unwrap_err();
         assert_eq!(error.file.as_deref(), Some("no/such/file.yaml"));
+    }
+
+    #[test]
+    fn a_gzip_bomb_is_refused_before_it_fills_the_memory() {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        let zeros = vec![0; 1 << 20];
+        for _ in 0..=FREE_BYTES >> 20 {
+            gzip.write_all(&zeros).unwrap();
+        }
+        let error = unpack(gzip.finish().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge, "{error}");
+    }
+
+    #[test]
+    fn what_is_no_text_is_known_by_its_beginning() {
+        let error = read_text(io::repeat(0)).unwrap_err();
+        assert_eq!(error.to_string(), "is a binary file, not text");
+        assert_eq!(read_text(&b"kind: Pod"[..]).unwrap(), b"kind: Pod");
     }
 
     #[test]

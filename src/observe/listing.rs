@@ -36,10 +36,11 @@ pub async fn read(client: &kube::Client, cluster: &str) -> Result<Objects, Input
         match listed {
             Ok(items) => {
                 for item in items {
-                    builder.add(Origin { file: cluster.into(), line: 1 }, item)?;
+                    builder.add(&Origin { file: cluster.into(), line: 1 }, item)?;
                 }
             }
-            Err(kube::Error::Api(status)) if status.code == 404 => {
+            // The core group is served by every Kubernetes.
+            Err(kube::Error::Api(status)) if status.code == 404 && !served.group.is_empty() => {
                 notes.push(format!("the cluster serves no {} ({})", served.name, served.api_version()));
             }
             Err(error) => return Err(refused(served, cluster, &error)),
@@ -51,13 +52,34 @@ pub async fn read(client: &kube::Client, cluster: &str) -> Result<Objects, Input
 }
 
 fn refused(served: &Served, cluster: &str, error: &kube::Error) -> InputError {
-    let is_forbidden = matches!(error, kube::Error::Api(status) if status.code == 403);
-    let remedy = if is_forbidden {
-        format!("let this user list {} in all namespaces, or read from files with -f", served.plural())
-    } else {
-        "check that the cluster is reachable (kubectl get nodes), or read from files with -f".into()
+    let code = if let kube::Error::Api(status) = error { status.code } else { 0 };
+    let remedy = match code {
+        401 => "log in to the cluster anew, or read from files with -f".into(),
+        403 => format!("let this user list {} in all namespaces, or read from files with -f", served.plural()),
+        404 => "check that the kubeconfig names a Kubernetes API server: this one serves none of its kinds".into(),
+        _ => "check that the cluster is reachable (kubectl get nodes), or read from files with -f".into(),
     };
-    InputError::new(format!("{} cannot be listed: {error}", served.plural())).file(cluster).remedy(remedy)
+    InputError::new(format!("{} cannot be listed: {}", served.plural(), cause(error))).file(cluster).remedy(remedy)
+}
+
+/// What the server said, or what went wrong on the way to it, down to the first cause.
+fn cause(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return if status.message.is_empty() {
+            format!("the server answers {}", status.code)
+        } else {
+            status.message.clone()
+        };
+    }
+    let mut next = std::error::Error::source(error);
+    let mut said = Vec::new();
+    while let Some(cause) = next {
+        said.push(cause.to_string());
+        next = cause.source();
+    }
+    // Some causes repeat what stands below them.
+    said.dedup_by(|below, above| above.contains(&**below));
+    if said.is_empty() { error.to_string() } else { said.join(": ") }
 }
 
 /// All objects of a kind, begun again when the list has run out between two pages.
@@ -189,6 +211,25 @@ mod tests {
         ] {
             assert!(asked.iter().any(|uri| uri.starts_with(&format!("{path}?"))), "{path}: {asked:?}");
         }
+    }
+
+    #[test]
+    fn a_connection_that_fails_is_told_with_its_first_cause() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("client error (Connect)")]
+        struct Outer(#[source] std::io::Error);
+        let inner = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+        let error = kube::Error::Service(Box::new(Outer(inner)));
+        assert_eq!(cause(&error), "client error (Connect): connection refused");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_knows_no_pods_is_no_cluster() {
+        let service = tower::service_fn(|_: Request<Body>| async {
+            Response::builder().status(404).body(Full::new(bytes::Bytes::from("404 page not found")))
+        });
+        let error = read(&Clients::from_service(service).client, "test").await.unwrap_err().to_string();
+        assert!(error.contains("pods cannot be listed") && error.contains("names a Kubernetes API server"), "{error}");
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@
 //! # Ok::<(), millwright::observe::InputError>(())
 //! ```
 
+mod digest;
 mod documents;
 mod error;
 pub mod files;
@@ -18,6 +19,8 @@ pub mod listing;
 pub mod mirror;
 mod objects;
 mod options;
+mod outline;
+mod plain;
 mod strict;
 pub mod trace;
 mod translate;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -10,6 +9,8 @@ use planner::model::Str;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::digest;
+use super::documents::{ItemOf, Sink};
 use super::error::{InputError, Origin};
 use super::k8s::{
     CapacityBuffer, CsiNode, DaemonSet, Ec2NodeClass, Job, KwokNodeClass, Namespace, Node, NodeClaim, NodeOverlay,
@@ -125,23 +126,68 @@ pub(crate) struct Builder {
     /// Digest and place of what was seen under (kind, namespace, name).
     seen: BTreeMap<(Kind, Str, Str), (u64, Origin)>,
     passed_over: BTreeMap<String, usize>,
+    /// The kind of the object that was taken last as text: most likely that of the next one.
+    last: &'static str,
+}
+
+/// An object on its way to its kind.
+enum Content<'t> {
+    Value(Value),
+    /// JSON without fault.
+    Text(&'t str),
+}
+
+impl Content<'_> {
+    fn read<T: DeserializeOwned>(self) -> Result<T, serde_json::Error> {
+        match self {
+            Self::Value(value) => serde_json::from_value(value),
+            Self::Text(text) => serde_json::from_str(text),
+        }
+    }
+}
+
+impl Sink for Builder {
+    fn value(&mut self, origin: Origin, value: Value) -> Result<(), InputError> {
+        self.add(&origin, value)
+    }
+
+    /// Kubernetes' own kinds, when there is nothing to be said against them.
+    fn text(&mut self, origin: &Origin, text: &str, of: &ItemOf) -> Result<bool, InputError> {
+        let guess = if of.kind.is_empty() { self.last } else { &*of.kind };
+        let Some(found) = strict::glance(guess, text, of) else { return Ok(false) };
+        let Lookup::Known(served) = look_up(&found.api_version, &found.kind) else { return Ok(false) };
+        if served.custom || found.name.is_empty() {
+            return Ok(false);
+        }
+        let (namespace, name) = identity(served, &found.namespace, &found.name);
+        let key = (served.kind, namespace, name);
+        if let Some((digest, _)) = self.seen.get(&key) {
+            return Ok(*digest == found.digest);
+        }
+        if self.keep(served, origin.clone(), Content::Text(text)).is_err() {
+            return Ok(false);
+        }
+        self.seen.insert(key, (found.digest, origin.clone()));
+        self.last = served.name;
+        Ok(true)
+    }
 }
 
 impl Builder {
     pub(crate) fn new(validate: Validate) -> Self {
-        Self { objects: Objects::default(), validate, seen: BTreeMap::new(), passed_over: BTreeMap::new() }
+        Self { objects: Objects::default(), validate, seen: BTreeMap::new(), passed_over: BTreeMap::new(), last: "Pod" }
     }
 
     /// Takes one object.
-    pub(crate) fn add(&mut self, origin: Origin, mut value: Value) -> Result<(), InputError> {
-        let (digest, has_nulls) = digest(&value);
+    pub(crate) fn add(&mut self, origin: &Origin, mut value: Value) -> Result<(), InputError> {
+        let (digest, has_nulls) = digest::of(&value);
         if has_nulls {
             drop_nulls(&mut value);
         }
         let text = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_string);
         let missing = |field: &str| {
             InputError::new(format!("not a Kubernetes object: {field} is missing"))
-                .at(&origin)
+                .at(origin)
                 .remedy("begin the object with apiVersion and kind, such as apiVersion: apps/v1, kind: Deployment")
         };
         let kind = text("kind").ok_or_else(|| missing("kind"))?;
@@ -154,18 +200,19 @@ impl Builder {
             }
             Lookup::Unserved(served) => {
                 return Err(InputError::new("this version is not served")
-                    .at(&origin)
+                    .at(origin)
                     .object(title(served, &value))
                     .field("apiVersion")
                     .value(&api_version)
                     .remedy(format!("write apiVersion: {} and adapt the fields", served.api_version())));
             }
         };
-        let (namespace, name) = identity(served, &value);
+        let (namespace, name) = name_of(&value);
+        let (namespace, name) = identity(served, namespace, name);
         let object = title(served, &value);
         if name.is_empty() {
             return Err(InputError::new("has no name")
-                .at(&origin)
+                .at(origin)
                 .object(object)
                 .field("metadata.name")
                 .remedy("give it a name; generateName is filled in by an API server only"));
@@ -174,46 +221,48 @@ impl Builder {
             Entry::Occupied(first) if first.get().0 == digest => return Ok(()),
             Entry::Occupied(first) => {
                 return Err(InputError::new(format!("stands here and in {}, and the two differ", first.get().1))
-                    .at(&origin)
+                    .at(origin)
                     .object(object)
                     .remedy("keep one of them"));
             }
             Entry::Vacant(free) => drop(free.insert((digest, origin.clone()))),
         }
         let Objects { notes, faults, .. } = &mut self.objects;
-        let value = strict::check(served, value, self.validate, &origin, &object, notes, faults)?;
-        self.keep(served, origin, value, &object)
+        let value = strict::check(served, value, self.validate, origin, &object, notes, faults)?;
+        if served.custom {
+            let written = Sourced { origin: origin.clone(), object: value.clone() };
+            self.objects.custom.push((served.name, written));
+        }
+        let kept = self.keep(served, origin.clone(), Content::Value(value));
+        kept.map_err(|error| InputError::new(error.to_string()).at(origin).object(object))
     }
 
-    fn keep(&mut self, served: &Served, origin: Origin, value: Value, object: &str) -> Result<(), InputError> {
+    fn keep(&mut self, served: &Served, origin: Origin, content: Content<'_>) -> Result<(), serde_json::Error> {
         let o = &mut self.objects;
-        if served.custom {
-            o.custom.push((served.name, Sourced { origin: origin.clone(), object: value.clone() }));
-        }
         match served.kind {
-            Kind::Pod => push(&mut o.pods, origin, value, object),
-            Kind::Node => push(&mut o.nodes, origin, value, object),
-            Kind::Namespace => push(&mut o.namespaces, origin, value, object),
-            Kind::PersistentVolumeClaim => push(&mut o.claims, origin, value, object),
-            Kind::PersistentVolume => push(&mut o.volumes, origin, value, object),
-            Kind::Service => push(&mut o.services, origin, value, object),
-            Kind::PodTemplate => push(&mut o.pod_templates, origin, value, object),
-            Kind::Deployment => push(&mut o.deployments, origin, value, object),
-            Kind::StatefulSet => push(&mut o.stateful_sets, origin, value, object),
-            Kind::ReplicaSet => push(&mut o.replica_sets, origin, value, object),
-            Kind::DaemonSet => push(&mut o.daemon_sets, origin, value, object),
-            Kind::Job => push(&mut o.jobs, origin, value, object),
-            Kind::PodDisruptionBudget => push(&mut o.budgets, origin, value, object),
-            Kind::PriorityClass => push(&mut o.priority_classes, origin, value, object),
-            Kind::RuntimeClass => push(&mut o.runtime_classes, origin, value, object),
-            Kind::StorageClass => push(&mut o.storage_classes, origin, value, object),
-            Kind::CsiNode => push(&mut o.csi_nodes, origin, value, object),
-            Kind::NodePool => push(&mut o.node_pools, origin, value, object),
-            Kind::NodeClaim => push(&mut o.node_claims, origin, value, object),
-            Kind::NodeOverlay => push(&mut o.overlays, origin, value, object),
-            Kind::CapacityBuffer => push(&mut o.buffers, origin, value, object),
-            Kind::Ec2NodeClass => push(&mut o.ec2_classes, origin, value, object),
-            Kind::KwokNodeClass => push(&mut o.kwok_classes, origin, value, object),
+            Kind::Pod => push(&mut o.pods, origin, content),
+            Kind::Node => push(&mut o.nodes, origin, content),
+            Kind::Namespace => push(&mut o.namespaces, origin, content),
+            Kind::PersistentVolumeClaim => push(&mut o.claims, origin, content),
+            Kind::PersistentVolume => push(&mut o.volumes, origin, content),
+            Kind::Service => push(&mut o.services, origin, content),
+            Kind::PodTemplate => push(&mut o.pod_templates, origin, content),
+            Kind::Deployment => push(&mut o.deployments, origin, content),
+            Kind::StatefulSet => push(&mut o.stateful_sets, origin, content),
+            Kind::ReplicaSet => push(&mut o.replica_sets, origin, content),
+            Kind::DaemonSet => push(&mut o.daemon_sets, origin, content),
+            Kind::Job => push(&mut o.jobs, origin, content),
+            Kind::PodDisruptionBudget => push(&mut o.budgets, origin, content),
+            Kind::PriorityClass => push(&mut o.priority_classes, origin, content),
+            Kind::RuntimeClass => push(&mut o.runtime_classes, origin, content),
+            Kind::StorageClass => push(&mut o.storage_classes, origin, content),
+            Kind::CsiNode => push(&mut o.csi_nodes, origin, content),
+            Kind::NodePool => push(&mut o.node_pools, origin, content),
+            Kind::NodeClaim => push(&mut o.node_claims, origin, content),
+            Kind::NodeOverlay => push(&mut o.overlays, origin, content),
+            Kind::CapacityBuffer => push(&mut o.buffers, origin, content),
+            Kind::Ec2NodeClass => push(&mut o.ec2_classes, origin, content),
+            Kind::KwokNodeClass => push(&mut o.kwok_classes, origin, content),
         }
     }
 
@@ -263,13 +312,9 @@ fn sort<T: Named>(list: &mut [Seen<T>]) {
 fn push<T: DeserializeOwned>(
     list: &mut Vec<Seen<T>>,
     origin: Origin,
-    value: Value,
-    object: &str,
-) -> Result<(), InputError> {
-    match serde_json::from_value(value) {
-        Ok(value) => list.push(Arc::new(Sourced { origin, object: value })),
-        Err(error) => return Err(InputError::new(error.to_string()).at(&origin).object(object)),
-    }
+    content: Content<'_>,
+) -> Result<(), serde_json::Error> {
+    list.push(Arc::new(Sourced { origin, object: content.read()? }));
     Ok(())
 }
 
@@ -278,8 +323,7 @@ fn name_of(value: &Value) -> (&str, &str) {
     (text("/metadata/namespace"), text("/metadata/name"))
 }
 
-fn identity(served: &Served, value: &Value) -> (Str, Str) {
-    let (namespace, name) = name_of(value);
+fn identity(served: &Served, namespace: &str, name: &str) -> (Str, Str) {
     let namespace = match (served.namespaced, namespace) {
         (false, _) => "",
         (true, "") => "default",
@@ -290,7 +334,8 @@ fn identity(served: &Served, value: &Value) -> (Str, Str) {
 
 /// `Kind namespace/name`.
 fn title(served: &Served, value: &Value) -> String {
-    let (namespace, name) = identity(served, value);
+    let (namespace, name) = name_of(value);
+    let (namespace, name) = identity(served, namespace, name);
     let slash = if namespace.is_empty() { "" } else { "/" };
     format!("{} {namespace}{slash}{name}", served.name)
 }
@@ -304,42 +349,6 @@ fn drop_nulls(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
         _ => {}
-    }
-}
-
-/// A digest that is equal for equal objects (null fields count as not there), and whether there are null fields.
-fn digest(value: &Value) -> (u64, bool) {
-    let mut state = DefaultHasher::new();
-    let mut has_nulls = false;
-    feed(value, &mut state, &mut has_nulls);
-    (state.finish(), has_nulls)
-}
-
-fn feed(value: &Value, state: &mut DefaultHasher, has_nulls: &mut bool) {
-    match value {
-        Value::Null => state.write_u8(0),
-        Value::Bool(flag) => state.write_u8(if *flag { 1 } else { 2 }),
-        Value::Number(number) => (3u8, number).hash(state),
-        Value::String(text) => text.hash(state),
-        Value::Array(items) => {
-            state.write_u8(4);
-            for item in items {
-                feed(item, state, has_nulls);
-            }
-            state.write_u8(5);
-        }
-        Value::Object(fields) => {
-            state.write_u8(6);
-            for (key, value) in fields {
-                if value.is_null() {
-                    *has_nulls = true;
-                } else {
-                    key.hash(state);
-                    feed(value, state, has_nulls);
-                }
-            }
-            state.write_u8(7);
-        }
     }
 }
 
@@ -360,7 +369,7 @@ mod tests {
     fn build(validate: Validate, values: &[Value]) -> Result<Objects, InputError> {
         let mut builder = Builder::new(validate);
         for (line, value) in (1..).zip(values) {
-            builder.add(Origin { file: "f.yaml".into(), line }, value.clone())?;
+            builder.add(&Origin { file: "f.yaml".into(), line }, value.clone())?;
         }
         Ok(builder.finish())
     }

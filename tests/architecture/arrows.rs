@@ -11,7 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("solver", &[]),
     ("crds", &[]),
     ("xtask", &[]),
-    ("benches", &["planner", "solver", "cloud", "crds", "sim", "control-plane"]),
+    ("benches", &["millwright", "planner", "solver", "cloud", "crds", "sim", "control-plane"]),
     ("control-plane", &[]),
 ];
 

@@ -245,6 +245,124 @@ pub const CASES: &[Case] = &[
         ["NodeOverlay o", "spec.price", "cheap"]
     ),
     case!(
+        "a time that is none",
+        "ao.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: mill, deletionTimestamp: tomorrow}\nspec: {containers: []}\n",
+        [
+            "Pod mill/p",
+            "metadata.deletionTimestamp",
+            "is no time",
+            "tomorrow",
+            "remedy: write it like 2026-01-31T12:00:00Z"
+        ]
+    ),
+    case!(
+        "a time that is none, in JSON",
+        "ap.json",
+        "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"mill\",\"creationTimestamp\":\"2026-02-30T00:00:00Z\"},\"spec\":{\"containers\":[]}}\n",
+        ["Pod mill/p", "metadata.creationTimestamp", "2026-02-30T00:00:00Z", "remedy"]
+    ),
+    case!(
+        "a time that is none, in a status",
+        "aq.yaml",
+        "apiVersion: v1\nkind: Node\nmetadata: {name: hall}\nspec: {}\nstatus: {conditions: [{type: Ready, status: 'True', lastTransitionTime: soon}]}\n",
+        ["Node hall", "status.conditions[0].lastTransitionTime", "soon", "remedy"]
+    ),
+    case!(
+        "a time that is none, in a kind of ours",
+        "ar.yaml",
+        "apiVersion: karpenter.sh/v1alpha1\nkind: NodeOverlay\nmetadata: {name: o, creationTimestamp: 2026-02-30T00:00:00Z}\nspec: {requirements: []}\n",
+        ["NodeOverlay o", "metadata.creationTimestamp", "2026-02-30", "remedy"]
+    ),
+    case!(
+        "a start that is no time",
+        "as.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: mill}\nspec: {containers: []}\nstatus: {startTime: 12:00}\n",
+        ["Pod mill/p", "status.startTime", "12:00", "remedy"]
+    ),
+    case!(
+        "an exponent beyond all measure",
+        "at.yaml",
+        requests!("cpu: \"1e99999999999999999999\""),
+        ["Pod mill/p", "requests.cpu", "1e99999999999999999999", "not a quantity", "remedy"]
+    ),
+    case!(
+        "an amount beyond all measure",
+        "au.yaml",
+        requests!("memory: 90000000000Ei"),
+        ["Pod mill/p", "requests.memory", "90000000000Ei", "more than Kubernetes can count", "remedy"]
+    ),
+    case!(
+        "an amount beyond all measure, in a limit of a pool",
+        "av.yaml",
+        pool!("limits: {cpu: \"1e99999999999999999999\"}"),
+        ["NodePool q", "spec.limits.cpu", "1e99999999999999999999", "remedy"]
+    ),
+    case!("a number that is none", "aw.yaml", requests!("cpu: .nan"), [":8", "broken YAML", ".nan", "remedy"]),
+    case!(
+        "a whole number of more than 64 bits",
+        "ax.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 99999999999999999999}\n",
+        ["Deployment default/web", "spec.replicas", "1e+20", "remedy: write a whole number"]
+    ),
+    case!(
+        "a field written twice in JSON",
+        "ay.json",
+        "{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"p\",\n \"name\": \"q\"}}\n",
+        [":2", "broken JSON", "duplicate field \"name\"", "remedy"]
+    ),
+    case!(
+        "a field written twice in an item of a JSON list",
+        "az.json",
+        "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [\n {\"apiVersion\": \"v1\", \"kind\": \"Pod\",\n \"kind\": \"Node\"}]}\n",
+        [":3", "duplicate field \"kind\"", "remedy"]
+    ),
+    case!(
+        "a fault in an item of a JSON list",
+        "ba.json",
+        "{\"apiVersion\": \"v1\", \"kind\": \"PodList\", \"items\": [\n {\"metadata\": {\"name\": \"p\"},\n \"spec\": {\"nodeNam\": \"x\"}}]}\n",
+        [":2", "Pod default/p", "spec.nodeNam", "nodeName"]
+    ),
+    case!(
+        "a comma too many in a JSON list",
+        "bb.json",
+        "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [\n {\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"p\"}},\n ]}\n",
+        [":3", "broken JSON", "trailing comma", "remedy"]
+    ),
+    case!(
+        "a second object after a broken bracket",
+        "bc.json",
+        "{\"apiVersion\": \"v1\", \"kind\": \"Namespace\", \"metadata\": {\"name\": \"m\"}}\n]\n",
+        [":2", "broken JSON", "remedy"]
+    ),
+    case!(
+        "a List in a List with a fault",
+        "bd.yaml",
+        "apiVersion: v1\nkind: List\nitems:\n  - kind: List\n    items:\n      - {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {nodeNam: x}}\n",
+        ["Pod default/p", "spec.nodeNam", "nodeName"]
+    ),
+    case!(
+        "an item that is no object",
+        "be.json",
+        "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [7]}\n",
+        ["holds a single value", "remedy"]
+    ),
+    case!(
+        "aliases that grow without end",
+        "bf.yaml",
+        "a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\n\
+         d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c]\ne: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d]\nf: &f [*e, *e, *e, *e, *e, *e, *e, *e, *e]\n\
+         g: &g [*f, *f, *f, *f, *f, *f, *f, *f, *f]\nh: &h [*g, *g, *g, *g, *g, *g, *g, *g, *g]\ni: &i [*h, *h, *h, *h, *h, *h, *h, *h, *h]\n",
+        ["broken YAML", "aliases", "remedy: write out"]
+    ),
+    case!(
+        "an alias of nothing",
+        "bg.yaml",
+        "apiVersion: v1\nkind: *nobody\n",
+        [":2", "broken YAML", "unknown anchor", "remedy"]
+    ),
+    case!("a key that is a list", "bh.yaml", "apiVersion: v1\nkind: Pod\n? [a, b]\n: c\n", ["broken YAML", "remedy"]),
+    case!(
         "a fault inside a List",
         "an.yaml",
         "apiVersion: v1\nkind: List\nitems:\n  - {apiVersion: v1, kind: Pod, metadata: {name: p, namespace: mill}, spec: {containers: [], nodeNam: x}}\n",
@@ -259,6 +377,19 @@ pub const OPTIONS: &[(&[&str], &[&str])] = &[
     (&["--unavailable", "m5.large"], &["--unavailable", "m5.large", "TYPE/ZONE/CAPACITY_TYPE"]),
     (&["--feature-gates", "NodeOverlays=true"], &["NodeOverlays", "did you mean NodeOverlay?"]),
     (&["--feature-gates", "NodeOverlay=perhaps"], &["NodeOverlay=perhaps", "neither true nor false"]),
+    (&["--region", ""], &["--region", "remedy"]),
+    (&["--zones", ""], &["--zones", "remedy"]),
+    (&["--zones", "us-east-1a,,us-east-1b"], &["--zones", "remedy"]),
+    (&["--unavailable", ""], &["--unavailable", "TYPE/ZONE/CAPACITY_TYPE"]),
+    (&["--now", "2026-02-30T00:00:00Z"], &["--now", "2026-02-30T00:00:00Z", "2026-01-31T12:00:00Z"]),
+    (&["--now", ""], &["--now", "2026-01-31T12:00:00Z"]),
+    (&["--prices", "nan.csv"], &["nan.csv", "line 2", "NaN", "remedy"]),
+    (&["--prices", "infinite.csv"], &["infinite.csv", "line 2", "inf", "remedy"]),
+    (&["--prices", "negative.csv"], &["negative.csv", "line 2", "-0.1", "remedy"]),
+    (&["--prices", "short.csv"], &["short.csv", "line 2", "2 fields", "remedy"]),
+    (&["--prices", "binary.csv"], &["binary.csv", "UTF-8"]),
+    (&["--effort", "many"], &["--effort", "many"]),
+    (&["--effort", "99999999999999999999"], &["--effort", "99999999999999999999"]),
     (&["--now", "yesterday"], &["--now", "yesterday", "2026-01-31T12:00:00Z"]),
     (&["--prices", "torn.csv"], &["torn.csv", "cheap", "remedy"]),
     (&["--prices", "lost.csv"], &["lost.csv", "cannot be read", "remedy"]),

@@ -27,10 +27,23 @@ pub(super) fn text(schema: &Value, text: &str) -> Vec<Complaint> {
     {
         complaints.push((format!("{} has a form that is not allowed", quoted(text)), format!("write it as {pattern}")));
     }
-    if schema.get("format").and_then(Value::as_str) == Some("date-time") && !matches(RFC_3339, text) {
+    if schema.get("format").and_then(Value::as_str) == Some("date-time") && !is_time(text) {
         complaints.push((format!("{} is no time", quoted(text)), "write it like 2026-01-31T12:00:00Z".to_owned()));
     }
     complaints
+}
+
+/// A time of RFC 3339 on a day that the calendar has.
+fn is_time(text: &str) -> bool {
+    let number = |range: std::ops::Range<usize>| text.get(range).and_then(|digits| digits.parse::<u32>().ok());
+    let (Some(year), Some(month), Some(day)) = (number(0..4), number(5..7), number(8..10)) else { return false };
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        2 => 28 + u32::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    day <= last && matches(RFC_3339, text)
 }
 
 const RFC_3339: &str = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$";
@@ -154,11 +167,18 @@ mod tests {
 
     #[test]
     fn times_are_told_from_other_text() {
-        for good in ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.123+02:00"] {
-            assert!(matches(RFC_3339, good), "{good}");
+        for good in ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.123+02:00", "2024-02-29T00:00:00Z"] {
+            assert!(is_time(good), "{good}");
         }
-        for bad in ["2026-01-31", "2026-13-31T12:00:00Z", "2026-01-31T24:00:00Z", "now"] {
-            assert!(!matches(RFC_3339, bad), "{bad}");
+        for bad in [
+            "2026-01-31",
+            "2026-13-31T12:00:00Z",
+            "2026-01-31T24:00:00Z",
+            "now",
+            "2026-02-29T00:00:00Z",
+            "2026-04-31T00:00:00Z",
+        ] {
+            assert!(!is_time(bad), "{bad}");
         }
     }
 }

@@ -54,7 +54,7 @@ impl Quantity {
     /// # Errors
     /// When the API server would refuse the text.
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
-        let malformed = || QuantityError::Malformed(text.into());
+        let malformed = || QuantityError::Malformed(shown(text));
         let (negative, rest) = match text.as_bytes().first() {
             Some(b'-') => (true, &text[1..]),
             Some(b'+') => (false, &text[1..]),
@@ -66,7 +66,7 @@ impl Quantity {
         if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
             return Err(malformed());
         }
-        let (multiplier, format) = scale(suffix).ok_or_else(|| QuantityError::Suffix(text.into(), suffix.into()))?;
+        let (multiplier, format) = scale(suffix).ok_or_else(|| QuantityError::Suffix(shown(text), shown(suffix)))?;
         let nano = exact(whole, fraction, multiplier);
         Ok(Self { nano: if negative { -nano } else { nano }, format })
     }
@@ -96,6 +96,11 @@ impl Quantity {
         self.nano
     }
 
+    /// As large as a quantity can be, either way: what was written may have been more.
+    pub fn is_capped(self) -> bool {
+        self.nano.abs() == MOST
+    }
+
     /// Below zero?
     pub fn is_negative(self) -> bool {
         self.nano < 0
@@ -107,6 +112,13 @@ impl Quantity {
         let format = if self.nano == 0 { other.format } else { self.format };
         Self { nano: (self.nano + other.nano).clamp(-MOST, MOST), format }
     }
+}
+
+/// The beginning of a text, for a message.
+fn shown(text: &str) -> String {
+    const MOST_SHOWN: usize = 60;
+    let cut: String = text.chars().take(MOST_SHOWN).collect();
+    if cut.len() < text.len() { format!("{cut}…") } else { cut }
 }
 
 fn ceil_div(a: i128, b: i128) -> i128 {
@@ -133,8 +145,8 @@ fn scale(suffix: &str) -> Option<((i128, i128), Format)> {
     if bare.is_empty() || !bare.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    // Past these every value is at the cap, or rounds to one billionth.
-    let exponent = digits.parse::<i32>().unwrap_or(if digits.starts_with('-') { -64 } else { 64 }).clamp(-64, 64);
+    // The API server reads 64 bits and refuses longer ones. Past ±64 every value is at the cap, or rounds to one billionth.
+    let exponent = i32::try_from(digits.parse::<i64>().ok()?.clamp(-64, 64)).ok()?;
     let shift = exponent + 9;
     let power = 10i128.pow(shift.unsigned_abs().min(28));
     Some((if shift >= 0 { (power, 1) } else { (1, power) }, Format::DecimalExponent))

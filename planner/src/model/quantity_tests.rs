@@ -166,3 +166,18 @@ proptest! {
         let _ = Quantity::parse(&text).map(|q| (q.to_string(), q.value(), q.milli_value()));
     }
 }
+
+#[test]
+fn an_exponent_of_more_than_64_bits_is_refused_as_the_api_server_does() {
+    for text in ["1e99999999999999999999", "1E-99999999999999999999", "1e9223372036854775808"] {
+        assert!(matches!(Quantity::parse(text), Err(QuantityError::Suffix(..))), "{text}");
+    }
+    assert!(Quantity::parse("1e9223372036854775807").unwrap().is_capped());
+    assert!(!Quantity::parse("4Ei").unwrap().is_capped());
+}
+
+#[test]
+fn a_message_shows_the_beginning_of_a_long_text() {
+    let error = Quantity::parse(&"x".repeat(100_000)).unwrap_err().to_string();
+    assert!(error.len() < 300, "{} bytes", error.len());
+}

@@ -1,6 +1,7 @@
 //! Strictness about fields: what the API does not know is an error, as with `kubectl --validate=strict`.
 
 mod custom;
+mod glance;
 mod near;
 mod schema;
 
@@ -11,6 +12,7 @@ use super::kinds::Served;
 use super::objects::Validate;
 use schema::{Fault, Schema};
 
+pub(super) use glance::glance;
 pub(crate) use near::nearest;
 
 /// Checks an object against its kind's fields; custom kinds get their defaults filled in. Unknown fields become an error

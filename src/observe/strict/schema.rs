@@ -18,15 +18,16 @@ pub(crate) struct Fault {
     pub(crate) message: String,
     pub(crate) value: Option<String>,
     pub(crate) remedy: Option<String>,
-    /// The field is not known; otherwise its value cannot be read.
+    /// An API server passes it over or puts it right, unless it is asked to be strict; any other cannot be read.
     pub(crate) unknown: bool,
 }
 
-enum Type {
+pub(super) enum Type {
     Text,
     Integer,
     Number,
     Flag,
+    Time,
     Quantity,
     IntOrText,
     Any,
@@ -35,16 +36,16 @@ enum Type {
     Struct(usize),
 }
 
-struct Struct {
+pub(super) struct Struct {
     /// Unlisted fields are no error here and below.
-    lenient: bool,
-    fields: BTreeMap<&'static str, Type>,
+    pub(super) lenient: bool,
+    pub(super) fields: BTreeMap<&'static str, Type>,
 }
 
 /// All types of a table.
 pub(crate) struct Schema {
-    structs: Vec<Struct>,
-    by_name: BTreeMap<&'static str, usize>,
+    pub(super) structs: Vec<Struct>,
+    pub(super) by_name: BTreeMap<&'static str, usize>,
 }
 
 /// Where the walk stands.
@@ -127,18 +128,8 @@ impl Schema {
             | (Type::Flag, Value::Bool(_))
             | (Type::Number, Value::Number(_)) => {}
             (Type::Integer | Type::IntOrText, Value::Number(number)) if number.is_i64() || number.is_u64() => {}
-            (Type::Quantity, Value::Number(_) | Value::String(_)) => {
-                let text = scalar(value);
-                if let Err(error) = Quantity::parse(&text) {
-                    faults.push(Fault {
-                        path: render(path),
-                        message: error.to_string(),
-                        value: Some(text),
-                        remedy: Some("write a number with an optional unit: 500m, 1.5, 512Mi, 2Gi, 1e3".into()),
-                        unknown: false,
-                    });
-                }
-            }
+            (Type::Time, Value::String(text)) => faults.extend(no_time(text, path)),
+            (Type::Quantity, Value::Number(_) | Value::String(_)) => faults.extend(no_quantity(&scalar(value), path)),
             _ => faults.push(wrong(kind, value, path)),
         }
     }
@@ -156,6 +147,7 @@ fn type_of(text: &str, by_name: &BTreeMap<&str, usize>) -> Type {
         "int" => Type::Integer,
         "num" => Type::Number,
         "bool" => Type::Flag,
+        "time" => Type::Time,
         "quantity" => Type::Quantity,
         "intstr" => Type::IntOrText,
         name => by_name.get(name).map_or(Type::Any, |at| Type::Struct(*at)),
@@ -177,6 +169,7 @@ fn wrong(kind: &Type, value: &Value, path: &[Step<'_>]) -> Fault {
         Type::Integer => "a whole number",
         Type::Number => "a number",
         Type::Flag => "true or false",
+        Type::Time => "a time",
         Type::Quantity => "a quantity",
         Type::IntOrText => "a whole number or a text",
         Type::List(_) => "a list",
@@ -195,12 +188,57 @@ fn wrong(kind: &Type, value: &Value, path: &[Step<'_>]) -> Fault {
     let remedy = match (kind, value) {
         (Type::Text, Value::Number(_) | Value::Bool(_)) => Some(format!("put it in quotes: \"{text}\"")),
         (Type::Flag, Value::String(_)) => Some("write true or false, without quotes".into()),
+        (Type::Integer, Value::Number(_)) => Some("write a whole number of at most 64 bits".into()),
         (Type::Integer | Type::Number, Value::String(_)) => Some("write it without quotes".into()),
         (Type::List(_), _) => Some("begin each entry with \"- \"".into()),
         _ => None,
     };
     let value = (!matches!(value, Value::Array(_) | Value::Object(_))).then_some(text);
     Fault { path: render(path), message: format!("must be {want}, is {have}"), value, remedy, unknown: false }
+}
+
+fn no_time(text: &str, path: &[Step<'_>]) -> Option<Fault> {
+    (!is_time(text)).then(|| Fault {
+        path: render(path),
+        message: "is no time".into(),
+        value: Some(text.into()),
+        remedy: Some("write it like 2026-01-31T12:00:00Z".into()),
+        unknown: false,
+    })
+}
+
+fn no_quantity(text: &str, path: &[Step<'_>]) -> Option<Fault> {
+    let (message, remedy, unknown) = match Quantity::parse(text) {
+        Ok(_) if !is_vast(text) => return None,
+        Ok(_) => (format!("is more than Kubernetes can count, which ends at {MOST}"), "write what is needed", true),
+        Err(error) => (error.to_string(), "write a number with an optional unit: 500m, 1.5, 512Mi, 2Gi, 1e3", false),
+    };
+    Some(Fault { path: render(path), message, value: Some(text.into()), remedy: Some(remedy.into()), unknown })
+}
+
+/// The largest number of whole units, either way.
+const MOST: &str = "9223372036854775807";
+
+/// More than an API server can keep: it would write down the largest number there is instead.
+pub(super) fn is_vast(text: &str) -> bool {
+    Quantity::parse(text).is_ok_and(Quantity::is_capped) && text.trim_start_matches(['+', '-']) != MOST
+}
+
+/// A time as RFC 3339 writes it, and one that there is.
+pub(super) fn is_time(text: &str) -> bool {
+    const SHAPE: &[u8; 19] = b"0000-00-00T00:00:00";
+    let bytes = text.as_bytes();
+    let fits = |shape: u8, byte: u8| if shape == b'0' { byte.is_ascii_digit() } else { byte == shape };
+    let matches = |shape: &[u8], bytes: &[u8]| {
+        shape.len() == bytes.len() && shape.iter().zip(bytes).all(|(shape, byte)| fits(*shape, *byte))
+    };
+    let Some((moment, rest)) = bytes.split_at_checked(SHAPE.len()) else { return false };
+    let digits = rest.strip_prefix(b".").map_or(0, |rest| rest.iter().take_while(|byte| byte.is_ascii_digit()).count());
+    let zone = if digits > 0 { &rest[1 + digits..] } else { rest };
+    let is_zone = zone == b"Z" || matches(b"+00:00", zone) || matches(b"-00:00", zone);
+    // A leap second is more than Go's reader takes.
+    let is_moment = || text[..SHAPE.len()].parse::<jiff::civil::DateTime>().is_ok();
+    matches(SHAPE, moment) && !moment.ends_with(b"60") && is_zone && is_moment()
 }
 
 fn scalar(value: &Value) -> String {
@@ -243,7 +281,7 @@ mod tests {
     fn every_type_named_in_the_table_is_in_it() {
         for line in CORE.lines().filter_map(|line| line.strip_prefix(' ')) {
             let name = line.split(' ').nth(1).unwrap().trim_matches(['[', ']', '{', '}']);
-            let scalar = ["str", "int", "num", "bool", "quantity", "intstr", "any"].contains(&name);
+            let scalar = ["str", "int", "num", "bool", "time", "quantity", "intstr", "any"].contains(&name);
             assert!(scalar || Schema::core().by_name.contains_key(name), "{line}");
         }
     }
@@ -277,6 +315,50 @@ mod tests {
             faults("Pod", r#"{"spec":{"containers":[{"resources":{"requests":{"cpu":"1,5","memory":1024}}}]}}"#);
         assert_eq!(found.len(), 1);
         assert!(found[0].starts_with("spec.containers[0].resources.requests.cpu: \"1,5\""), "{found:?}");
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_told() {
+        let found = faults(
+            "Pod",
+            r#"{"metadata":{"deletionTimestamp":"tomorrow"},"status":{"startTime":"2026-02-30T00:00:00Z"}}"#,
+        );
+        assert_eq!(
+            found,
+            [
+                "metadata.deletionTimestamp: is no time | write it like 2026-01-31T12:00:00Z",
+                "status.startTime: is no time | write it like 2026-01-31T12:00:00Z",
+            ]
+        );
+        for good in [
+            "2026-01-31T12:00:00Z",
+            "2026-01-31T12:00:00.123456789+02:00",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ] {
+            assert!(is_time(good), "{good}");
+        }
+        for bad in [
+            "",
+            "2026-01-31",
+            "2026-01-31T12:00:00",
+            "2026-01-31 12:00:00Z",
+            "2026-01-31T12:00:60Z",
+            "2026-01-31T12:00:00.Z",
+            "2026-01-31T12:00:00é",
+            "20260131T120000Z",
+            "2026-13-01T00:00:00Z",
+        ] {
+            assert!(!is_time(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_quantity_beyond_all_measure_is_told_and_the_largest_one_is_not() {
+        let cpu = |text: &str| faults("Pod", &format!(r#"{{"spec":{{"overhead":{{"cpu":"{text}"}}}}}}"#));
+        assert!(cpu("1e30")[0].contains("more than Kubernetes can count"), "{:?}", cpu("1e30"));
+        assert!(cpu("1e99999999999999999999")[0].contains("not a quantity"), "{:?}", cpu("1e99999999999999999999"));
+        assert_eq!(cpu("9223372036854775807"), [""; 0]);
     }
 
     #[test]

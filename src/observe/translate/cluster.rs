@@ -17,6 +17,7 @@ use super::at::At;
 use super::expand::{Missing, finished, missing};
 use super::groups::Groups;
 use super::pods::{Source, opted_out, uses_dynamic_resources};
+use super::twins::{Known, Twins};
 use super::volumes::Mounts;
 use super::world::World;
 use super::{buffers, defaults, nodes, pools, taints};
@@ -65,8 +66,9 @@ pub(crate) fn translate(objects: &Objects, options: &Options, notes: &mut Vec<St
 
     let deleting: BTreeMap<Str, bool> = nodes.iter().map(|node| (node.name.clone(), node.deleting)).collect();
     let mut gathered = Gathered::default();
+    let mut twins = Twins::default();
     for pod in &objects.pods {
-        gathered.take(pod, &deleting, &world)?;
+        gathered.take(pod, &deleting, &mut twins, &world)?;
     }
     for workload in missing(objects)? {
         gathered.expand(&workload, &world)?;
@@ -152,10 +154,11 @@ impl Gathered {
     }
 
     /// Sorts one pod of the input into its place.
-    fn take(
+    fn take<'a>(
         &mut self,
-        source: &Sourced<Pod>,
+        source: &'a Sourced<Pod>,
         deleting: &BTreeMap<Str, bool>,
+        twins: &mut Twins<'a>,
         world: &World<'_>,
     ) -> Result<(), InputError> {
         let Sourced { origin, object } = source;
@@ -179,7 +182,16 @@ impl Gathered {
                 self.ignored.entry((code, message)).or_default().push(key);
                 return Ok(());
             }
-            return self.place(&from, key, world);
+            let known = twins.find(object);
+            if let Known::Twin(batch) = known {
+                self.to_place[batch].keys.push(key);
+                return Ok(());
+            }
+            self.place(&from, key, world)?;
+            if let Known::New(number) = known {
+                twins.remember(number, object, self.to_place.len() - 1);
+            }
+            return Ok(());
         }
         let Some(node_deleting) = deleting.get(node) else { return Ok(()) };
         let mut shape = from.shape(world)?;

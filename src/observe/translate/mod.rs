@@ -17,6 +17,7 @@ mod pools;
 mod requests;
 mod taints;
 mod time;
+mod twins;
 mod volumes;
 mod world;
 

@@ -20,7 +20,7 @@ spec:
 
 fn observe_with(text: &str, change: impl FnOnce(&mut Options)) -> Result<Observed, InputError> {
     let mut builder = Builder::new(Validate::Strict);
-    documents::each("f.yaml", text.as_bytes(), &mut |origin, value| builder.add(origin, value))?;
+    documents::each("f.yaml", text.as_bytes(), &mut builder)?;
     let mut options = Options { now: 1_767_312_000, ..Options::default() };
     change(&mut options);
     snapshot(builder.finish(), &options)
