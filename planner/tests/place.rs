@@ -2,7 +2,10 @@
 
 mod support;
 
-use planner::model::{Code, labels};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use planner::model::{Code, InstanceType, MicroUsdPerHour, Operator, Pool, Requirement, labels};
 use planner::plan::Plan;
 use support::{app, pod, pool, replicas, snapshot, spread, term};
 
@@ -100,4 +103,56 @@ fn an_unknown_label_is_named() {
     let plan = planner::plan(&snapshot(vec![pool("general")], vec![lost]));
     assert_eq!(plan.unplaced[0].reasons[0].code, Code::UnknownLabel);
     let _ = app("x");
+}
+
+/// The label that `minValues` count values of.
+const FAMILY: &str = "karpenter.k8s.aws/instance-family";
+
+/// A pool of 700 types of one size, each dearer than the one before. The first 690 are of family `a`, the last ten of
+/// families of their own; `least` families are wanted.
+fn wide(least: u32) -> Pool {
+    let mut pool = pool("wide");
+    let model = pool.types[2].clone();
+    let one = |at: i64| {
+        let mut kind: InstanceType = model.clone();
+        kind.name = format!("w-{at:03}").into();
+        let family = if at < 690 { "a".to_owned() } else { format!("rare-{at}") };
+        kind.labels.insert(labels::INSTANCE_TYPE.into(), kind.name.clone());
+        kind.labels.insert(FAMILY.into(), family.into());
+        for offering in &mut kind.offerings {
+            offering.price = MicroUsdPerHour(100_000 + at);
+        }
+        kind
+    };
+    pool.types = Arc::new((0..700).map(one).collect());
+    let mut families = Requirement::new(FAMILY, Operator::Exists, Vec::<&str>::new());
+    families.min_values = Some(least);
+    pool.requirements.add(families);
+    pool
+}
+
+#[test]
+fn of_more_than_600_types_the_cheapest_are_named_and_those_that_min_values_want() {
+    for least in [1, 4, 11] {
+        let plan = planner::plan(&snapshot(vec![wide(least)], replicas("web", 1, 300, |_| {})));
+        let launch = &plan.launches[0];
+        let types: BTreeSet<_> = launch.offerings.iter().map(|offering| offering.instance_type.clone()).collect();
+        let families: BTreeSet<&str> =
+            types.iter().map(|name| if **name < *"w-690" { "a" } else { name.as_ref() }).collect();
+        assert_eq!(types.len(), 600);
+        assert_eq!(families.len(), least as usize, "the dearest families are named as far as they are wanted");
+        let cheapest = 600 - (least as usize - 1);
+        assert_eq!(types.iter().nth(cheapest - 1).map(AsRef::as_ref), Some(&*format!("w-{:03}", cheapest - 1)));
+        assert_eq!(launch.offerings[0].instance_type.as_ref(), "w-000");
+        assert_eq!((launch.offerings.len(), launch.offerings_total), (1800, 2100));
+        // A claim asks for these types and no other.
+        let named = launch.requirements.get(labels::INSTANCE_TYPE).unwrap();
+        assert!(types.iter().all(|name| named.has(name)) && !named.has("w-650"));
+    }
+}
+
+#[test]
+fn min_values_that_cannot_be_met_by_all_types_are_a_reason() {
+    let plan = planner::plan(&snapshot(vec![wide(12)], replicas("web", 1, 300, |_| {})));
+    assert_eq!(plan.unplaced[0].reasons[0].code, Code::MinValuesNotMet);
 }

@@ -147,6 +147,14 @@ pub fn every_plan(plan: &Value, exit: i32) -> Vec<String> {
         if !prices.is_sorted() || offerings.first().is_none_or(|o| o["instanceType"] != launch["instanceType"]) {
             faults.push(format!("{}: offerings are not the chosen one first, cheapest first", launch["name"]));
         }
+        let total = launch["offeringsTotal"].as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or_default();
+        if offerings.len() != total.min(60) {
+            faults.push(format!(
+                "{}: {} offerings are listed of {total}, not all or 60",
+                launch["name"],
+                offerings.len()
+            ));
+        }
     }
     faults
 }

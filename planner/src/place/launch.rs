@@ -269,16 +269,12 @@ fn within_most_types(goods: &Shelf, mask: &Bits, chosen: usize) -> Bits {
         return mask.clone();
     }
     let mut named = Bits::with_capacity(goods.choices.len());
-    let mut n_named = 0;
-    let mut name = |named: &mut Bits, kind: usize| {
-        named.extend(goods.of_kind[kind].iter().copied());
-        n_named += 1;
-        n_named
-    };
+    let name = |named: &mut Bits, kind: usize| named.extend(goods.of_kind[kind].iter().copied());
     let rest = order.split_off(CHEAPEST_TYPES);
     for kind in order {
         name(&mut named, kind);
     }
+    let mut n_named = CHEAPEST_TYPES;
     named.intersect_with(mask);
     let mut later = Vec::new();
     for kind in rest {
@@ -291,15 +287,14 @@ fn within_most_types(goods: &Shelf, mask: &Bits, chosen: usize) -> Bits {
         };
         if goods.min_values.iter().any(brings) {
             name(&mut named, kind);
+            n_named += 1;
             named.intersect_with(mask);
         } else {
             later.push(kind);
         }
     }
-    for kind in later {
-        if name(&mut named, kind) >= MOST_TYPES {
-            break;
-        }
+    for kind in later.into_iter().take(MOST_TYPES.saturating_sub(n_named)) {
+        name(&mut named, kind);
     }
     named.intersect_with(mask);
     named
