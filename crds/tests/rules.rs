@@ -2,63 +2,14 @@
 #![cfg(feature = "cel")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot read its table has failed")]
 
+#[path = "rules/tables.rs"]
+mod tables;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use crds::{Kind, Lookup};
-use serde::Deserialize;
+use crds::Kind;
 use serde_json::Value;
-
-#[derive(Deserialize)]
-struct Table {
-    base: Value,
-    cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    #[serde(default)]
-    set: BTreeMap<String, Value>,
-    old: Option<BTreeMap<String, Value>>,
-    #[serde(default)]
-    faults: Vec<BTreeMap<String, String>>,
-}
-
-const TABLES: [&str; 5] = [
-    include_str!("rules/node_pool.yaml"),
-    include_str!("rules/node_claim.yaml"),
-    include_str!("rules/node_overlay.yaml"),
-    include_str!("rules/capacity_buffer.yaml"),
-    include_str!("rules/ec2_node_class.yaml"),
-];
-
-fn tables() -> Vec<(Kind, Table)> {
-    let read = |text: &str| {
-        let table: Table = serde_saphyr::from_str(text).unwrap();
-        let names = (table.base["apiVersion"].as_str().unwrap(), table.base["kind"].as_str().unwrap());
-        let Lookup::Known(kind) = Kind::lookup(names.0, names.1) else { panic!("{names:?} is no kind") };
-        (kind, table)
-    };
-    TABLES.into_iter().map(read).collect()
-}
-
-/// The base with some of its fields set, or taken away by a null.
-fn with(base: &Value, changes: &BTreeMap<String, Value>) -> Value {
-    let mut object = base.clone();
-    for (path, value) in changes {
-        let mut place = &mut object;
-        let (parents, last) = path.rsplit_once('/').unwrap();
-        for parent in parents.split('/').skip(1) {
-            place = &mut place[parent];
-        }
-        if value.is_null() {
-            place.as_object_mut().unwrap().remove(last);
-        } else {
-            place[last] = value.clone();
-        }
-    }
-    object
-}
+use tables::{tables, with};
 
 /// Path and message of each rule that the tables say is broken; indices are left out.
 type Broken = BTreeSet<(Kind, String, String)>;

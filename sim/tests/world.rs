@@ -347,10 +347,10 @@ fn the_same_seed_gives_the_same_story() {
     assert_ne!(first, run(8));
 }
 
-/// `n_workloads` times a thousand pods, on nodes for fifteen each; they all run two minutes after the nodes came.
-async fn many(n_workloads: usize) {
+#[tokio::test(start_paused = true)]
+async fn three_thousand_pods_on_two_hundred_nodes_run() {
     let api = world(1);
-    for at in 0..n_workloads {
+    for at in 0..3 {
         let name = format!("web-{at}");
         let mut big = deployment(&name, 1000, "400m");
         big["spec"]["selector"]["matchLabels"]["app"] = name.as_str().into();
@@ -358,21 +358,10 @@ async fn many(n_workloads: usize) {
         api.create(big).unwrap();
     }
     after(30).await;
-    assert_eq!(pods(&api).len(), n_workloads * 1000);
-    for at in 0..n_workloads * 67 {
+    assert_eq!(pods(&api).len(), 3000);
+    for at in 0..201 {
         api.create(node(&format!("n-{at:04}"), "8")).unwrap();
     }
     after(120).await;
-    assert_eq!(running(&api), n_workloads * 1000);
-}
-
-#[tokio::test(start_paused = true)]
-async fn three_thousand_pods_run() {
-    many(3).await;
-}
-
-#[tokio::test(start_paused = true)]
-#[ignore = "takes half a minute of a processor; run by hand when the world or the server is made faster or slower"]
-async fn fifteen_thousand_pods_on_a_thousand_nodes_run() {
-    many(15).await;
+    assert_eq!(running(&api), 3000);
 }

@@ -1,55 +1,15 @@
 //! The API server's verdicts on our kinds are ours: every table of package `crds`, tried on the real one.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "../../crds/tests/rules/tables.rs"]
+mod tables;
+
+use std::collections::BTreeSet;
 
 use control_plane::{Api, Options, Refusal};
-use crds::{Kind, Lookup};
-use serde::Deserialize;
 use serde_json::{Value, json};
+use tables::{tables, with};
 
 use super::world::World;
-
-#[derive(Deserialize)]
-struct Table {
-    base: Value,
-    cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    #[serde(default)]
-    set: BTreeMap<String, Value>,
-    old: Option<BTreeMap<String, Value>>,
-    #[serde(default)]
-    faults: Vec<BTreeMap<String, String>>,
-}
-
-const TABLES: [&str; 5] = [
-    include_str!("../../crds/tests/rules/node_pool.yaml"),
-    include_str!("../../crds/tests/rules/node_claim.yaml"),
-    include_str!("../../crds/tests/rules/node_overlay.yaml"),
-    include_str!("../../crds/tests/rules/capacity_buffer.yaml"),
-    include_str!("../../crds/tests/rules/ec2_node_class.yaml"),
-];
-
-/// The base with some of its fields set, or taken away by a null.
-fn with(base: &Value, changes: &BTreeMap<String, Value>) -> Value {
-    let mut object = base.clone();
-    for (path, value) in changes {
-        let mut place = &mut object;
-        let (parents, last) = path.rsplit_once('/').unwrap();
-        for parent in parents.split('/').skip(1) {
-            place = &mut place[parent];
-        }
-        if value.is_null() {
-            place.as_object_mut().unwrap().remove(last);
-        } else {
-            place[last] = value.clone();
-        }
-    }
-    object
-}
 
 /// What the API server says to the object; `old` is there before.
 fn verdict(api: &Api, collection: &str, object: &Value, old: Option<&Value>) -> Result<(), Refusal> {
@@ -82,10 +42,7 @@ fn the_api_server_takes_every_crd_and_judges_every_object_of_the_tables_as_we_do
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop" } });
     world.api.create("/api/v1/namespaces", &namespace).unwrap();
     let (mut n_cases, mut different) = (0, Vec::new());
-    for text in TABLES {
-        let table: Table = serde_saphyr::from_str(text).unwrap();
-        let (version, kind) = (table.base["apiVersion"].as_str().unwrap(), table.base["kind"].as_str().unwrap());
-        let Lookup::Known(kind) = Kind::lookup(version, kind) else { panic!("{kind} is no kind of ours") };
+    for (kind, table) in tables() {
         let crd = crds::all().iter().find(|crd| crd.kind == kind).unwrap();
         let namespace = if crd.is_namespaced { "namespaces/shop/" } else { "" };
         let collection = format!("/apis/{}/{}/{namespace}{}", crd.group, crd.version, crd.plural);

@@ -328,36 +328,28 @@ impl Session {
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Lost>> + Send>>;
 
-impl<B> Service<Request<B>> for Session
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Lost;
-    type Future = Answer;
+/// Lets a client of ours send its requests there; always ready, as all work is done in the answer.
+macro_rules! serves {
+    ($server:ty, |$this:ident, $request:ident| $answer:expr) => {
+        impl<B> Service<Request<B>> for $server
+        where
+            B: http_body::Body<Data = Bytes> + Send + 'static,
+        {
+            type Response = Response<Body>;
+            type Error = Lost;
+            type Future = Answer;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        Poll::Ready(Ok(()))
-    }
+            fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+                Poll::Ready(Ok(()))
+            }
 
-    fn call(&mut self, request: Request<B>) -> Answer {
-        Box::pin(self.clone().handle(request))
-    }
+            fn call(&mut self, $request: Request<B>) -> Answer {
+                let $this = self;
+                Box::pin($answer)
+            }
+        }
+    };
 }
 
-impl<B> Service<Request<B>> for ApiServer
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Lost;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Answer {
-        Box::pin(self.session("client").handle(request))
-    }
-}
+serves!(Session, |session, request| session.clone().handle(request));
+serves!(ApiServer, |server, request| server.session("client").handle(request));
