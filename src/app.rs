@@ -194,7 +194,8 @@ fn parts<C: Cloud>(
     let Ground { config, clients, clock, metrics, recorder, insight, .. } = ground;
     let facts = Facts::default();
     let world = World::new(mirror.clone(), facts.clone());
-    let nominations = Nominations::new(clients.client.clone(), mirror.clone(), metrics.clone());
+    let nominations =
+        Nominations::new(clients.client.clone(), mirror.clone(), metrics.clone(), config.enforce_placement);
     let settings = Settings::of(config);
 
     let (of_mirror, of_facts, of_cloud) = (mirror.clone(), facts.clone(), cloud.clone());

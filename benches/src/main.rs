@@ -26,6 +26,8 @@ Options:
   --sets A,B        (solver) offering sets to use (default: the one that belongs to each workload)
   --only TEXT       (solver) workloads whose name contains TEXT
   --scenario NAME   (e2e; repeats) basic, wide, stuck or crash (default: all four)
+  --loose           (e2e) nodes open as they come and no pod is nominated: what enforced placement is compared with
+  --logs DIR        (e2e) keep the controllers' logs in DIR
 
 Times are CPU seconds of the measuring thread, the median of the repetitions; those of e2e are named in its table.
 Exit codes: 0 done; 1 an error; 2 the command line was not understood.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{Method, Request};
 use kube::Client;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use super::error::ActError;
@@ -90,8 +90,8 @@ impl Api {
     /// The object as the server holds it now; None if there is none.
     pub async fn get<T: Object>(&self, namespace: &str, name: &str) -> Result<Option<T>, ActError> {
         let call = Call::of::<T>("get", namespace, name);
-        match call.send(&self.client, Method::GET, None).await {
-            Ok(answer) => call.read::<T>(answer).map(Some),
+        match call.send::<T>(&self.client, Method::GET, None).await {
+            Ok(found) => Ok(Some(found)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -104,9 +104,12 @@ impl Api {
         loop {
             let mut call = Call::of::<T>("list", "", "");
             call.path = format!("{}?limit={page}&continue={}", call.path, escaped(&token));
-            let mut answer = call.send(&self.client, Method::GET, None).await?;
+            let mut answer = call.send::<Value>(&self.client, Method::GET, None).await?;
             let items = answer.get_mut("items").map(Value::take).unwrap_or_default();
-            let items: Vec<T> = serde_json::from_value(items).map_err(|source| call.wrong(T::KIND, source))?;
+            let items: Vec<T> = serde_json::from_value(items).map_err(|source| {
+                let (verb, object) = (call.verb, call.object.clone());
+                ActError::Answer { verb, object, kind: T::KIND, source }
+            })?;
             out.extend(items);
             answer.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().clone_into(&mut token);
             if token.is_empty() || out.len() >= at_most {
@@ -121,20 +124,32 @@ impl Api {
         let body = call.encode(object)?;
         let name = body.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
         call.object = format!("{} {name}", T::KIND);
-        call.read(call.send(&self.once, Method::POST, Some((JSON, body))).await?)
+        call.send(&self.once, Method::POST, Some((JSON, body))).await
     }
 
     /// Merges `patch` into the object. With `metadata.resourceVersion` in it, only if nobody wrote since.
     pub async fn merge<T: Object>(&self, namespace: &str, name: &str, patch: Value) -> Result<T, ActError> {
         let call = Call::of::<T>("patch", namespace, name);
-        call.read(call.send(&self.client, Method::PATCH, Some((MERGE, patch))).await?)
+        call.send(&self.client, Method::PATCH, Some((MERGE, patch))).await
     }
 
     /// Merges `patch` (which begins at the object, not at its status) into the object's status.
     pub async fn merge_status<T: Object>(&self, namespace: &str, name: &str, patch: Value) -> Result<T, ActError> {
         let mut call = Call::of::<T>("patch status of", namespace, name);
         call.path.push_str("/status");
-        call.read(call.send(&self.client, Method::PATCH, Some((MERGE, patch))).await?)
+        call.send(&self.client, Method::PATCH, Some((MERGE, patch))).await
+    }
+
+    /// Takes the steps of a JSON patch (RFC 6902). If one of its tests fails, somebody else has written what it is about:
+    /// that is a conflict. Whoever writes other parts of the object is no hindrance.
+    pub async fn steps<T: Object>(&self, namespace: &str, name: &str, steps: Value) -> Result<T, ActError> {
+        let call = Call::of::<T>("patch", namespace, name);
+        match call.send(&self.client, Method::PATCH, Some((STEPS, steps))).await {
+            Err(ActError::Refused { verb, object, source }) if is_failed_test(&source) => {
+                Err(ActError::Stale { verb, object })
+            }
+            other => other,
+        }
     }
 
     /// Asks for the object's deletion. An object that is gone already, or is another one, is as good as deleted.
@@ -150,7 +165,7 @@ impl Api {
         if let Some(seconds) = grace_seconds {
             body["gracePeriodSeconds"] = seconds.into();
         }
-        match call.send(&self.client, Method::DELETE, Some((JSON, body))).await {
+        match call.send::<IgnoredAny>(&self.client, Method::DELETE, Some((JSON, body))).await {
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) if error.is_conflict() && which.resource_version.is_none() => Ok(()),
             other => other.map(|_| ()),
@@ -166,7 +181,7 @@ impl Api {
             "metadata": { "name": name, "namespace": namespace },
             "deleteOptions": { "preconditions": { "uid": uid } },
         });
-        match call.send(&self.once, Method::POST, Some((JSON, body))).await {
+        match call.send::<IgnoredAny>(&self.once, Method::POST, Some((JSON, body))).await {
             Ok(_) => Ok(Eviction::Accepted),
             Err(error) => match error.code() {
                 Some(404 | 409) => Ok(Eviction::Gone),
@@ -182,6 +197,12 @@ impl Api {
 
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
+const STEPS: &str = "application/json-patch+json";
+
+/// The API server says no more of a test that failed than this code; of a field that is wrong it names the field.
+fn is_failed_test(status: &kube::core::Status) -> bool {
+    status.code == 422 && status.details.as_ref().is_none_or(|details| details.causes.is_empty())
+}
 
 /// One request, and how to speak of it.
 struct Call {
@@ -208,7 +229,12 @@ impl Call {
         Self { verb, object, path }
     }
 
-    async fn send(&self, client: &Client, method: Method, body: Option<(&str, Value)>) -> Result<Value, ActError> {
+    async fn send<T: DeserializeOwned>(
+        &self,
+        client: &Client,
+        method: Method,
+        body: Option<(&str, Value)>,
+    ) -> Result<T, ActError> {
         let mut request = Request::builder().method(method).uri(&self.path);
         let mut bytes = Vec::new();
         if let Some((content, body)) = body {
@@ -221,7 +247,7 @@ impl Call {
             source,
         })?;
         let (verb, object) = (self.verb, self.object.clone());
-        match tokio::time::timeout(ANSWER_LIMIT, client.request::<Value>(request)).await {
+        match tokio::time::timeout(ANSWER_LIMIT, client.request::<T>(request)).await {
             Err(_) => Err(ActError::TimedOut { verb, object, limit: ANSWER_LIMIT }),
             Ok(Err(kube::Error::Api(source))) => Err(ActError::Refused { verb, object, source }),
             Ok(Err(source)) => Err(ActError::Transport { verb, object, source: Box::new(source) }),
@@ -229,16 +255,8 @@ impl Call {
         }
     }
 
-    fn read<T: Object>(&self, answer: Value) -> Result<T, ActError> {
-        serde_json::from_value(answer).map_err(|source| self.wrong(T::KIND, source))
-    }
-
     fn encode(&self, object: &impl Serialize) -> Result<Value, ActError> {
         serde_json::to_value(object).map_err(|source| self.unwritable(source))
-    }
-
-    fn wrong(&self, kind: &'static str, source: serde_json::Error) -> ActError {
-        ActError::Answer { verb: self.verb, object: self.object.clone(), kind, source }
     }
 
     fn unwritable(&self, source: serde_json::Error) -> ActError {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crds::hash::{NODE_POOL_HASH_VERSION, node_pool};
-use crds::names::core::{MIN_VALUES_RELAXED, NODE_POOL, NODE_POOL_HASH, NODE_POOL_HASH_VERSION as HASH_VERSION};
+use crds::names::core::{
+    MIN_VALUES_RELAXED, NODE_POOL, NODE_POOL_HASH, NODE_POOL_HASH_VERSION as HASH_VERSION, TERMINATION_FINALIZER,
+};
 use crds::names::kubernetes::INSTANCE_TYPE;
 use crds::node_claim::{NodeClaimSpec, ResourceRequirements};
 use crds::{NodeClaim, NodePool, ObjectMeta, OwnerReference, Quantity, Requirement};
@@ -12,18 +14,26 @@ use planner::model::resources::{NODES, quantity};
 use planner::model::{Operator, Pool, Requirements, Resources, Str};
 use planner::plan::Launch;
 
-/// The claim of this name for a launch from a pool, read by the planner as `terms` and written as `pool`.
-pub fn claim(name: &str, launch: &Launch, terms: &Pool, pool: &NodePool) -> NodeClaim {
+use crate::observe::mirror::MEANT_FOR;
+
+/// The claim of this name for a launch from a pool, read by the planner as `terms` and written as `pool`. `meant_for`: what
+/// the mirror has it say of its pods.
+pub fn claim(name: &str, launch: &Launch, terms: &Pool, pool: &NodePool, meant_for: &str) -> NodeClaim {
     let template = &pool.spec.template;
     let mut labels: BTreeMap<String, String> =
         terms.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     let own = launch.labels.iter().filter(|(key, _)| !well_known(key) && !restricted(key));
     labels.extend(own.map(|(key, value)| (key.to_string(), value.to_string())));
+    let class = &template.spec.node_class_ref;
+    labels.insert(class.label_key(), class.name.clone());
     let mut annotations = template.metadata.annotations.clone().unwrap_or_default();
     annotations.insert(NODE_POOL_HASH.into(), node_pool(template));
     annotations.insert(HASH_VERSION.into(), NODE_POOL_HASH_VERSION.into());
     let is_relaxed = if launch.relaxed_min_values.is_empty() { "false" } else { "true" };
     annotations.insert(MIN_VALUES_RELAXED.into(), is_relaxed.into());
+    if !meant_for.is_empty() {
+        annotations.insert(MEANT_FOR.into(), meant_for.into());
+    }
     let owner = OwnerReference {
         api_version: crds::Kind::NodePool.api_version().into(),
         kind: crds::Kind::NodePool.as_str().into(),
@@ -35,7 +45,14 @@ pub fn claim(name: &str, launch: &Launch, terms: &Pool, pool: &NodePool) -> Node
     NodeClaim {
         api_version: crds::Kind::NodeClaim.api_version().into(),
         kind: crds::Kind::NodeClaim.as_str().into(),
-        metadata: ObjectMeta { labels, annotations, owner_references: vec![owner], ..ObjectMeta::named(name) },
+        metadata: ObjectMeta {
+            labels,
+            annotations,
+            owner_references: vec![owner],
+            // It is there before anything is bought, and takes no write of its own.
+            finalizers: vec![TERMINATION_FINALIZER.to_owned()],
+            ..ObjectMeta::named(name)
+        },
         spec: NodeClaimSpec {
             requirements: requirements(launch, terms),
             resources: Some(ResourceRequirements { requests: amounts(&launch.requests) }),
@@ -194,9 +211,12 @@ mod tests {
 
     #[test]
     fn a_claim_says_all_that_its_node_is_to_be() {
-        let claim = claim("general-x7k2p", &launch(), &terms(&[]), &pool());
+        let claim = claim("general-x7k2p", &launch(), &terms(&[]), &pool(), "");
         let labels: Vec<_> = claim.metadata.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        assert_eq!(labels, ["karpenter.sh/nodepool=general", "own=any", "team=a"]);
+        assert_eq!(
+            labels,
+            ["karpenter.kwok.sh/kwoknodeclass=default", "karpenter.sh/nodepool=general", "own=any", "team=a"]
+        );
         let annotations = &claim.metadata.annotations;
         assert_eq!(annotations["karpenter.sh/nodepool-hash"], node_pool(&pool().spec.template));
         assert_eq!(annotations["karpenter.sh/nodeclaim-min-values-relaxed"], "true");
@@ -221,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_claim_of_a_pool_with_limits_falls_back_to_nothing_larger() {
-        let limited = |limits| claim("n", &launch(), &terms(limits), &pool());
+        let limited = |limits| claim("n", &launch(), &terms(limits), &pool(), "");
         assert_eq!(types_of(&limited(&[("cpu", 10_000)])), ["c-2x-amd64-linux", "s-2x-amd64-linux"]);
         assert_eq!(types_of(&limited(&[("memory", 64 << 30)])), ["c-2x-amd64-linux"]);
         assert_eq!(types_of(&limited(&[("nodes", 3)])).len(), 3);

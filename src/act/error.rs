@@ -22,6 +22,8 @@ pub enum Retry {
 pub enum ActError {
     #[error("{verb} {object}: {source}")]
     Refused { verb: &'static str, object: String, source: Box<kube::core::Status> },
+    #[error("{verb} {object}: somebody else has written it meanwhile")]
+    Stale { verb: &'static str, object: String },
     #[error("{verb} {object}: no answer within {} s", .limit.as_secs())]
     TimedOut { verb: &'static str, object: String, limit: Duration },
     #[error("{verb} {object}: {source}")]
@@ -45,7 +47,7 @@ impl ActError {
 
     /// Somebody else wrote first, or the object is not the one that was meant.
     pub fn is_conflict(&self) -> bool {
-        self.code() == Some(409)
+        matches!(self, Self::Stale { .. }) || self.code() == Some(409)
     }
 
     /// There is no such object (any more).
@@ -70,6 +72,7 @@ impl ActError {
                 400 | 403 | 405 | 415 | 422 => Retry::OnChange,
                 _ => Retry::After(source.details.as_ref().and_then(asked_for)),
             },
+            Self::Stale { .. } => Retry::Now,
             Self::TimedOut { .. } | Self::Transport { .. } => Retry::After(None),
             Self::Request { .. } | Self::Answer { .. } | Self::Encode { .. } => Retry::OnChange,
         }

@@ -101,10 +101,11 @@ impl Launcher {
 
     async fn make(&self, launch: &Launch, terms: &Pool, pool: &NodePool) -> Result<Arc<NodeClaim>, LaunchError> {
         let mut name = self.fresh(&launch.pool);
+        let meant_for = self.mirror.meant_for(&launch.pods);
         let mut lost_before = false;
         let mut tries = 0;
         loop {
-            let wanted = Arc::new(claim(&name, launch, terms, pool));
+            let wanted = Arc::new(claim(&name, launch, terms, pool, &meant_for));
             if !lost_before {
                 self.mirror.expect(wanted.clone(), self.clock.seconds());
             }

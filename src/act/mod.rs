@@ -10,10 +10,12 @@ pub mod merge;
 mod names;
 pub mod nominate;
 pub mod report;
+mod wave;
+mod write;
 
 pub use api::{Api, Eviction, Object, Preconditions};
 pub use claim::{amounts, claim};
 pub use error::{ActError, Retry};
 pub use launch::{LaunchError, Launcher};
 pub use names::Names;
-pub use nominate::{Nominations, Opened};
+pub use nominate::{Launching, Nominations, Opened};

@@ -1,50 +1,72 @@
-//! Holds the pods of a plan to their node: `.status.nominatedNodeName`, written just before the node opens.
+//! Holds the pods of a plan to their nodes: `.status.nominatedNodeName`, written just before a node opens, and nodes of
+//! one plan opened together where pods could stray.
 //!
 //! kube-scheduler counts nominated pods as present on their node when it tries others, so what the plan has put there
 //! finds its room. It clears the field on the next attempt that fails, so a nomination written early is lost: it is
 //! written when everything about the node is ready and only the gate (the unregistered taint) is still closed.
 //!
-//! A patch per pod is dear. The pods of one group that may lie on any node of the plan need none: with all others held
-//! to their nodes, the room that is left takes as many of them as were planned, wherever they go.
+//! A patch per pod is dear. The pods of one kind need none: with all others held to their nodes, the room that is left
+//! takes as many of them as were planned, wherever they go. Unless others wait that no plan has placed yet.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt};
-use http::Request;
-use planner::model::{PodShape, Snapshot, Str};
+use planner::model::{Node, PodShape, Resources, Snapshot, Str};
 use planner::plan::Plan;
-use tokio::time::{Instant, timeout};
-use tracing::warn;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::debug;
 
-use crate::controllers::Gate;
+use super::wave::{Due, Host, Meant, PATIENCE, Pods, Turn, Waves};
+use super::write::Writer;
+use crate::controllers::{Gate, Hold};
 use crate::observe::mirror::Mirror;
 use crate::telemetry::Metrics;
 
-/// No node waits longer for its nominations; it opens without the rest.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Patches under way for one node.
-const AT_ONCE: usize = 16;
-/// Patches under way for all nodes together: a share of what the client may send.
-const AT_ONCE_IN_ALL: usize = 48;
+/// No node waits longer for its own nominations; it opens without the rest.
+const NODE_PATIENCE: Duration = Duration::from_secs(5);
+/// Nor does a wave for those of all its nodes.
+const WAVE_PATIENCE: Duration = Duration::from_secs(10);
+/// After its gates were opened a wave is looked at again: a pod that was tried while its node was still shut has lost its
+/// nomination, and its room may not be taken yet.
+const MENDING: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(2)];
+/// How often waves are looked at while one is gathering: a claim that is gone may have been the last that was waited for.
+const LOOK: Duration = Duration::from_millis(250);
 
-/// Who was meant for which claim by the last plan. Cheap to clone.
+/// Who was meant for which claim by the last plans. Cheap to clone.
 #[derive(Clone)]
 pub struct Nominations(Arc<Inner>);
 
 struct Inner {
-    client: kube::Client,
     mirror: Mirror,
     metrics: Metrics,
-    /// Pods to hold to a claim's node (`namespace/name`), by claim.
-    board: Mutex<HashMap<Str, Vec<Str>>>,
-    slots: tokio::sync::Semaphore,
-    /// The server refuses to have the field written.
-    is_refused: AtomicBool,
+    writer: Writer,
+    /// Whether pods are held to nodes at all.
+    is_enforced: bool,
+    waves: Mutex<Waves>,
+    /// Claims that are to ask again.
+    again: Mutex<Vec<Str>>,
+    /// Told when a claim is ready.
+    ready: Notify,
 }
+
+/// A plan is being carried out. Its claims may be ready before the last of them is made: none opens before the plan is
+/// remembered, or this is dropped.
+pub struct Launching(Nominations);
+
+impl Drop for Launching {
+    fn drop(&mut self) {
+        let early = self.0.waves().launched();
+        self.0.0.again.lock().unwrap_or_else(PoisonError::into_inner).extend(early);
+        self.0.0.ready.notify_one();
+    }
+}
+
+/// Nodes, and the pods to hold to each.
+type Held = Vec<(Str, Vec<Str>)>;
 
 /// What became of the nominations for a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,154 +77,201 @@ pub struct Opened {
 }
 
 impl Nominations {
-    pub fn new(client: kube::Client, mirror: Mirror, metrics: Metrics) -> Self {
+    pub fn new(client: kube::Client, mirror: Mirror, metrics: Metrics, is_enforced: bool) -> Self {
         Self(Arc::new(Inner {
-            client,
+            writer: Writer::new(client, mirror.clone(), metrics.clone()),
             mirror,
             metrics,
-            board: Mutex::default(),
-            slots: tokio::sync::Semaphore::new(AT_ONCE_IN_ALL),
-            is_refused: AtomicBool::new(false),
+            is_enforced,
+            waves: Mutex::default(),
+            again: Mutex::default(),
+            ready: Notify::new(),
         }))
     }
 
-    /// Remembers a plan: pods have their place on what is coming, and most are to be held to it. `claims` has the claim's name for each launch that was made.
+    fn waves(&self) -> MutexGuard<'_, Waves> {
+        self.0.waves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Claims are about to be made.
+    pub fn launching(&self) -> Launching {
+        self.waves().launching();
+        Launching(self.clone())
+    }
+
+    /// Remembers a plan: pods have their place on what is coming, and most are to be held to it. `claims` has the claim's
+    /// name for each launch that was made.
     pub fn remember(&self, snapshot: &Snapshot, plan: &Plan, claims: &BTreeMap<Str, Str>) {
-        let mut by_host: HashMap<Str, Vec<Str>> = HashMap::new();
-        let spared = spared(snapshot, plan);
-        // Capacity whose gate may still be closed, by the name that the plan has for it.
-        let joined = snapshot.nodes.iter().filter(|node| !node.initialized);
-        let joined = joined.filter_map(|node| Some((&node.name, node.claim.as_ref()?)));
-        let coming: BTreeMap<&Str, &Str> =
-            snapshot.claims.iter().map(|claim| (&claim.name, &claim.name)).chain(joined).collect();
-        for nomination in &plan.nominations {
-            let Some(claim) = coming.get(&nomination.node) else { continue };
-            self.0.mirror.promise(claim, [&nomination.pod]);
-            if !spared.contains(&nomination.pod) {
-                by_host.entry((*claim).clone()).or_default().push(nomination.pod.clone());
+        let hosts = hosts(snapshot, plan, claims);
+        for host in &hosts {
+            self.0.mirror.promise(&host.claim, host.pods.iter().map(|pod| &pod.key));
+        }
+        if self.0.is_enforced {
+            self.waves().add(hosts);
+        }
+    }
+
+    /// After a restart: what is coming and has pods promised to it becomes a wave again.
+    pub fn recall(&self, snapshot: &Snapshot) {
+        let mut hosts = Vec::new();
+        for node in snapshot.nodes.iter().filter(|node| !node.initialized) {
+            let Some(claim) = &node.claim else { continue };
+            let all = node.pods.iter().flat_map(|bound| bound.pods.iter().map(|key| (key, &bound.shape)));
+            let promised = all.filter(|(key, _)| self.0.mirror.is_promised(key));
+            let pods: Vec<Meant> =
+                promised.map(|(key, shape)| Meant { key: key.clone(), shape: shape.clone() }).collect();
+            let mut room = left(node);
+            for pod in &pods {
+                room.add(&pod.shape.requests);
             }
+            hosts.push(Host { claim: claim.clone(), room, pods });
         }
-        for launch in &plan.launches {
-            let Some(claim) = claims.get(&launch.name) else { continue };
-            self.0.mirror.promise(claim, &launch.pods);
-            let held = launch.pods.iter().filter(|pod| !spared.contains(*pod)).cloned();
-            by_host.entry(claim.clone()).or_default().extend(held);
-        }
-        let mut board = self.0.board.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who was held to a claim stays so while it is coming.
-        let claims: BTreeSet<&Str> = coming.values().copied().collect();
-        board.retain(|claim, _| claims.contains(claim));
-        for (claim, pods) in by_host {
-            board.entry(claim).or_default().extend(pods);
+        hosts.retain(|host| !host.pods.is_empty());
+        if self.0.is_enforced {
+            self.waves().add(hosts);
         }
     }
 
     /// The node of a claim is about to open: writes down who is meant for it. Call it just before the unregistered
     /// taint is removed, and go on whatever it says.
     pub async fn open(&self, claim: &str, node: &str) -> Opened {
-        let pods = {
-            let mut board = self.0.board.lock().unwrap_or_else(PoisonError::into_inner);
-            board.remove(claim).unwrap_or_default()
-        };
-        if pods.is_empty() || self.0.is_refused.load(Ordering::Relaxed) {
-            return Opened::default();
-        }
-        let until = Instant::now() + PATIENCE;
-        let mut opened = self.write(&pods, node, until).await;
-        // A failed attempt in the meantime has cleared it again: once more for those.
-        let cleared: Vec<Str> = pods.into_iter().filter(|pod| self.waits(pod)).collect();
-        if !cleared.is_empty() && opened.written > 0 && cleared.len() < opened.written {
-            let again = self.write(&cleared, node, until).await;
-            opened.missed += again.missed;
-        }
-        opened
+        let (pods, beside) = self.waves().take(claim);
+        let nodes = self.to_hold(vec![(node.into(), pods)], &beside);
+        self.0.writer.hold(&nodes, Instant::now() + NODE_PATIENCE).await
     }
 
-    /// Still without node and nomination, as far as the watch has told.
-    fn waits(&self, key: &str) -> bool {
-        let Some((namespace, name)) = key.split_once('/') else { return false };
-        self.0.mirror.pod(namespace, name).is_some_and(|pod| pod.is_provisionable())
+    /// Whom to hold: those spared too if pods of other kinds wait that are not of these claims. They would take the room.
+    fn to_hold(&self, nodes: Vec<(Str, Pods)>, claims: &BTreeSet<Str>) -> Held {
+        let spared = nodes.iter().find_map(|(_, pods)| pods.spared.first());
+        let are_all = spared.is_some_and(|spared| self.0.mirror.has_strangers(spared, claims));
+        let pods = |pods: Pods| if are_all { [pods.held, pods.spared].concat() } else { pods.held };
+        nodes.into_iter().map(|(node, own)| (node, pods(own))).collect()
     }
 
-    async fn write(&self, pods: &[Str], node: &str, until: Instant) -> Opened {
-        let waiting: Vec<&Str> = pods.iter().filter(|pod| self.waits(pod)).collect();
-        let all = waiting.len();
-        let patches: Vec<_> = waiting.into_iter().map(|pod| self.patch(pod, node, until)).collect();
-        let written = stream::iter(patches).buffer_unordered(AT_ONCE).filter(|done| futures::future::ready(*done));
-        let written = written.count().await;
-        Opened { written, missed: all - written }
-    }
-
-    async fn patch(&self, key: &str, node: &str, until: Instant) -> bool {
-        let result = self.try_patch(key, node, until).await;
-        self.0.metrics.nominations_total.inc([result]);
-        result == "written"
-    }
-
-    async fn try_patch(&self, key: &str, node: &str, until: Instant) -> &'static str {
-        let Some((namespace, name)) = key.split_once('/') else { return "gone" };
-        let Ok(Ok(_slot)) = tokio::time::timeout_at(until, self.0.slots.acquire()).await else { return "late" };
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() || self.0.is_refused.load(Ordering::Relaxed) {
-            return "late";
-        }
-        let body = format!(r#"{{"status":{{"nominatedNodeName":"{node}"}}}}"#);
-        let request = Request::patch(format!("/api/v1/namespaces/{namespace}/pods/{name}/status"))
-            .header("Content-Type", "application/merge-patch+json")
-            .body(body.into_bytes());
-        let Ok(request) = request else { return "gone" };
-        match timeout(left, self.0.client.request_text(request)).await {
-            Err(_) => "late",
-            Ok(Ok(_)) => "written",
-            // Not allowed to, or a server that does not have the field as ours to write: done without from now on.
-            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 403 | 405) => {
-                if !self.0.is_refused.swap(true, Ordering::Relaxed) {
-                    warn!(
-                        code = status.code,
-                        message = status.message,
-                        "pods cannot be nominated: nodes open without, and pods may stray from the plan"
-                    );
+    /// Looks after waves for ever.
+    async fn look_after(&self, may_open: &(dyn Fn(&str) + Send + Sync)) {
+        let mut writing: JoinSet<(u64, Held)> = JoinSet::new();
+        let mut mending: JoinSet<()> = JoinSet::new();
+        loop {
+            let next = self.waves().next().map(|at| at.min(Instant::now() + LOOK));
+            let pause = async {
+                match next {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
                 }
-                "refused"
+            };
+            tokio::select! {
+                biased;
+                () = pause => {}
+                () = self.0.ready.notified() => {}
+                Some(Ok((wave, nodes))) = writing.join_next() => {
+                    for claim in self.waves().open(wave) {
+                        may_open(&claim);
+                    }
+                    let writer = self.0.writer.clone();
+                    mending.spawn(async move {
+                        for pause in MENDING {
+                            sleep(pause).await;
+                            let opened = writer.hold(&nodes, Instant::now() + NODE_PATIENCE).await;
+                            debug!(?opened, "pods that lost their nomination while nodes opened");
+                        }
+                    });
+                }
+                Some(_) = mending.join_next() => {}
             }
-            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409 | 422) => "gone",
-            Ok(Err(_)) => "failed",
+            let again = std::mem::take(&mut *self.0.again.lock().unwrap_or_else(PoisonError::into_inner));
+            for claim in again {
+                may_open(&claim);
+            }
+            let mirror = &self.0.mirror;
+            let due = self.waves().due(Instant::now(), |claim| {
+                mirror.claim(claim).map_or_else(|| mirror.has_claim(claim), |claim| !claim.metadata.is_deleting())
+            });
+            for Due { wave, held, nodes, claims } in due {
+                let nodes = self.to_hold(nodes, &claims);
+                self.0.metrics.wave_held_seconds.observe([], held.as_secs_f64());
+                let writer = self.0.writer.clone();
+                writing.spawn(async move {
+                    let pods: usize = nodes.iter().map(|(_, pods)| pods.len()).sum();
+                    let opened = writer.hold(&nodes, Instant::now() + WAVE_PATIENCE).await;
+                    debug!(nodes = nodes.len(), pods, ?opened, ?held, "nodes of one plan open together");
+                    (wave, nodes)
+                });
+            }
         }
     }
 }
 
 impl Gate for Nominations {
+    fn hold(&self, claim: &str, node: &str) -> Hold {
+        if !self.0.is_enforced {
+            return Hold::Open;
+        }
+        let turn = self.waves().ready(claim, node, Instant::now());
+        match turn {
+            Turn::Now => Hold::Open,
+            Turn::Held => {
+                self.0.ready.notify_one();
+                Hold::Shut(PATIENCE + WAVE_PATIENCE)
+            }
+        }
+    }
+
+    fn run<'a>(&'a self, may_open: &'a (dyn Fn(&str) + Send + Sync)) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(self.look_after(may_open))
+    }
+
     fn before_open<'a>(&'a self, claim: &'a str, node: &'a str) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(async move {
-            self.open(claim, node).await;
+            let opened = self.open(claim, node).await;
+            debug!(NodeClaim = claim, Node = node, ?opened, "a node opens");
         })
     }
 }
 
-/// Pods that need no nomination: those of the largest group that has no wish about where it lies, as long as every
-/// other pod is held to its node.
-fn spared<'a>(snapshot: &'a Snapshot, plan: &'a Plan) -> BTreeSet<&'a Str> {
-    let placed: BTreeSet<&Str> =
-        plan.launches.iter().flat_map(|l| &l.pods).chain(plan.nominations.iter().map(|n| &n.pod)).collect();
-    let free = snapshot.groups.iter().filter(|group| has_no_wish(&group.shape));
-    let largest = free
-        .map(|group| group.pods.iter().map(|pod| &pod.key).filter(|key| placed.contains(key)).collect::<BTreeSet<_>>())
-        .max_by_key(BTreeSet::len);
-    // Groups come largest pods first, and of equal counts the last is taken: small pods find room more easily.
-    largest.unwrap_or_default()
+/// What a plan puts on each claim that is coming.
+fn hosts(snapshot: &Snapshot, plan: &Plan, claims: &BTreeMap<Str, Str>) -> Vec<Host> {
+    if plan.launches.is_empty() && plan.nominations.is_empty() {
+        return Vec::new();
+    }
+    let groups = snapshot.groups.iter();
+    let shapes: HashMap<&Str, &Arc<PodShape>> =
+        groups.flat_map(|group| group.pods.iter().map(|pod| (&pod.key, &group.shape))).collect();
+    let meant = |key: &Str| Some(Meant { key: key.clone(), shape: (*shapes.get(key)?).clone() });
+    let mut out = Vec::new();
+    for launch in &plan.launches {
+        let Some(claim) = claims.get(&launch.name) else { continue };
+        let pods: Vec<Meant> = launch.pods.iter().filter_map(meant).collect();
+        // Without what its daemons take.
+        let mut room = launch.allocatable.clone();
+        room.subtract(&launch.requests);
+        for pod in &pods {
+            room.add(&pod.shape.requests);
+        }
+        out.push(Host { claim: claim.clone(), room, pods });
+    }
+    // Capacity whose gate may still be closed, by the name that the plan has for it.
+    let mut coming: HashMap<&Str, (&Str, Resources)> =
+        snapshot.claims.iter().map(|claim| (&claim.name, (&claim.name, claim.allocatable.clone()))).collect();
+    let joined = snapshot.nodes.iter().filter(|node| !node.initialized);
+    coming.extend(joined.filter_map(|node| Some((&node.name, (node.claim.as_ref()?, left(node))))));
+    let mut on_coming: BTreeMap<&Str, Vec<Meant>> = BTreeMap::new();
+    for nomination in plan.nominations.iter().filter(|nomination| coming.contains_key(&nomination.node)) {
+        on_coming.entry(&nomination.node).or_default().extend(meant(&nomination.pod));
+    }
+    for (name, pods) in on_coming {
+        if let Some((claim, room)) = coming.remove(name) {
+            out.push(Host { claim: claim.clone(), room, pods });
+        }
+    }
+    out
 }
 
-/// May a pod of this shape lie on any node that has room?
-fn has_no_wish(shape: &PodShape) -> bool {
-    shape.node_selector.iter().next().is_none()
-        && shape.node_terms.is_none()
-        && shape.preferred_node_terms.is_empty()
-        && shape.spreads.is_empty()
-        && shape.affinity.is_empty()
-        && shape.anti_affinity.is_empty()
-        && shape.preferred_affinity.is_empty()
-        && shape.preferred_anti_affinity.is_empty()
-        && shape.host_ports.is_empty()
-        && shape.volumes.is_empty()
-        && shape.attachments.is_empty()
+/// What a node has for pods that are not on it yet.
+fn left(node: &Node) -> Resources {
+    let mut left = node.allocatable.clone();
+    for bound in &node.pods {
+        left.add_times(&bound.shape.requests, -i64::try_from(bound.pods.len()).unwrap_or(i64::MAX));
+    }
+    left
 }

@@ -76,6 +76,10 @@ pub struct Flags {
     /// Steps the solver may take for a plan; one is near a microsecond [env: MILLWRIGHT_EFFORT] [default: 200000]
     #[arg(long, value_name = "STEPS", help_heading = "Planning")]
     pub effort: Option<String>,
+    /// Pods are held to the nodes they were planned for: they are nominated, and nodes of one plan open together. Without,
+    /// plans are as good, and what comes of them costs more [env: MILLWRIGHT_ENFORCE_PLACEMENT] [default: true]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", verbatim_doc_comment, help_heading = "Planning")]
+    pub enforce_placement: Option<String>,
     /// Features to switch: ReservedCapacity (on), NodeRepair, SpotToSpotConsolidation, NodeOverlay, StaticCapacity,
     /// CapacityBuffer (off) [env: FEATURE_GATES]
     #[arg(long, value_name = "NAME=BOOL,…", verbatim_doc_comment, help_heading = "Planning")]

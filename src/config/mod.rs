@@ -32,6 +32,8 @@ pub struct Config {
     pub scheduler_config: Option<PathBuf>,
     /// Steps the solver may take for one plan.
     pub effort: u64,
+    /// Pods are nominated to the nodes they were planned for, and nodes of one plan open together.
+    pub enforce_placement: bool,
     pub feature_gates: FeatureGates,
 
     /// Unset: `~/.kube/config`, else the pod's service account.
@@ -145,6 +147,7 @@ impl Default for Config {
             ignore_dra_requests: true,
             scheduler_config: None,
             effort: planner::model::snapshot::DEFAULT_EFFORT,
+            enforce_placement: true,
             feature_gates: FeatureGates::default(),
             kubeconfig: None,
             kube_context: None,

@@ -72,6 +72,12 @@ impl Config {
                 default.effort,
                 number(0, u64::MAX),
             )?,
+            enforce_placement: from.read(
+                lenient("enforce-placement", "MILLWRIGHT_ENFORCE_PLACEMENT"),
+                flags.enforce_placement.as_ref(),
+                default.enforce_placement,
+                boolean,
+            )?,
             feature_gates: gates(&mut from, flags)?,
             kubeconfig: flags.kubeconfig.clone().map(PathBuf::from),
             kube_context: flags.context.clone(),

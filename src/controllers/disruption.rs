@@ -98,7 +98,7 @@ async fn retire<C: Cloud>(deps: &Deps<C>, retirement: &Retirement) -> Result<(),
     };
     let node_uid = node.metadata.uid.clone().unwrap_or_default();
     if let Some(patch) = node.patch_to(&disrupt::begun(&node)) {
-        let _: Node = deps.api.merge("", node.name(), patch).await?;
+        let _: Node = deps.api.steps("", node.name(), patch).await?;
     }
     let name = claim.metadata.name();
     let uid = claim.metadata.uid.as_deref().unwrap_or_default();
@@ -123,7 +123,7 @@ async fn undo_left_overs<C: Cloud>(deps: &Deps<C>) -> Result<(), Fault> {
             continue;
         };
         if let Some(patch) = node.patch_to(&disrupt::undone(&node)) {
-            ordinary(deps.api.merge::<Node>("", node.name(), patch).await)?;
+            ordinary(deps.api.steps::<Node>("", node.name(), patch).await)?;
         }
         let mut draft = Draft::new((*claim).clone(), deps.clock.seconds());
         disrupt::undo(&mut draft);

@@ -45,6 +45,11 @@ impl Fault {
         }
     }
 
+    /// Whether somebody else wrote first.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Act(error) if error.is_conflict())
+    }
+
     /// Whether it is part of ordinary life: somebody else wrote first, or the object is gone.
     pub fn is_ordinary(&self) -> bool {
         matches!(self, Self::Act(error) if error.is_conflict() || error.is_not_found())

@@ -31,7 +31,7 @@ use queue::Queue;
 use router::Router;
 use run::Reconcile;
 
-pub use deps::{Deps, Gate, OpenGate};
+pub use deps::{Deps, Gate, Hold, OpenGate};
 pub use world::World;
 
 /// Runs every controller until `stop`. The mirror should be watching; nothing is done before it is synced. Dropped, it
@@ -47,11 +47,20 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
     let pools = Arc::new(Queue::new(Pools::<C>::BACKOFF));
     let router = Router::new(deps.world.clone(), claims.clone(), nodes.clone(), pools.clone());
     let metrics = || deps.metrics.clone();
+    let (gate, told, stopped) = (deps.gate.clone(), claims.clone(), stop.clone());
     let mut all = JoinSet::new();
     all.spawn(run::run(Arc::new(Pools::new(deps.clone())), pools, metrics(), stop.clone()));
     all.spawn(run::run(Arc::new(Claims::new(deps.clone())), claims, metrics(), stop.clone()));
     all.spawn(run::run(Arc::new(Nodes::new(deps.clone())), nodes, metrics(), stop.clone()));
     all.spawn(router.run(stop.clone()));
+    all.spawn(async move {
+        let may_open = |claim: &str| told.add(claim);
+        tokio::select! {
+            biased;
+            () = stopped.cancelled() => {}
+            () = gate.run(&may_open) => {}
+        }
+    });
     all.spawn(status::run(deps.clone(), stop.clone()));
     all.spawn(gauges::run(deps.clone(), stop.clone()));
     all.spawn(garbage::run(deps.clone(), stop.clone()));

@@ -135,6 +135,8 @@ impl Batcher {
                 let goes = self.mirror.claim(&change.name).is_none_or(|claim| claim.metadata.is_deleting());
                 (goes && self.waits()).then(|| (Wake::ClaimGone, change.name.clone()))
             }
+            // Workloads say nothing of what pods may lie on; only room that is kept free follows them.
+            Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::PodTemplate if !self.terms_buy => None,
             _ => self.waits().then(|| (Wake::Terms, change.name.clone())),
         }
     }

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use crate::act::report::{Phases, report};
-use crate::act::{Launcher, Names, Nominations};
+use crate::act::{Launcher, Launching, Names, Nominations};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::controllers::World;
@@ -115,6 +115,9 @@ impl<C: Cloud> Decide<C> {
             metrics: self.metrics.clone(),
             names: self.names,
         };
+        // Until it is known what claims were bought for, none of them opens.
+        let starting = self.nominations.launching();
+        self.mirror.promise_anew();
         let mut pass = Pass {
             mirror: self.mirror,
             facts: self.facts,
@@ -131,6 +134,7 @@ impl<C: Cloud> Decide<C> {
             said: Vec::new(),
             turn: 0,
             is_cut: false,
+            starting: Some(starting).filter(|_| batcher.waits()),
         };
         loop {
             let wait = if pass.is_cut { Duration::ZERO } else { RECHECK };
@@ -196,11 +200,15 @@ struct Pass<C> {
     turn: usize,
     /// The last pass has left groups to the next.
     is_cut: bool,
+    /// Until the first pass.
+    starting: Option<Launching>,
 }
 
 impl<C: Cloud> Pass<C> {
     /// False if it came to nothing.
     async fn run(&mut self, wake: Wake, open: Duration) -> bool {
+        // However it ends, nodes open after it.
+        let starting = self.starting.take();
         self.launcher.settle_overdue().await;
         let now = self.clock.seconds();
         let catalogs = self.market.catalogs(&*self.cloud, &self.mirror, &self.facts, now).await;
@@ -237,11 +245,16 @@ impl<C: Cloud> Pass<C> {
         let Some(plan) = plan else { return false };
         phases.batch = open;
         let begun = Instant::now();
+        let launching = (!plan.launches.is_empty()).then(|| self.nominations.launching());
         let made = self.launcher.launch(&plan.launches, &snapshot.pools, &pools).await;
         let is_whole = made.iter().all(|(_, claim)| claim.is_ok());
         let claims: BTreeMap<Str, Str> =
             made.into_iter().filter_map(|(launch, claim)| Some((launch, claim.ok()?.metadata.name().into()))).collect();
+        if starting.is_some() {
+            self.nominations.recall(&snapshot);
+        }
         self.nominations.remember(&snapshot, &plan, &claims);
+        drop(launching);
         let hosts = plan.nominations.iter().map(|n| &n.node).chain(claims.values());
         hosts.for_each(|host| self.world.nominate(host, now));
         for claim in self.mirror.promised() {

@@ -89,7 +89,7 @@ fn a_claim_that_was_sent_and_not_seen_counts_and_is_not_bought_again() {
     let pools = mirror.pools();
     for launch in &plan.launches {
         let name = format!("{}-x", launch.name);
-        let claim = crate::act::claim(&name, launch, &first.snapshot.pools[0], &pools[0]);
+        let claim = crate::act::claim(&name, launch, &first.snapshot.pools[0], &pools[0], "");
         mirror.expect(Arc::new(claim), 0);
     }
     let again = think(&mirror, &[KWOK], &catalogs(), &options(), &mut 0).unwrap();

@@ -149,6 +149,7 @@ families! {
     plan_unplaced_pods: Gauges["code"] "millwright_plan_unplaced_pods", "Pods without a place, by reason.";
     events_dropped_total: Counters["cause"] "millwright_events_dropped_total", "Events not written: queue_full, rate_limited, refused.";
     nominations_total: Counters["result"] "millwright_nominations_total", "Nominations of pods just before their node opened.";
+    wave_held_seconds: Histograms[] "millwright_wave_held_seconds", "How long the first node of a plan was kept shut until the others were there.", b::DURATION;
     watch_restarts_total: Counters["kind", "cause"] "millwright_watch_restarts_total", "Watches begun again.";
     api_retries_total: Counters["method", "cause"] "millwright_api_retries_total", "Requests sent again.";
     api_throttled_seconds_total: Histograms[] "millwright_api_throttled_seconds", "How long requests waited for the client's own rate limit.", b::CLIENT_DEFAULT;

@@ -101,7 +101,7 @@ impl World {
         let (facts, stock, recorder) = (Facts::default(), Stock::default(), Recorder::memory());
         let settings = KwokSettings::default();
         let kwok = Kwok::new(clients.once.clone(), mirror.clone(), clock, &settings, stock.clone()).unwrap();
-        let nominations = Nominations::new(clients.client.clone(), mirror.clone(), metrics.clone());
+        let nominations = Nominations::new(clients.client.clone(), mirror.clone(), metrics.clone(), true);
         let seen = Seen::new(mirror.clone(), facts.clone());
         let options = Options { assume_ready: Some(false), feature_gates, ..Options::default() };
         let (decisions, told) = tokio::sync::watch::channel(None);

@@ -19,6 +19,8 @@ const SERVED_LIMIT: Duration = Duration::from_mins(1);
 pub struct Cluster {
     pub stack: Stack,
     api: Api,
+    /// Node class and pool.
+    pub setting: [Value; 2],
     /// By instance type, zone and capacity type.
     prices: BTreeMap<(String, String, String), MicroUsdPerHour>,
 }
@@ -43,10 +45,9 @@ impl Cluster {
             let path = format!("/apis/{}/{}/{}", crd.group, crd.version, crd.plural);
             wait_for(&format!("{path} is served"), SERVED_LIMIT, || api.list(&path))?;
         }
-        let class = json!({ "apiVersion": "karpenter.kwok.sh/v1alpha1", "kind": "KWOKNodeClass",
-            "metadata": { "name": "default" }, "spec": {} });
-        api.create("/apis/karpenter.kwok.sh/v1alpha1/kwoknodeclasses", &class)?;
-        api.create("/apis/karpenter.sh/v1/nodepools", &pool(consolidate_after))?;
+        let setting = [class(), pool(consolidate_after)];
+        api.create("/apis/karpenter.kwok.sh/v1alpha1/kwoknodeclasses", &setting[0])?;
+        api.create("/apis/karpenter.sh/v1/nodepools", &setting[1])?;
         let mut prices = BTreeMap::new();
         for kind in kwok(&KwokSettings::default()).context("the kwok catalogue")? {
             for offering in &kind.offerings {
@@ -55,7 +56,7 @@ impl Cluster {
                 prices.insert(key, offering.price);
             }
         }
-        Ok(Self { stack, api, prices })
+        Ok(Self { stack, api, setting, prices })
     }
 
     pub fn create(&self, deployments: &[Deployment]) -> anyhow::Result<()> {
@@ -154,6 +155,11 @@ impl Pods {
     pub fn all_run(&self) -> bool {
         self.is_settled && self.n_ready == self.n_wanted && self.n_existing == self.n_wanted
     }
+}
+
+fn class() -> Value {
+    json!({ "apiVersion": "karpenter.kwok.sh/v1alpha1", "kind": "KWOKNodeClass", "metadata": { "name": "default" },
+        "spec": {} })
 }
 
 fn pool(consolidate_after: &str) -> Value {

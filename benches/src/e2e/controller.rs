@@ -16,17 +16,29 @@ pub struct Controller {
     child: Child,
     metrics_port: u16,
     log: PathBuf,
+    /// Where the log is copied to in the end.
+    kept: Option<PathBuf>,
+}
+
+/// How it is started.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    pub arguments: &'static [&'static str],
+    pub environment: Vec<(String, String)>,
+    /// Folder that logs are kept in.
+    pub logs: Option<PathBuf>,
 }
 
 impl Controller {
-    /// Starts it as user `millwright`, with more arguments, and waits until it is ready.
-    pub fn start(stack: &Stack, nth: u32, more: &[&str]) -> anyhow::Result<Self> {
+    /// Starts it as user `millwright` and waits until it is ready.
+    pub fn start(stack: &Stack, nth: u32, name: &str, how: &Start) -> anyhow::Result<Self> {
         let program = program()?;
         let log = stack.folder().join(format!("millwright-{nth}.log"));
         let out = File::create(&log).with_context(|| format!("create {}", log.display()))?;
         let (metrics_port, health_port) = (free_port()?, free_port()?);
         let mut command = Command::new(&program);
-        command.args(["controller", "--provider", "kwok"]).args(more);
+        command.args(["controller", "--provider", "kwok"]).args(how.arguments);
+        command.envs(how.environment.iter().map(|(name, value)| (name, value)));
         command.env("KUBECONFIG", stack.kubeconfig("millwright")?);
         command.env("METRICS_PORT", metrics_port.to_string()).env("HEALTH_PROBE_PORT", health_port.to_string());
         // One replica; a killed one's lease would have to run out first.
@@ -34,7 +46,8 @@ impl Controller {
         command.env("MILLWRIGHT_BIND_ADDRESS", "127.0.0.1");
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = command.spawn().with_context(|| format!("start {}", program.display()))?;
-        let mut controller = Self { child, metrics_port, log };
+        let kept = how.logs.as_ref().map(|folder| folder.join(format!("{name}-{nth}.log")));
+        let mut controller = Self { child, metrics_port, log, kept };
         let ready = wait_for("the controller is ready", START_LIMIT, || {
             controller.check_alive().and_then(|()| loopback::get(health_port, "/readyz").map_err(anyhow::Error::msg))
         });
@@ -83,11 +96,16 @@ impl Drop for Controller {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(kept) = &self.kept
+            && let Err(error) = std::fs::copy(&self.log, kept)
+        {
+            eprintln!("the log was not kept in {}: {error}", kept.display());
+        }
     }
 }
 
 /// The product's program, which `cargo xtask bench e2e` has built beside this one.
-fn program() -> anyhow::Result<PathBuf> {
+pub fn program() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("find this program")?;
     let program = own.parent().unwrap_or_else(|| Path::new(".")).join("millwright");
     ensure!(program.is_file(), "{} is missing: run this by `cargo xtask bench e2e`", program.display());

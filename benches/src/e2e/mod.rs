@@ -3,6 +3,7 @@
 mod cluster;
 mod controller;
 mod options;
+mod planned;
 mod row;
 mod scenarios;
 mod workload;
@@ -19,16 +20,16 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     let options = Options::parse(args)?;
     let mut rows: Vec<Row> = Vec::new();
     for scenario in &options.scenarios {
-        let found =
-            scenarios::run(*scenario, options.quick).with_context(|| format!("scenario {}", scenario.name()))?;
+        let found = scenarios::run(*scenario, &options).with_context(|| format!("scenario {}", scenario.name()))?;
         eprint!("{}", row::table(&found).markdown());
         rows.extend(found);
     }
     let text = format!(
-        "{}\n\nOn {}. *decision* is the sum of the planning passes, *CPU* and *peak* are the controller's alone; the control \
-         plane shares the machine.\n",
+        "{}\n\nOn {}. *planned* is what one plan of all pods at once buys. *decision* is the sum of the planning passes, *CPU* and \
+         *peak* are the controller's alone; the control plane shares the machine.{}\n",
         row::table(&rows).markdown(),
-        machine()
+        machine(),
+        if options.loose { " Placement was not enforced (`--loose`)." } else { "" }
     );
     println!("{text}");
     if let Some(file) = &options.json {

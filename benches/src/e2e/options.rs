@@ -37,11 +37,16 @@ pub struct Options {
     pub write: bool,
     /// A tenth of the pods.
     pub quick: bool,
+    /// Nodes open as they come, and no pod is nominated: what enforcing placement is measured against.
+    pub loose: bool,
+    /// Folder that logs of controllers are kept in.
+    pub logs: Option<PathBuf>,
 }
 
 impl Options {
     pub fn parse(args: &[String]) -> anyhow::Result<Self> {
-        let mut options = Self { scenarios: Vec::new(), json: None, write: false, quick: false };
+        let mut options =
+            Self { scenarios: Vec::new(), json: None, write: false, quick: false, loose: false, logs: None };
         let mut rest = args.iter();
         while let Some(arg) = rest.next() {
             match arg.as_str() {
@@ -55,6 +60,8 @@ impl Options {
                 "--json" => options.json = Some(rest.next().context("--json needs a file")?.into()),
                 "--write" => options.write = true,
                 "--quick" => options.quick = true,
+                "--loose" => options.loose = true,
+                "--logs" => options.logs = Some(rest.next().context("--logs needs a folder")?.into()),
                 other => bail!("unknown option {other:?}"),
             }
         }

@@ -24,12 +24,16 @@ pub struct Row {
     pub nodes: u64,
     /// What they cost, US dollars an hour.
     pub hourly_cost: String,
+    /// What one plan of all pods at once would buy, US dollars an hour; only where all pods are new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned_hourly_cost: Option<String>,
     /// The controller's requests to the API server in the phase.
     pub requests_by_verb: BTreeMap<String, u64>,
 }
 
 pub fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new(&["phase", "s", "decision s", "CPU s", "peak MB", "nodes", "$/h", "requests"]);
+    let mut table =
+        Table::new(&["phase", "s", "decision s", "CPU s", "peak MB", "nodes", "$/h", "planned $/h", "requests"]);
     for row in rows {
         let requests: Vec<_> = row.requests_by_verb.iter().map(|(verb, n)| format!("{verb} {n}")).collect();
         table.row(vec![
@@ -40,6 +44,7 @@ pub fn table(rows: &[Row]) -> Table {
             format!("{:.0}", row.peak_rss_mb),
             row.nodes.to_string(),
             row.hourly_cost.clone(),
+            row.planned_hourly_cost.clone().unwrap_or_default(),
             requests.join(", "),
         ]);
     }

@@ -7,8 +7,9 @@ use anyhow::{bail, ensure};
 use control_plane::wait_for;
 
 use super::cluster::Cluster;
-use super::controller::Controller;
-use super::options::Scenario;
+use super::controller::{Controller, Start};
+use super::options::{Options, Scenario};
+use super::planned;
 use super::row::Row;
 use super::workload::{Deployment, Placement, twenty, two_sizes};
 
@@ -21,20 +22,22 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The memory of a small container. One that takes more would be killed in it.
 const SMALL_MEMORY_MIB: f64 = 256.0;
 
-pub fn run(scenario: Scenario, quick: bool) -> anyhow::Result<Vec<Row>> {
-    let share = if quick { 10 } else { 1 };
+pub fn run(scenario: Scenario, options: &Options) -> anyhow::Result<Vec<Row>> {
+    let share = if options.quick { 10 } else { 1 };
+    let enforced = ("MILLWRIGHT_ENFORCE_PLACEMENT".to_owned(), (!options.loose).to_string());
+    let how = Start { arguments: &[], environment: vec![enforced], logs: options.logs.clone() };
     match scenario {
-        Scenario::Basic => basic(1000 / share),
-        Scenario::Wide => wide(5120 / share),
-        Scenario::Stuck => stuck(15_000 / share),
-        Scenario::Crash => crash(1000 / share),
+        Scenario::Basic => basic(1000 / share, how),
+        Scenario::Wide => wide(5120 / share, how),
+        Scenario::Stuck => stuck(15_000 / share, how),
+        Scenario::Crash => crash(1000 / share, how),
     }
 }
 
-fn basic(n_pods: u64) -> anyhow::Result<Vec<Row>> {
+fn basic(n_pods: u64, how: Start) -> anyhow::Result<Vec<Row>> {
     let cluster = Cluster::start("30s")?;
-    let mut bench = Bench::new(Scenario::Basic, &cluster, &[])?;
-    let up = bench.phase(&format!("0 to {n_pods} pods"), || cluster.create(&two_sizes(n_pods)), all_run)?;
+    let mut bench = Bench::new(Scenario::Basic, &cluster, how)?;
+    let up = bench.fill(&two_sizes(n_pods))?;
     let down = bench.phase(
         &format!("{n_pods} to {} pods", n_pods * 7 / 10),
         || scale_all(&cluster, &two_sizes(n_pods * 7 / 10)),
@@ -48,15 +51,15 @@ fn basic(n_pods: u64) -> anyhow::Result<Vec<Row>> {
     Ok(vec![up, down, none])
 }
 
-fn wide(n_pods: u64) -> anyhow::Result<Vec<Row>> {
+fn wide(n_pods: u64, how: Start) -> anyhow::Result<Vec<Row>> {
     let cluster = Cluster::start("30s")?;
-    let mut bench = Bench::new(Scenario::Wide, &cluster, &[])?;
-    Ok(vec![bench.phase(&format!("0 to {n_pods} pods"), || cluster.create(&twenty(n_pods)), all_run)?])
+    let mut bench = Bench::new(Scenario::Wide, &cluster, how)?;
+    Ok(vec![bench.fill(&twenty(n_pods))?])
 }
 
-fn stuck(n_pods: u64) -> anyhow::Result<Vec<Row>> {
+fn stuck(n_pods: u64, how: Start) -> anyhow::Result<Vec<Row>> {
     let cluster = Cluster::start("30s")?;
-    let mut bench = Bench::new(Scenario::Stuck, &cluster, &[])?;
+    let mut bench = Bench::new(Scenario::Stuck, &cluster, how)?;
     let nowhere = Deployment {
         name: "nowhere".to_owned(),
         replicas: n_pods,
@@ -86,9 +89,9 @@ fn stuck(n_pods: u64) -> anyhow::Result<Vec<Row>> {
     Ok(vec![flood, meanwhile])
 }
 
-fn crash(n_nodes: u64) -> anyhow::Result<Vec<Row>> {
+fn crash(n_nodes: u64, how: Start) -> anyhow::Result<Vec<Row>> {
     let cluster = Cluster::start("0s")?;
-    let mut bench = Bench::new(Scenario::Crash, &cluster, &[])?;
+    let mut bench = Bench::new(Scenario::Crash, &cluster, how)?;
     let alone = |replicas| Deployment {
         name: "alone".to_owned(),
         replicas,
@@ -128,7 +131,7 @@ fn nothing_left(cluster: &Cluster) -> anyhow::Result<bool> {
 struct Bench<'a> {
     scenario: Scenario,
     cluster: &'a Cluster,
-    arguments: &'static [&'static str],
+    how: Start,
     /// None only between a kill and the next start.
     controller: Option<Controller>,
     n_started: u32,
@@ -137,9 +140,18 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(scenario: Scenario, cluster: &'a Cluster, arguments: &'static [&'static str]) -> anyhow::Result<Self> {
-        let controller = Some(Controller::start(&cluster.stack, 0, arguments)?);
-        Ok(Self { scenario, cluster, arguments, controller, n_started: 1, of_the_killed: (0.0, 0.0) })
+    fn new(scenario: Scenario, cluster: &'a Cluster, how: Start) -> anyhow::Result<Self> {
+        let controller = Some(Controller::start(&cluster.stack, 0, scenario.name(), &how)?);
+        Ok(Self { scenario, cluster, how, controller, n_started: 1, of_the_killed: (0.0, 0.0) })
+    }
+
+    /// From nothing to these Deployments, beside what they would cost if all were planned at once.
+    fn fill(&mut self, deployments: &[Deployment]) -> anyhow::Result<Row> {
+        let planned = planned::hourly_cost(&self.cluster.setting, deployments)?;
+        let n_pods: u64 = deployments.iter().map(|deployment| deployment.replicas).sum();
+        let cluster = self.cluster;
+        let row = self.phase(&format!("0 to {n_pods} pods"), || cluster.create(deployments), all_run)?;
+        Ok(Row { planned_hourly_cost: Some(planned), ..row })
     }
 
     fn phase(
@@ -167,7 +179,8 @@ impl<'a> Bench<'a> {
             }
             bench.of_the_killed.0 += killed.0;
             bench.of_the_killed.1 += killed.1;
-            bench.controller = Some(Controller::start(&bench.cluster.stack, bench.n_started, bench.arguments)?);
+            bench.controller =
+                Some(Controller::start(&bench.cluster.stack, bench.n_started, bench.scenario.name(), &bench.how)?);
             bench.n_started += 1;
             bench.wait(name, &is_done)
         })
@@ -209,6 +222,7 @@ impl<'a> Bench<'a> {
             peak_rss_mb,
             nodes: fleet.n_nodes,
             hourly_cost: fleet.cost.to_string(),
+            planned_hourly_cost: None,
             requests_by_verb: requests,
         })
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::resource::Id;
-use super::status::{Cause, Status};
+use super::status::Status;
 use super::strategic;
 
 /// A patch, by the media type it came with.
@@ -39,18 +39,15 @@ impl Patch {
     }
 
     /// The object after the patch; an `Apply` is not decided here.
-    pub(super) fn on(&self, id: Id, name: &str, old: &Value) -> Result<Value, Status> {
+    pub(super) fn on(&self, id: Id, old: &Value) -> Result<Value, Status> {
         let mut new = old.clone();
         match self {
             Self::Merge(patch) | Self::Apply(patch) => merge(&mut new, patch),
             Self::Json(patch) => {
-                let patch: json_patch::Patch = serde_json::from_value(patch.clone())
+                let mut patch: json_patch::Patch = serde_json::from_value(patch.clone())
                     .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
-                json_patch::patch(&mut new, &patch).map_err(|error| {
-                    let cause =
-                        Cause { reason: "FieldValueInvalid", field: "patch".to_owned(), message: error.to_string() };
-                    Status::invalid(id, name, &[cause])
-                })?;
+                patch.0.retain(|step| !is_test_of_nothing(step, old));
+                json_patch::patch(&mut new, &patch).map_err(|_| Status::unprocessable())?;
             }
             Self::Strategic(_) if id.resource().crd.is_some() => {
                 return Err(Status::unsupported_media_type(
@@ -62,6 +59,12 @@ impl Patch {
         }
         Ok(new)
     }
+}
+
+/// The API server's library lets a test for null pass where there is nothing.
+fn is_test_of_nothing(step: &json_patch::PatchOperation, old: &Value) -> bool {
+    let json_patch::PatchOperation::Test(test) = step else { return false };
+    test.value.is_null() && old.pointer(&test.path.to_string()).is_none()
 }
 
 /// JSON merge patch.
@@ -100,14 +103,18 @@ mod tests {
     fn a_json_patch_whose_test_fails_is_refused() {
         let patch = json!([{ "op": "test", "path": "/a", "value": 2 }, { "op": "replace", "path": "/a", "value": 3 }]);
         let patch = Patch::parse("application/json-patch+json", patch.to_string().as_bytes()).unwrap();
-        assert_eq!(patch.on(Id::POD, "x", &json!({ "a": 2 })).unwrap(), json!({ "a": 3 }));
-        assert_eq!(patch.on(Id::POD, "x", &json!({ "a": 1 })).unwrap_err().code, 422);
+        assert_eq!(patch.on(Id::POD, &json!({ "a": 2 })).unwrap(), json!({ "a": 3 }));
+        assert_eq!(patch.on(Id::POD, &json!({ "a": 1 })).unwrap_err().code, 422);
+        let patch = json!([{ "op": "test", "path": "/a", "value": null }, { "op": "add", "path": "/a", "value": [1] }]);
+        let patch = Patch::parse("application/json-patch+json", patch.to_string().as_bytes()).unwrap();
+        assert_eq!(patch.on(Id::POD, &json!({})).unwrap(), json!({ "a": [1] }), "null is nothing");
+        assert_eq!(patch.on(Id::POD, &json!({ "a": [] })).unwrap_err().code, 422);
     }
 
     #[test]
     fn custom_resources_take_no_strategic_patch() {
         let patch = Patch::Strategic(json!({}));
-        assert_eq!(patch.on(Id::of(crds::Kind::NodePool), "x", &json!({})).unwrap_err().code, 415);
+        assert_eq!(patch.on(Id::of(crds::Kind::NodePool), &json!({})).unwrap_err().code, 415);
         assert_eq!(Patch::parse("text/plain", b"{}").unwrap_err().code, 415);
     }
 }

@@ -113,6 +113,11 @@ impl Status {
         status
     }
 
+    /// A test of a JSON patch has failed. That is all the server says of it.
+    pub fn unprocessable() -> Self {
+        Self::new(422, "Invalid", "the server rejected our request due to an error in our request".to_owned())
+    }
+
     /// What was asked for is no longer remembered.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message.into())

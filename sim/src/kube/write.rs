@@ -164,7 +164,7 @@ impl State {
         options: &WriteOptions,
     ) -> Result<(Arc<Object>, bool), Status> {
         let Patch::Apply(config) = patch else {
-            let updated = self.update(id, key, part, options, |old| patch.on(id, &key.name, old));
+            let updated = self.update(id, key, part, options, |old| patch.on(id, old));
             return updated.map(|object| (object, false));
         };
         if options.manager.is_empty() {

@@ -44,8 +44,20 @@ pub fn look(draft: &Draft, node: Option<&Node>) -> Initialization {
         return Initialization::Done;
     }
     let mut after = node.clone();
-    after.metadata.labels.insert(names::core::INITIALIZED.to_owned(), "true".to_owned());
+    label(&mut after);
     Initialization::Label(Box::new(after))
+}
+
+/// The Node as it is to be once registered: if nothing else keeps it from being used, it says so in the same write.
+pub fn with_registration(claim: &NodeClaim, mut after: Node) -> Node {
+    if RULES.iter().all(|rule| rule(claim, &after).is_none()) {
+        label(&mut after);
+    }
+    after
+}
+
+fn label(node: &mut Node) {
+    node.metadata.labels.insert(names::core::INITIALIZED.to_owned(), "true".to_owned());
 }
 
 /// Writes what was found into the claim. A label that is still to be written changes nothing yet.
@@ -156,6 +168,14 @@ mod tests {
         assert_eq!(found, Initialization::Done);
         settle(&mut draft, &found);
         assert!(draft.is_true(INITIALIZED) && draft.is_true("Ready"));
+    }
+
+    #[test]
+    fn a_node_that_is_usable_when_its_gate_opens_says_both_in_one_write() {
+        assert!(with_registration(&wanting(), usable("a")).said("karpenter.sh/initialized"));
+        let mut node = usable("a");
+        node.spec.taints.push(taint("start", "v", TaintEffect::NoSchedule));
+        assert!(!with_registration(&wanting(), node).said("karpenter.sh/initialized"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use planner::model::resources::{amount, quantity};
 use planner::model::{Effect, Labels, Operator, Requirement, Requirements, Resources, Str, Taint};
 
 use super::draft::{Draft, LAUNCHED};
+use crate::observe::mirror::MEANT_FOR;
 
 /// The longest message of a failed launch that is kept, in characters.
 const MESSAGE_LIMIT: usize = 300;
@@ -70,10 +71,16 @@ pub fn order(claim: &NodeClaim, offers: Vec<Offer>) -> LaunchOrder {
         requirements: requirements_of(&claim.spec.requirements),
         requests,
         labels: labels(&meta.labels),
-        annotations: labels(&meta.annotations),
+        annotations: labels(&of_node(&meta.annotations)),
         taints: taints(&claim.spec.taints),
         startup_taints: taints(&claim.spec.startup_taints),
     }
+}
+
+/// The annotations that its node gets too: all but what only concerns the claim while it is coming.
+pub fn of_node(annotations: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let kept = annotations.iter().filter(|(key, _)| *key != MEANT_FOR);
+    kept.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// The class that the claim is bought under.

@@ -7,6 +7,7 @@
 use crds::{NodeClaim, OwnerReference, TaintEffect, names};
 
 use super::draft::{Draft, LAUNCHED, REGISTERED};
+use super::launch::of_node;
 use crate::controllers::node::object::{Node, add_taints};
 use crate::controllers::time;
 
@@ -100,7 +101,7 @@ fn synced(claim: &NodeClaim, node: &Node) -> Node {
     if !meta.owner_references.iter().any(|other| other.uid == owner.uid) {
         meta.owner_references.push(owner);
     }
-    meta.annotations.extend(claim.metadata.annotations.clone());
+    meta.annotations.extend(of_node(&claim.metadata.annotations));
     meta.labels.extend(claim.metadata.labels.clone());
     if !node.is_registered() {
         meta.labels.insert(names::core::REGISTERED.to_owned(), "true".to_owned());

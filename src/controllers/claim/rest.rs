@@ -7,8 +7,8 @@ use planner::model::Str;
 use super::draft::{CONSOLIDATABLE, Draft, INITIALIZED};
 use crate::controllers::time;
 
-/// Pods that come or go within so many seconds of the last time count as one event.
-const EVENT_PERIOD_SECONDS: i64 = 10;
+/// Pods that come or go within so many seconds of the last time count as one event, and it is written so late at most.
+pub const EVENT_PERIOD_SECONDS: i64 = 10;
 
 /// A pod of no daemon that is bound to the node, as far as coming and going matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl GuestBook {
     }
 }
 
-/// Writes the time of the last event into the claim, at most every ten seconds.
+/// Writes the time of the last event into the claim, unless one of the last ten seconds is written.
 pub fn note_event(draft: &mut Draft, at: i64) {
     let status = draft.claim.status.get_or_insert_default();
     let written = status.last_pod_event_time.as_deref().and_then(time::seconds);
@@ -55,10 +55,10 @@ pub fn note_event(draft: &mut Draft, at: i64) {
     }
 }
 
-/// Sets or takes away the condition. `after_seconds` is the pool's `consolidateAfter`; None for `Never`, a static pool or
+/// Sets or takes away the condition. `event` is when pods last came or went if the claim does not say so yet. `after_seconds` is the pool's `consolidateAfter`; None for `Never`, a static pool or
 /// no pool. Gives when it is to be looked at again.
-pub fn mark(draft: &mut Draft, after_seconds: Option<i64>) -> Option<i64> {
-    let since = draft.is_true(INITIALIZED).then(|| last_event(draft)).flatten();
+pub fn mark(draft: &mut Draft, event: Option<i64>, after_seconds: Option<i64>) -> Option<i64> {
+    let since = draft.is_true(INITIALIZED).then(|| last_event(draft).max(event)).flatten();
     let (Some(after), Some(since)) = (after_seconds, since) else {
         draft.clear(CONSOLIDATABLE);
         return None;
@@ -130,11 +130,13 @@ mod tests {
             claim.status.as_mut().unwrap().last_pod_event_time = event.map(time::text);
             let mut draft = Draft::new(claim, now);
             draft.conditions.set_true(CONSOLIDATABLE);
-            assert_eq!(mark(&mut draft, after), next, "{after:?} {event:?} {now}");
+            assert_eq!(mark(&mut draft, None, after), next, "{after:?} {event:?} {now}");
             assert_eq!(draft.is_true(CONSOLIDATABLE), is_true, "{after:?} {event:?} {now}");
         }
+        let mut draft = Draft::new(initialized("a"), 60);
+        assert_eq!(mark(&mut draft, Some(50), Some(30)), Some(80), "an event that is not written yet counts");
         let mut draft = Draft::new(registered("a"), 1000);
-        assert_eq!(mark(&mut draft, Some(0)), None);
+        assert_eq!(mark(&mut draft, None, Some(0)), None);
         assert!(!draft.is_true(CONSOLIDATABLE), "it has not begun to be used");
     }
 }

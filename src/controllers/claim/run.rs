@@ -16,7 +16,7 @@ use super::register::Registration;
 use super::rest::{Guest, GuestBook};
 use super::{age, consistency, drift, finalize, initialize, launch, register, rest};
 use crate::act::Preconditions;
-use crate::controllers::deps::Deps;
+use crate::controllers::deps::{Deps, Hold};
 use crate::controllers::fault::Fault;
 use crate::controllers::node::Node;
 use crate::controllers::pool::hash;
@@ -42,6 +42,8 @@ struct Memory {
     /// What was bought, until the claim says so: a lost write does not make us forget it.
     instance: Option<Instance>,
     guests: GuestBook,
+    /// When pods last came or went, if that is not written yet.
+    event: Option<i64>,
     checked_at: Option<i64>,
     unseen: Unseen,
 }
@@ -179,6 +181,10 @@ impl<C: Cloud> Claims<C> {
         if let Registration::Open { after, taint_was_missing } = found {
             let [node] = nodes else { return Ok(()) };
             let meta = &draft.claim.metadata;
+            if let Hold::Shut(wait) = self.deps.gate.hold(meta.name(), node.name()) {
+                next.at(draft.now + i64::try_from(wait.as_secs()).unwrap_or_default());
+                return Ok(());
+            }
             if taint_was_missing {
                 let uid = meta.uid.as_deref().unwrap_or_default();
                 tracing::error!(NodeClaim = meta.name(), Node = node.name(), "the node joined without its gate");
@@ -187,7 +193,18 @@ impl<C: Cloud> Claims<C> {
                     .publish(About::node_claim(meta.name(), uid), catalog::unregistered_taint_missing(uid));
             }
             self.deps.gate.before_open(meta.name(), node.name()).await;
-            self.patch_node(node, &after).await?;
+            let after = initialize::with_registration(&draft.claim, *after);
+            if let Err(fault) = self.patch_node(node, &after).await {
+                if !fault.is_conflict() {
+                    return Err(fault);
+                }
+                // The pods are nominated and the scheduler tries them: what the mirror is to show soon is asked for now.
+                let Some(fresh) = self.deps.api.get::<Node>("", node.name()).await? else { return Err(fault) };
+                *node = fresh;
+                if let Registration::Open { after, .. } = register::look(draft, &[node]) {
+                    self.patch_node(node, &initialize::with_registration(&draft.claim, *after)).await?;
+                }
+            }
             let found = register::look(draft, &[node]);
             register::settle(draft, &found);
         }
@@ -215,7 +232,7 @@ impl<C: Cloud> Claims<C> {
     async fn patch_node(&self, node: &mut Node, after: &Node) -> Result<(), Fault> {
         if let Some(patch) = node.patch_to(after) {
             let name = node.name().to_owned();
-            *node = self.deps.api.merge("", &name, patch).await?;
+            *node = self.deps.api.steps("", &name, patch).await?;
         }
         Ok(())
     }
@@ -248,9 +265,10 @@ impl<C: Cloud> Claims<C> {
             let guests: Vec<_> = guests.collect();
             let written = draft.claim.status.as_ref().and_then(|status| status.last_pod_event_time.as_deref());
             let written = written.and_then(time::seconds);
-            if let Some(at) = self.remember(&draft.claim, |memory| memory.guests.look(&guests, written, now)) {
-                rest::note_event(draft, at);
-            }
+            self.remember(&draft.claim, |memory| {
+                let event = memory.guests.look(&guests, written, now);
+                memory.event = event.or(memory.event);
+            });
             let is_due = self.remember(&draft.claim, |memory| {
                 memory.checked_at.is_none_or(|at| now - at >= consistency::PERIOD_SECONDS)
             });
@@ -259,8 +277,20 @@ impl<C: Cloud> Claims<C> {
             }
         }
         let after = pool.as_ref().filter(|pool| pool.spec.replicas.is_none()).map(|pool| consolidate_after(pool));
-        if let Some(at) = rest::mark(draft, after.flatten()) {
+        let event = self.remember(&draft.claim, |memory| memory.event);
+        if let Some(at) = rest::mark(draft, event, after.flatten()) {
             next.at(at);
+        }
+        // Pods come many at a time, and whoever reads it cares about minutes: a write of its own has time, but a write
+        // that is due anyhow says it too.
+        if let Some(at) = event {
+            let due = at + rest::EVENT_PERIOD_SECONDS;
+            if now >= due || draft.status_patch().is_some() {
+                rest::note_event(draft, at);
+                self.remember(&draft.claim, |memory| memory.event = None);
+            } else {
+                next.at(due);
+            }
         }
     }
 

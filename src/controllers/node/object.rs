@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::act::Object;
-use crate::act::merge::merge_patch;
 
 /// One Node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,22 +99,62 @@ impl Node {
         })
     }
 
-    /// The merge patch from this Node to `after`, which nobody may have written between; None if there is none.
+    /// The steps (RFC 6902) from this Node to `after`; None if there are none.
+    ///
+    /// Kubelet and Kubernetes' own controllers write Nodes all the time, so no version is asked for: labels and
+    /// annotations are set one by one, and a list is tested to be what it was. The uid is tested too: another Node of the
+    /// name is left alone.
     pub fn patch_to(&self, after: &Self) -> Option<Value> {
-        let part = |node: &Self| {
-            let meta = &node.metadata;
-            json!({
-                "metadata": { "labels": meta.labels, "annotations": meta.annotations,
-                    "finalizers": meta.finalizers, "ownerReferences": meta.owner_references },
-                "spec": { "taints": node.spec.taints },
-            })
-        };
-        let mut patch = merge_patch(&part(self), &part(after))?;
-        if let Some(version) = &self.metadata.resource_version {
-            patch["metadata"]["resourceVersion"] = version.as_str().into();
+        let (old, new) = (&self.metadata, &after.metadata);
+        let mut steps = Vec::new();
+        entries(&mut steps, "/metadata/labels", &old.labels, &new.labels);
+        entries(&mut steps, "/metadata/annotations", &old.annotations, &new.annotations);
+        list(&mut steps, "/metadata/finalizers", &old.finalizers, &new.finalizers);
+        list(&mut steps, "/metadata/ownerReferences", &old.owner_references, &new.owner_references);
+        list(&mut steps, "/spec/taints", &self.spec.taints, &after.spec.taints);
+        if steps.is_empty() {
+            return None;
         }
-        Some(patch)
+        if let Some(uid) = &old.uid {
+            steps.insert(0, json!({ "op": "test", "path": "/metadata/uid", "value": uid }));
+        }
+        Some(Value::Array(steps))
     }
+}
+
+/// Steps for a map of texts.
+fn entries(steps: &mut Vec<Value>, path: &str, old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) {
+    if old == new {
+        return;
+    }
+    if old.is_empty() {
+        // A test for null passes where there is nothing.
+        steps.push(json!({ "op": "test", "path": path, "value": null }));
+        return steps.push(json!({ "op": "add", "path": path, "value": new }));
+    }
+    let at = |key: &str| format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"));
+    for (key, value) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
+        steps.push(json!({ "op": "test", "path": at(key), "value": value }));
+        steps.push(json!({ "op": "remove", "path": at(key) }));
+    }
+    for (key, value) in new.iter().filter(|(key, value)| old.get(*key) != Some(value)) {
+        steps.push(json!({ "op": "add", "path": at(key), "value": value }));
+    }
+}
+
+/// Steps for a list, which is replaced as a whole.
+fn list<T: Serialize + PartialEq>(steps: &mut Vec<Value>, path: &str, old: &[T], new: &[T]) {
+    if old == new {
+        return;
+    }
+    let before = if old.is_empty() { Value::Null } else { json!(old) };
+    steps.push(json!({ "op": "test", "path": path, "value": before }));
+    // An empty list is as good as none, but only none passes the test for null.
+    steps.push(if new.is_empty() {
+        json!({ "op": "remove", "path": path })
+    } else {
+        json!({ "op": "add", "path": path, "value": new })
+    });
 }
 
 /// `key=value:effect`, as people write taints.
@@ -143,16 +182,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_patch_holds_what_differs_and_the_version_it_was_made_from() {
+    fn steps_set_what_differs_and_test_the_lists_they_replace() {
         let mut before = Node { metadata: ObjectMeta::named("a"), ..Node::default() };
-        before.metadata.resource_version = Some("7".to_owned());
+        before.metadata.uid = Some("u".to_owned());
+        before.metadata.labels.insert("gone".to_owned(), "1".to_owned());
         before.spec.taints = vec![mark("x", TaintEffect::NoSchedule)];
         assert_eq!(before.patch_to(&before), None);
         let mut after = before.clone();
-        after.metadata.labels.insert("l".to_owned(), "1".to_owned());
+        after.metadata.labels = [("a.b/l".to_owned(), "1".to_owned())].into();
+        after.metadata.finalizers.push("f".to_owned());
         after.spec.taints.clear();
-        let expected =
-            json!({ "metadata": { "labels": { "l": "1" }, "resourceVersion": "7" }, "spec": { "taints": [] } });
+        let expected = json!([
+            { "op": "test", "path": "/metadata/uid", "value": "u" },
+            { "op": "test", "path": "/metadata/labels/gone", "value": "1" },
+            { "op": "remove", "path": "/metadata/labels/gone" },
+            { "op": "add", "path": "/metadata/labels/a.b~1l", "value": "1" },
+            { "op": "test", "path": "/metadata/finalizers", "value": null },
+            { "op": "add", "path": "/metadata/finalizers", "value": ["f"] },
+            { "op": "test", "path": "/spec/taints", "value": [{ "key": "x", "effect": "NoSchedule" }] },
+            { "op": "remove", "path": "/spec/taints" },
+        ]);
         assert_eq!(before.patch_to(&after), Some(expected));
     }
 

@@ -150,7 +150,7 @@ impl<C: Cloud> Nodes<C> {
     async fn patch(&self, node: &mut Node, after: &Node) -> Result<(), Fault> {
         let Some(patch) = node.patch_to(after) else { return Ok(()) };
         let (name, read) = (node.name().to_owned(), node.metadata.resource_version.clone());
-        *node = self.deps.api.merge("", &name, patch).await?;
+        *node = self.deps.api.steps("", &name, patch).await?;
         self.remember(&name, |memory| memory.unseen.wrote(read));
         Ok(())
     }

@@ -14,7 +14,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use planner::model::Str;
@@ -29,6 +29,7 @@ pub use changes::Changes;
 pub use facts::Facts;
 pub use kind::{Both, Change, Kind, Object};
 pub use pod::{Form, Phase, Pod};
+pub use promises::MEANT_FOR;
 pub use snapshot::Taken;
 
 /// The cluster as it was last seen. Cheap to clone; all clones are one mirror.
@@ -291,6 +292,37 @@ impl Mirror {
             let (key, uid) = (pod.key.clone(), pod.uid.clone());
             state.promises.give(key, uid, claim.clone());
         }
+    }
+
+    /// What a claim for these pods (`namespace/name`) is to say, so that the promise can be given anew: see [`MEANT_FOR`].
+    pub fn meant_for<'a>(&self, pods: impl IntoIterator<Item = &'a Str>) -> String {
+        let state = self.read();
+        let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+        for pod in pods.into_iter().filter_map(|key| state.pods.get(key)) {
+            *counts.entry(pod.form.mark()).or_default() += 1;
+        }
+        promises::written(&counts)
+    }
+
+    /// Gives the promises anew that the process before this one has given, as far as its claims say.
+    pub fn promise_anew(&self) {
+        self.write().promise_anew();
+    }
+
+    /// Has the pod its place on what is coming?
+    pub fn is_promised(&self, pod: &str) -> bool {
+        self.read().promises.contains(pod)
+    }
+
+    /// Do pods of another form than this pod's wait that have no place on any of these claims?
+    pub fn has_strangers(&self, pod: &str, claims: &BTreeSet<Str>) -> bool {
+        let state = self.read();
+        let form = state.pods.get(pod).map(|pod| &pod.form);
+        let is_stranger = |key: &Str| {
+            let is_alike = state.pods.get(key).zip(form).is_some_and(|(other, form)| Arc::ptr_eq(&other.form, form));
+            !is_alike && state.promises.claim(key).is_none_or(|claim| !claims.contains(claim))
+        };
+        state.pending.iter().any(is_stranger)
     }
 
     /// Claims on which pods have their place.

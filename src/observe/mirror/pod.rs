@@ -93,6 +93,14 @@ impl Form {
         owner(&self.meta)
     }
 
+    /// A number by which another process of the same build knows the form. Forms that differ have different ones, but for
+    /// an accident of one in many millions.
+    pub fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// The value of `karpenter.sh/do-not-disrupt`.
     pub fn do_not_disrupt(&self) -> Option<&str> {
         self.meta.annotations.get(DO_NOT_DISRUPT).map(AsRef::as_ref)

@@ -7,14 +7,37 @@
 //! ```
 //!
 //! Without this each pass would pack the same pods anew into claims that were bought for another packing, and buy again
-//! for those that no longer fit. Lost at a restart: then pods are planned onto what is coming as onto any other room.
+//! for those that no longer fit.
+//!
+//! It is memory, but a claim says in an annotation how many pods of which form it was bought for, and pods of one form are
+//! as good as each other: after a restart the promises are given anew.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use planner::model::Str;
 
 /// How long a pod may take to be bound once pods may run on its node, in seconds. The scheduler takes one or two.
 const DUE: i64 = 10;
+
+/// The annotation of a claim: forms and how many pods of each, `<form>=<n>` separated by commas.
+pub const MEANT_FOR: &str = "millwright.dev/meant-for";
+/// Forms that the annotation has room for; pods of others are planned anew after a restart.
+const MOST_FORMS: usize = 100;
+
+/// The annotation's text.
+pub(super) fn written(counts: &BTreeMap<u64, usize>) -> String {
+    let parts: Vec<String> = counts.iter().take(MOST_FORMS).map(|(form, n)| format!("{form:016x}={n}")).collect();
+    parts.join(",")
+}
+
+/// The counts that a text stands for; what is malformed is passed over, for it only means planning anew.
+pub(super) fn read(text: &str) -> BTreeMap<u64, usize> {
+    let part = |part: &str| {
+        let (form, n) = part.split_once('=')?;
+        Some((u64::from_str_radix(form, 16).ok()?, n.parse().ok()?))
+    };
+    text.split(',').take(MOST_FORMS).filter_map(part).collect()
+}
 
 /// One pod's place.
 #[derive(Clone, Debug)]
@@ -59,6 +82,14 @@ impl Promises {
         });
     }
 
+    pub(super) fn contains(&self, pod: &str) -> bool {
+        self.0.contains_key(pod)
+    }
+
+    pub(super) fn claim(&self, pod: &str) -> Option<&Str> {
+        self.0.get(pod).map(|promise| &promise.claim)
+    }
+
     /// The claim by pod.
     pub(super) fn by_pod(&self) -> HashMap<Str, Str> {
         self.0.iter().map(|(pod, promise)| (pod.clone(), promise.claim.clone())).collect()
@@ -89,6 +120,15 @@ mod tests {
         assert_eq!(pods(&promises), ["shop/b on x", "shop/c on y"]);
         promises.keep(1010, |_, _| true, stage);
         assert_eq!(pods(&promises), ["shop/c on y"]);
+    }
+
+    #[test]
+    fn what_a_claim_is_meant_for_is_read_as_it_was_written() {
+        let counts = BTreeMap::from([(7, 3), (u64::MAX, 110)]);
+        assert_eq!(written(&counts), "0000000000000007=3,ffffffffffffffff=110");
+        assert_eq!(read(&written(&counts)), counts);
+        assert_eq!(read("0000000000000007=3,nonsense,8=x"), BTreeMap::from([(7, 3)]));
+        assert!(read("").is_empty());
     }
 
     #[test]

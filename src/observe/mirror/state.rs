@@ -12,7 +12,7 @@ use super::changes::Listeners;
 use super::expectations::Expectations;
 use super::kind::{Both, Change, Kind, Object};
 use super::pod::{Forms, Pod};
-use super::promises::{Promises, Stage};
+use super::promises::{self, MEANT_FOR, Promises, Stage};
 
 /// Namespace and name; the namespace is empty for kinds without.
 pub(super) type Name = (Str, Str);
@@ -282,23 +282,60 @@ impl State {
 
     /// Forgets promises that have come true or cannot any more.
     pub(super) fn keep_promises(&mut self, now: i64) {
+        let mut promises = std::mem::take(&mut self.promises);
         let waits = |key: &str, uid: &str| {
             self.pods.get(key).is_some_and(|pod| *pod.uid == *uid && pod.node.is_none() && !pod.is_deleting())
-        };
-        let is_initialized = |claim: &crds::NodeClaim| {
-            let provider = claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).unwrap_or_default();
-            let mut names = self.node_by_provider.get(provider).into_iter().flatten();
-            let node = names.find_map(|name| self.nodes.get(&(Str::default(), name.clone())));
-            node.is_some_and(|node| node.metadata.labels.get(INITIALIZED).is_some_and(|value| &**value == "true"))
         };
         let stage = |name: &str| match self.whole_claims.get(name) {
             None if self.expected.contains(name) => Stage::Coming,
             None => Stage::Gone,
             Some(claim) if claim.metadata.is_deleting() => Stage::Gone,
-            Some(claim) if is_initialized(claim) => Stage::Initialized,
+            Some(claim) if self.is_initialized(claim) => Stage::Initialized,
             Some(_) => Stage::Coming,
         };
-        self.promises.keep(now, waits, stage);
+        promises.keep(now, waits, stage);
+        self.promises = promises;
+    }
+
+    fn node_of(&self, claim: &crds::NodeClaim) -> Option<&Seen<k8s::Node>> {
+        let provider = claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).unwrap_or_default();
+        let mut names = self.node_by_provider.get(provider).into_iter().flatten();
+        names.find_map(|name| self.nodes.get(&(Str::default(), name.clone())))
+    }
+
+    /// May pods run on its node?
+    fn is_initialized(&self, claim: &crds::NodeClaim) -> bool {
+        let label =
+            |node: &Seen<k8s::Node>| node.metadata.labels.get(INITIALIZED).is_some_and(|value| &**value == "true");
+        self.node_of(claim).is_some_and(label)
+    }
+
+    /// Gives pods that wait their place on claims that are coming and were bought for pods of their form.
+    pub(super) fn promise_anew(&mut self) {
+        let mut waiting: HashMap<u64, Vec<&Arc<Pod>>> = HashMap::new();
+        for pod in self.pending.iter().rev().filter_map(|key| self.pods.get(key)) {
+            waiting.entry(pod.form.mark()).or_default().push(pod);
+        }
+        let coming = self.whole_claims.values().chain(self.expected.claims());
+        let coming = coming.filter(|claim| !claim.metadata.is_deleting() && !self.is_initialized(claim));
+        let mut given = Vec::new();
+        for claim in coming {
+            let Some(text) = claim.metadata.annotations.get(MEANT_FOR) else { continue };
+            let mut counts = promises::read(text);
+            // Some may be nominated or bound to its node already.
+            let there = self.node_of(claim).and_then(|node| self.pods_by_node.get(&node.metadata.name));
+            for pod in there.into_iter().flatten().filter_map(|key| self.pods.get(key)) {
+                counts.entry(pod.form.mark()).and_modify(|n| *n = n.saturating_sub(1));
+            }
+            for (form, n) in counts {
+                let Some(pods) = waiting.get_mut(&form) else { continue };
+                let pods = pods.drain(pods.len().saturating_sub(n)..).rev();
+                given.extend(pods.map(|pod| (pod.key.clone(), pod.uid.clone(), claim.metadata.name().into())));
+            }
+        }
+        for (pod, uid, claim) in given {
+            self.promises.give(pod, uid, claim);
+        }
     }
 
     /// A list begins: what it does not show is gone.
