@@ -21,6 +21,7 @@ mod effort;
 mod noise;
 mod num;
 mod parallel;
+mod parts;
 
 mod finish;
 mod greedy;

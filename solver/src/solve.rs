@@ -6,6 +6,7 @@ use crate::finish::finish;
 use crate::greedy::greedy_on;
 use crate::instance::{Instance, active_dims};
 use crate::num::whole_bound;
+use crate::parts::{bound_by_parts, solve_by_parts};
 use crate::problem::Problem;
 use crate::shapes::Shapes;
 use crate::solution::{LowerBound, Proof, Solution};
@@ -25,10 +26,15 @@ pub struct Progress {
 /// Packs the problem at least cost within an effort. Never dearer than [`greedy`](crate::greedy), and never with fewer
 /// things packed.
 pub fn solve(problem: &Problem, effort: Effort, cancel: &Cancel) -> Solution {
+    solve_by_parts(problem, effort, cancel).unwrap_or_else(|| solve_whole(problem, effort, cancel))
+}
+
+/// Packs all items as one part.
+pub(crate) fn solve_whole(problem: &Problem, effort: Effort, cancel: &Cancel) -> Solution {
     solve_watched(problem, effort, cancel, &mut |_| {})
 }
 
-/// As [`solve`]; tells `watch` of every better packing as it is found.
+/// As [`solve`], but all items as one part, however little they have in common; tells `watch` of every better packing as it is found.
 pub fn solve_watched(problem: &Problem, effort: Effort, cancel: &Cancel, watch: &mut dyn FnMut(Progress)) -> Solution {
     let values = values(problem);
     let shapes = Shapes::new(problem, &values);
@@ -47,6 +53,11 @@ pub fn solve_watched(problem: &Problem, effort: Effort, cancel: &Cancel, watch: 
 /// A lower bound on the cost of packing everything. Joint limits, availability, conflicts and spreads only ever raise the
 /// true cost; they are used where that is proven and left out elsewhere.
 pub fn lower_bound(problem: &Problem, effort: Effort) -> LowerBound {
+    bound_by_parts(problem, effort)
+}
+
+/// The bound by linear programming, of a problem in one part.
+pub(crate) fn bound_whole(problem: &Problem, effort: Effort) -> LowerBound {
     let costs: Vec<i64> = problem.kinds.iter().map(|k| k.cost).collect();
     let shapes = Shapes::new(problem, &costs);
     let mut meter = Meter::new(effort, &Cancel::new());

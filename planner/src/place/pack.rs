@@ -146,7 +146,7 @@ fn without_wishes(world: &World, lots: &BTreeMap<Lot, u32>) -> BTreeMap<Lot, u32
     out
 }
 
-/// The problem of packing these lots. `strict`: with per-bin limits, conflicts and caps (left out for a bound, which stays valid).
+/// The problem of packing these lots. `strict`: with conflicts and caps (left out for a bound, which stays valid).
 fn problem(state: &State, kinds: &Kinds, lots: &BTreeMap<Lot, u32>, hosts: bool, strict: bool) -> (Problem, Vec<Lot>) {
     let world = state.world;
     let dims = dimension_order(world);
@@ -187,7 +187,7 @@ fn problem(state: &State, kinds: &Kinds, lots: &BTreeMap<Lot, u32>, hosts: bool,
             count: *count,
             allowed: allowed(world, kinds, lot, any_tier),
             allowed_started: started(&fresh, lot, if hosts { world.hosts.len() } else { 0 }),
-            per_bin_max: (strict && per_bin < group.count).then_some(per_bin),
+            per_bin_max: (per_bin < group.count).then_some(per_bin),
         });
     }
     let order: Vec<Lot> = lots.keys().cloned().collect();

@@ -14,6 +14,7 @@ proptest! {
         let solution = solve(&problem, Effort::DEFAULT, &Cancel::new());
         prop_assert!((solution.cost as f64 - oracle.whole).abs() < 1.0, "ours {} library {}", solution.cost, oracle.whole);
         let bound = lower_bound(&problem, Effort(5_000));
-        prop_assert!(bound.cost as f64 <= oracle.relaxed + 1.5, "ours {} library {}", bound.cost, oracle.relaxed);
+        // What is above the library's relaxation was searched to the end, and then it is the optimum of a part.
+        prop_assert!(bound.cost as f64 <= oracle.whole + 0.5, "ours {} library {}", bound.cost, oracle.whole);
     }
 }
