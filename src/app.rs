@@ -167,7 +167,8 @@ pub async fn lead<C: Cloud>(
     ground.health.leads(true);
     ground.metrics.cluster_state_synced.set([], 0.0);
     let mut watches = JoinSet::new();
-    watches.spawn(watch::run(ground.clients.client.clone(), mirror.clone(), kinds));
+    let metrics = Some(ground.metrics.clone());
+    watches.spawn(watch::run_counted(ground.clients.client.clone(), mirror.clone(), kinds, metrics));
     tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
@@ -209,6 +210,7 @@ fn parts<C: Cloud>(
     deps.gate = Arc::new(nominations.clone());
     deps.repairs = config.feature_gates.node_repair;
     deps.overlays = config.feature_gates.node_overlay.then(|| settings.options.clone());
+    deps.observes_state = config.cluster_state_observability;
     let acting = controllers::run(Arc::new(deps), stop.clone());
     let deciding = Decide {
         mirror: mirror.clone(),

@@ -1,6 +1,5 @@
 //! The whole controller, as a leader runs it, on a cluster in memory and under a virtual clock.
-#![expect(clippy::unwrap_used, reason = "what is not there has failed the test")]
-#![expect(clippy::expect_used, reason = "likewise")]
+#![expect(clippy::expect_used, reason = "what is not there has failed the test")]
 
 #[path = "whole/cluster.rs"]
 mod cluster;
@@ -16,7 +15,7 @@ async fn pods_get_nodes_and_when_the_pods_go_the_nodes_go() {
     let life = cluster.live(cluster.server.session("millwright"));
     cluster.direct.put(deployment("small", 60, "900m", "3100Mi")).unwrap();
     cluster.direct.put(deployment("large", 60, "3500m", "28Gi")).unwrap();
-    pass(Duration::from_secs(60)).await;
+    pass(Duration::from_mins(1)).await;
     assert_eq!(cluster.n_running(), 120);
     assert_eq!(cluster.count(claims()), cluster.count(Id::NODE));
     let decision = life.ground.insight.decisions().borrow().clone().unwrap();
@@ -25,7 +24,7 @@ async fn pods_get_nodes_and_when_the_pods_go_the_nodes_go() {
 
     cluster.scale("small", 0);
     cluster.scale("large", 0);
-    pass(Duration::from_secs(120)).await;
+    pass(Duration::from_mins(2)).await;
     assert_eq!((cluster.count(Id::NODE), cluster.count(claims())), (0, 0));
 }
 
@@ -40,6 +39,6 @@ async fn a_leader_that_is_told_to_stop_stops_and_nothing_is_written_afterwards()
     life.leading.await.unwrap().unwrap();
     let nodes = cluster.direct.list(Id::NODE).len();
     cluster.direct.put(deployment("more", 20, "3", "4Gi")).unwrap();
-    pass(Duration::from_secs(120)).await;
+    pass(Duration::from_mins(2)).await;
     assert_eq!(cluster.direct.list(Id::NODE).len(), nodes);
 }

@@ -9,9 +9,11 @@ pub mod launch;
 pub mod merge;
 mod names;
 pub mod nominate;
+mod pools;
 pub mod report;
 mod wave;
 mod write;
+mod zones;
 
 pub use api::{Api, Eviction, Object, Preconditions};
 pub use claim::{amounts, claim};

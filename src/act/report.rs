@@ -8,6 +8,7 @@ use planner::model::{Reason, Snapshot, Str};
 use planner::plan::Plan;
 use tracing::info;
 
+use super::{pools, zones};
 use crate::events::{About, Recorder, catalog};
 use crate::observe::mirror::{Mirror, Pod};
 use crate::telemetry::Metrics;
@@ -27,6 +28,10 @@ pub fn report(
     metrics: &Metrics,
 ) {
     gauges(plan, metrics);
+    metrics.scheduler_pending_pods_by_effective_zone_count.reset();
+    for (zone, n_pods) in zones::held_to(snapshot) {
+        metrics.scheduler_pending_pods_by_effective_zone_count.set([PROVISIONER, zone], n_pods as f64);
+    }
     let pod = |key: &Str| key.split_once('/').and_then(|(namespace, name)| mirror.pod(namespace, name));
     let about = |pod: &Pod| About::pod(pod.namespace(), pod.name(), &pod.uid);
 
@@ -53,6 +58,11 @@ pub fn report(
         for pod in unplaced.pods.iter().filter_map(pod) {
             recorder.publish(about(&pod), catalog::failed_scheduling(&pod.uid, &errors));
         }
+    }
+    for pool in snapshot.pools.iter().filter(|pool| pools::sells_nothing(pool)) {
+        let Some(uid) = mirror.pool(&pool.name).and_then(|pool| pool.metadata.uid.clone()) else { continue };
+        let event = catalog::no_compatible_instance_types(&pool.name, false);
+        recorder.publish(About::node_pool(&pool.name, &uid), event);
     }
     if plan.pods > 0 {
         let unplaced: usize = plan.unplaced.iter().map(|u| u.pods.len()).sum();

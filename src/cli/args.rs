@@ -115,6 +115,10 @@ pub struct ExplainArgs {
     pub kind: ExplainKind,
     /// Its name; pods as NAMESPACE/NAME (NAME alone where only one has it).
     pub name: String,
+    /// Explain what this controller planned last, and do not list the cluster: HOST:PORT of its metrics port, as opened by
+    /// kubectl port-forward.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["files", "trace"], verbatim_doc_comment)]
+    pub controller: Option<String>,
     #[command(flatten)]
     pub input: InputArgs,
     /// How to print the answer.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cloud::{Cloud, Termination};
 use crds::{NodeClaim, NodeClassRef, names};
+use planner::model::pod::Owner;
 use tokio::sync::Notify;
 
 use super::claim::Draft;
@@ -21,7 +22,7 @@ use crate::client::Clients;
 use crate::clock::Clock;
 use crate::events::{About, Recorder, catalog};
 use crate::observe::Options;
-use crate::telemetry::Metrics;
+use crate::telemetry::{CloudCall, Metrics};
 
 /// May a node's gate be opened?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub struct Deps<C> {
     pub repairs: bool,
     /// How `NodeOverlay`s are read; None while they are not applied (the feature gate `NodeOverlay`).
     pub overlays: Option<Options>,
+    /// Whether series of each node and pod are shown.
+    pub observes_state: bool,
     /// Told when a node has come to rest and may be taken away.
     pub(super) rested: Notify,
     /// Registration outcomes by pool.
@@ -97,6 +100,7 @@ impl<C: Cloud> Deps<C> {
             clock,
             repairs: false,
             overlays: None,
+            observes_state: true,
             rested: Notify::new(),
             health: Mutex::default(),
         }
@@ -107,23 +111,15 @@ impl<C: Cloud> Deps<C> {
         self.cloud.classes().iter().any(|kind| kind.group == class.group && kind.kind == class.kind)
     }
 
-    /// Counts the error of a call to the cloud, if it ended in one.
-    pub fn called<T, E>(
-        &self,
-        method: &'static str,
-        result: Result<T, E>,
-        label: impl Fn(&E) -> &'static str,
-    ) -> Result<T, E> {
-        if let Err(error) = &result {
-            let labels = ["nodeclaim.lifecycle", method, self.cloud.name(), label(error)];
-            self.metrics.cloudprovider_errors_total.inc(labels);
-        }
-        result
+    /// A call to the cloud by a controller, as metrics name it.
+    pub fn calling(&self, controller: &'static str, method: &'static str) -> CloudCall {
+        CloudCall { controller, method, provider: self.cloud.name() }
     }
 
     /// Ends an instance, or asks for its end again.
     pub async fn terminate(&self, provider_id: &str) -> Result<Termination, Fault> {
-        let answer = self.called("delete", self.cloud.terminate(provider_id).await, |_| "");
+        let call = self.calling("nodeclaim.lifecycle", "Delete");
+        let answer = self.metrics.cloud_call(call, self.cloud.terminate(provider_id), |_| "").await;
         answer.map_err(|source| Fault::Terminate { provider_id: provider_id.to_owned(), source })
     }
 
@@ -148,6 +144,11 @@ impl<C: Cloud> Deps<C> {
         };
         let labels = [reason, label(names::core::NODE_POOL), label(names::core::CAPACITY_TYPE), "", mode];
         self.metrics.nodeclaims_disrupted_total.inc(labels);
+        let nodes = self.world.mirror.node_of(claim);
+        let pods = nodes.iter().flat_map(|node| self.world.mirror.pods_on(&node.metadata.name));
+        let moving =
+            pods.filter(|pod| !pod.is_finished() && !matches!(pod.form.owner(), Owner::DaemonSet | Owner::Node));
+        self.metrics.pods_disruption_initiated_total.add(labels, moving.count() as u64);
     }
 
     /// Counts a claim that is gone, and says so.

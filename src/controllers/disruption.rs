@@ -11,6 +11,7 @@ use planner::disrupt::candidates::candidate;
 use planner::disrupt::empty::empty_nodes;
 use planner::disrupt::settle::Proposals;
 use planner::disrupt::{Fleet, Machine, PoolTerms, Retirement};
+use planner::drain::Protection;
 use planner::model::budget::{Allowance, Budget, Budgets, DisruptionReason};
 use tokio_util::sync::CancellationToken;
 
@@ -72,10 +73,13 @@ impl Disruption {
         #[expect(clippy::cast_precision_loss, reason = "a count of nodes")]
         metrics.voluntary_disruption_eligible_nodes.set(["Empty"], verdict.n_eligible as f64);
         metrics.voluntary_disruption_decision_evaluation_duration_seconds.observe_since(["Empty", "empty"], started);
+        let failed = self.proposals.dropped(&verdict.retire) as u64;
+        metrics.voluntary_disruption_failed_validations_total.add(["empty"], failed);
         let ripe = self.proposals.settle(&verdict.retire, now);
         for retirement in &ripe {
             match retire(deps, retirement).await {
                 Ok(()) => {
+                    self.proposals.forget(&retirement.node);
                     metrics.voluntary_disruption_decisions_total.inc(["delete", "Empty", "empty"]);
                     let labels = [&*retirement.pool, "delete", "Empty", "empty"];
                     metrics.voluntary_disruption_decisions_by_nodepool_total.inc(labels);
@@ -127,6 +131,7 @@ async fn undo_left_overs<C: Cloud>(deps: &Deps<C>) -> Result<(), Fault> {
         }
         let mut draft = Draft::new((*claim).clone(), deps.clock.seconds());
         disrupt::undo(&mut draft);
+        deps.metrics.voluntary_disruption_queue_failures_total.inc(["delete", "Empty", "empty"]);
         if let Some(patch) = draft.status_patch() {
             ordinary(deps.api.merge_status::<NodeClaim>("", claim.metadata.name(), patch).await)?;
         }
@@ -154,6 +159,17 @@ fn fleet<C: Cloud>(deps: &Deps<C>, now: i64) -> Fleet {
             let error = format!("{written:?} is neither true nor a duration above zero");
             let about = About::pod(&pod.namespace, &pod.name, &pod.uid);
             deps.recorder.publish(about, catalog::invalid_do_not_disrupt(&pod.uid, &error));
+        }
+        for (pod, _) in pods.iter().filter(|(pod, _)| pod.is_active()) {
+            let event = match pod.protection() {
+                Protection::Until(until) if until > now => {
+                    let until = jiff::Timestamp::from_second(until).unwrap_or(jiff::Timestamp::MAX);
+                    catalog::do_not_disrupt_until(&pod.uid, &until.to_string())
+                }
+                Protection::Until(_) => catalog::do_not_disrupt_elapsed(&pod.uid),
+                Protection::None | Protection::Forever => continue,
+            };
+            deps.recorder.publish(About::pod(&pod.namespace, &pod.name, &pod.uid), event);
         }
         Machine {
             node: node.name().into(),

@@ -75,7 +75,8 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
 
 /// One look, in both directions. Instances are read before claims, so that a claim that was made in between is known.
 pub async fn collect<C: Cloud>(deps: &Deps<C>) -> Result<(), Fault> {
-    let instances = deps.called("list", deps.cloud.instances().await, |_| "")?;
+    let call = deps.calling("nodeclaim.garbagecollection", "List");
+    let instances = deps.metrics.cloud_call(call, deps.cloud.instances(), |_| "").await?;
     let now = deps.clock.seconds();
     let claims = deps.world.mirror.claims();
     let managed = || claims.iter().map(AsRef::as_ref).filter(|claim| deps.is_managed(&claim.spec.node_class_ref));

@@ -1,25 +1,41 @@
-//! Gauges of nodes and pools, set anew every few seconds.
+//! Gauges of the cluster and its pools, set anew every few seconds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cloud::Cloud;
-use crds::names;
-use planner::model::Labels;
+use crds::{NodeClaim, names};
+use planner::model::{CapacityType, MicroUsdPerHour};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::claim::launch::resources;
-use super::deps::{Deps, seconds};
-use super::time;
-use crate::telemetry::{OfNode, Quantity};
+use super::claim::launch::{class, resources};
+use super::deps::Deps;
+use super::pods::state;
+use crate::telemetry::shown;
 
 const PERIOD: Duration = Duration::from_secs(5);
 
+/// What is remembered from one round to the next.
+#[derive(Debug)]
+struct Rounds {
+    /// When the mirror was last complete.
+    synced_at: Instant,
+    /// Claims without a known price: each is counted once.
+    unpriced: BTreeSet<String>,
+}
+
 /// Sets them until `stop`.
 pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
+    let mut rounds = Rounds { synced_at: Instant::now(), unpriced: BTreeSet::new() };
     loop {
-        nodes(&deps);
-        pools(&deps);
+        cluster(&deps, &mut rounds);
+        if deps.observes_state {
+            pools(&deps);
+            costs(&deps, &mut rounds);
+            utilization(&deps);
+        }
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -28,47 +44,15 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
     }
 }
 
-fn nodes<C: Cloud>(deps: &Deps<C>) {
+fn cluster<C: Cloud>(deps: &Deps<C>, rounds: &mut Rounds) {
     let metrics = &deps.metrics;
-    let nodes = deps.world.nodes();
-    metrics.cluster_state_node_count.set([], count(nodes.len()));
-    metrics.cluster_state_synced.set([], if deps.world.mirror.synced() { 1.0 } else { 0.0 });
-    metrics.nodes.reset();
-    metrics.nodes_current_lifetime_seconds.reset();
-    let now = deps.clock.seconds();
-    for node in &nodes {
-        let meta = &node.metadata;
-        let labels: Labels = meta.labels.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect();
-        let managed = deps.world.claim_of(node).is_some();
-        let phase = if meta.is_deleting() {
-            "Terminating"
-        } else if node.is_ready() {
-            "Running"
-        } else {
-            "Pending"
-        };
-        let of = OfNode { name: node.name(), labels: &labels, phase, managed };
-        let (capacity, allocatable) = (resources(&node.status.capacity), resources(&node.status.allocatable));
-        let mut overhead = capacity;
-        overhead.subtract(&allocatable);
-        for (quantity, amounts) in [(Quantity::Allocatable, &allocatable), (Quantity::SystemOverhead, &overhead)] {
-            for (name, amount) in amounts.iter() {
-                metrics.nodes.set(quantity, &of, name, shown(name, amount));
-            }
-        }
-        let label = |key: &str| meta.labels.get(key).map(String::as_str).unwrap_or_default();
-        if let Some(born) = meta.creation_timestamp.as_deref().and_then(time::seconds) {
-            let values = [
-                node.name(),
-                label(names::core::NODE_POOL),
-                label(names::kubernetes::ZONE),
-                label(names::core::CAPACITY_TYPE),
-                label(names::kubernetes::INSTANCE_TYPE),
-                label(names::kubernetes::ARCH),
-            ];
-            metrics.nodes_current_lifetime_seconds.set(values, seconds(now - born));
-        }
+    metrics.cluster_state_node_count.set([], deps.world.mirror.nodes().len() as f64);
+    let is_synced = deps.world.mirror.synced();
+    if is_synced {
+        rounds.synced_at = Instant::now();
     }
+    metrics.cluster_state_synced.set([], if is_synced { 1.0 } else { 0.0 });
+    metrics.cluster_state_unsynced_time_seconds.set([], rounds.synced_at.elapsed().as_secs_f64());
 }
 
 fn pools<C: Cloud>(deps: &Deps<C>) {
@@ -88,13 +72,48 @@ fn pools<C: Cloud>(deps: &Deps<C>) {
     }
 }
 
-/// In cores for cpu, else as it is counted.
-#[expect(clippy::cast_precision_loss, reason = "a gauge")]
-fn shown(resource: &str, amount: i64) -> f64 {
-    if resource == names::kubernetes::CPU { amount as f64 / 1000.0 } else { amount as f64 }
+/// What the instances of each pool cost, by the catalogue of their class.
+fn costs<C: Cloud>(deps: &Deps<C>, rounds: &mut Rounds) {
+    let metrics = &deps.metrics;
+    let mut unpriced = BTreeSet::new();
+    let mut sums: std::collections::BTreeMap<String, MicroUsdPerHour> =
+        deps.world.mirror.pools().iter().map(|pool| (pool.metadata.name().to_owned(), MicroUsdPerHour(0))).collect();
+    for claim in deps.world.mirror.claims() {
+        let is_bought = claim.status.as_ref().is_some_and(|status| status.provider_id.is_some());
+        let Some(pool) = claim.metadata.labels.get(names::core::NODE_POOL).filter(|_| is_bought) else { continue };
+        if let Some(price) = price(deps, &claim) {
+            let sum = sums.entry(pool.clone()).or_default();
+            *sum = *sum + price;
+        } else {
+            if !rounds.unpriced.contains(claim.metadata.name()) {
+                metrics.nodepools_cost_tracker_errors_total.inc([pool]);
+            }
+            unpriced.insert(claim.metadata.name().to_owned());
+        }
+    }
+    rounds.unpriced = unpriced;
+    metrics.nodepools_cost_total.reset();
+    for (pool, sum) in sums {
+        metrics.nodepools_cost_total.set([&pool], sum.0 as f64 / 1e6);
+    }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge")]
-fn count(n: usize) -> f64 {
-    n as f64
+fn price<C: Cloud>(deps: &Deps<C>, claim: &NodeClaim) -> Option<MicroUsdPerHour> {
+    let label = |key: &str| claim.metadata.labels.get(key).map(String::as_str);
+    let types = deps.world.types(&class(claim))?;
+    let instance_type = label(names::kubernetes::INSTANCE_TYPE)?;
+    let sold = types.iter().find(|sold| &*sold.name == instance_type)?;
+    let (zone, paid) = (label(names::kubernetes::ZONE)?, CapacityType::parse(label(names::core::CAPACITY_TYPE)?)?);
+    let mut same = sold.offerings.iter().filter(|offer| &*offer.zone == zone && offer.capacity_type == paid);
+    same.next().map(|offering| offering.price)
+}
+
+/// What pods ask for of what nodes have for them, in percent.
+fn utilization<C: Cloud>(deps: &Deps<C>) {
+    let used = state::used(&deps.world);
+    deps.metrics.cluster_utilization_percent.reset();
+    for (resource, room) in used.allocatable.iter().filter(|(_, room)| *room > 0) {
+        let share = used.requests.get(resource) as f64 / room as f64 * 100.0;
+        deps.metrics.cluster_utilization_percent.set([resource], share);
+    }
 }

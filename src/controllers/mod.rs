@@ -9,6 +9,7 @@ pub mod garbage;
 pub mod gauges;
 pub mod node;
 mod overlay;
+pub mod pods;
 pub mod pool;
 pub mod queue;
 mod router;
@@ -42,11 +43,11 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
         () = stop.cancelled() => return,
         () = deps.world.mirror.until_synced() => {}
     }
-    let claims = Arc::new(Queue::new(Claims::<C>::BACKOFF));
-    let nodes = Arc::new(Queue::new(Nodes::<C>::BACKOFF));
-    let pools = Arc::new(Queue::new(Pools::<C>::BACKOFF));
-    let router = Router::new(deps.world.clone(), claims.clone(), nodes.clone(), pools.clone());
     let metrics = || deps.metrics.clone();
+    let claims = Arc::new(Queue::metered(Claims::<C>::BACKOFF, Claims::<C>::NAME, metrics()));
+    let nodes = Arc::new(Queue::metered(Nodes::<C>::BACKOFF, Nodes::<C>::NAME, metrics()));
+    let pools = Arc::new(Queue::metered(Pools::<C>::BACKOFF, Pools::<C>::NAME, metrics()));
+    let router = Router::new(deps.world.clone(), claims.clone(), nodes.clone(), pools.clone());
     let (gate, told, stopped) = (deps.gate.clone(), claims.clone(), stop.clone());
     let mut all = JoinSet::new();
     all.spawn(run::run(Arc::new(Pools::new(deps.clone())), pools, metrics(), stop.clone()));
@@ -63,6 +64,7 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
     });
     all.spawn(status::run(deps.clone(), stop.clone()));
     all.spawn(gauges::run(deps.clone(), stop.clone()));
+    all.spawn(pods::run(deps.clone(), stop.clone()));
     all.spawn(garbage::run(deps.clone(), stop.clone()));
     all.spawn(overlay::run(deps.clone(), stop.clone()));
     all.spawn(disruption::run(deps, stop));

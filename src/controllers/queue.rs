@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::telemetry::Metrics;
+
 /// How long an object waits after its first failure, and the most it waits after many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
@@ -45,6 +47,7 @@ pub enum Again {
 #[derive(Debug)]
 pub struct Queue {
     backoff: Backoff,
+    meter: Option<Meter>,
     state: Mutex<State>,
     wake: Notify,
 }
@@ -56,6 +59,8 @@ struct State {
     dirty: BTreeSet<String>,
     under_way: BTreeSet<String>,
     delayed: BTreeSet<(Instant, String)>,
+    /// Since when each waits in `ready`.
+    since: BTreeMap<String, Instant>,
     /// Where each is in `delayed`.
     due: BTreeMap<String, Instant>,
     n_failures: BTreeMap<String, u32>,
@@ -64,7 +69,14 @@ struct State {
 impl Queue {
     /// An empty queue.
     pub fn new(backoff: Backoff) -> Self {
-        Self { backoff, state: Mutex::default(), wake: Notify::new() }
+        Self { backoff, meter: None, state: Mutex::default(), wake: Notify::new() }
+    }
+
+    /// An empty queue that is measured under this name.
+    pub fn metered(backoff: Backoff, name: &'static str, metrics: Metrics) -> Self {
+        let meter = Meter { metrics, name };
+        meter.depth(0);
+        Self { meter: Some(meter), ..Self::new(backoff) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -79,10 +91,20 @@ impl Queue {
         if !state.dirty.insert(name.to_owned()) {
             return;
         }
+        if let Some(meter) = &self.meter {
+            meter.added();
+        }
         if !state.under_way.contains(name) {
-            state.ready.push_back(name.to_owned());
+            state.push(name.to_owned());
+            self.tell(&state);
             drop(state);
             self.wake.notify_one();
+        }
+    }
+
+    fn tell(&self, state: &State) {
+        if let Some(meter) = &self.meter {
+            meter.depth(state.ready.len());
         }
     }
 
@@ -100,6 +122,10 @@ impl Queue {
                 if let Some(name) = state.ready.pop_front() {
                     state.dirty.remove(&name);
                     state.under_way.insert(name.clone());
+                    if let (Some(meter), Some(since)) = (&self.meter, state.since.remove(&name)) {
+                        meter.waited(since);
+                    }
+                    self.tell(&state);
                     let more = !state.ready.is_empty();
                     drop(state);
                     if more {
@@ -133,6 +159,9 @@ impl Queue {
                 let n_failures = state.n_failures.entry(name.to_owned()).or_default();
                 *n_failures = n_failures.saturating_add(1);
                 let wait = self.backoff.after(*n_failures);
+                if let Some(meter) = &self.meter {
+                    meter.retried();
+                }
                 Some(if let Again::FailedFor(asked) = again { asked } else { wait })
             }
         };
@@ -146,7 +175,8 @@ impl Queue {
                     state.dirty.remove(name);
                 }
                 Again::OnChange | Again::After(_) => {
-                    state.ready.push_back(name.to_owned());
+                    state.push(name.to_owned());
+                    self.tell(&state);
                     drop(state);
                     self.wake.notify_one();
                     return;
@@ -164,7 +194,37 @@ impl Queue {
     }
 }
 
+/// Counts as client-go's work queues do.
+#[derive(Debug)]
+struct Meter {
+    metrics: Metrics,
+    name: &'static str,
+}
+
+impl Meter {
+    fn depth(&self, n: usize) {
+        self.metrics.workqueue_depth.set([self.name, self.name, ""], n as f64);
+    }
+
+    fn added(&self) {
+        self.metrics.workqueue_adds_total.inc([self.name, self.name]);
+    }
+
+    fn retried(&self) {
+        self.metrics.workqueue_retries_total.inc([self.name, self.name]);
+    }
+
+    fn waited(&self, since: Instant) {
+        self.metrics.workqueue_queue_duration_seconds.observe_since([self.name, self.name], since);
+    }
+}
+
 impl State {
+    fn push(&mut self, name: String) {
+        self.since.insert(name.clone(), Instant::now());
+        self.ready.push_back(name);
+    }
+
     fn forget_delay(&mut self, name: &str) {
         if let Some(due) = self.due.remove(name) {
             self.delayed.remove(&(due, name.to_owned()));
@@ -177,7 +237,7 @@ impl State {
             let Some((_, name)) = self.delayed.pop_first() else { return };
             self.due.remove(&name);
             if self.dirty.insert(name.clone()) {
-                self.ready.push_back(name);
+                self.push(name);
             }
         }
     }
@@ -232,6 +292,27 @@ mod tests {
         assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 5]);
         assert_eq!(queue.next().await, "a");
         assert_eq!(start.elapsed().as_secs(), 69, "the back-off began anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_is_measured_as_it_fills_and_empties() {
+        let metrics = Metrics::new();
+        let queue = Queue::metered(BACKOFF, "nodepool", metrics.clone());
+        for name in ["a", "a", "b"] {
+            queue.add(name);
+        }
+        let labels = ["nodepool", "nodepool"];
+        let depth = || metrics.workqueue_depth.get(["nodepool", "nodepool", ""]);
+        assert_eq!((metrics.workqueue_adds_total.get(labels), depth()), (2, 2.0));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let name = queue.next().await;
+        queue.done(&name, Again::Failed);
+        assert_eq!((metrics.workqueue_retries_total.get(labels), depth()), (1, 1.0));
+        assert!(
+            metrics
+                .render()
+                .contains("workqueue_queue_duration_seconds_sum{controller=\"nodepool\",name=\"nodepool\"} 3")
+        );
     }
 
     #[tokio::test(start_paused = true)]

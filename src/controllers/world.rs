@@ -12,6 +12,7 @@ use planner::model::taint::{Effect, Toleration, TolerationOperator};
 
 use super::node::object::{NodeCondition, NodeSpec, NodeStatus};
 use super::node::{Node, Pod};
+use super::pods::Clocks;
 use crate::observe::k8s;
 use crate::observe::mirror::{self, Facts, Mirror};
 
@@ -31,11 +32,13 @@ pub struct World {
     types: Arc<Mutex<BTreeMap<ClassRef, Arc<Vec<InstanceType>>>>>,
     /// Until when pods are expected on a node, in seconds since the epoch.
     nominated: Arc<Mutex<BTreeMap<String, i64>>>,
+    /// How long pods have waited.
+    pub clocks: Clocks,
 }
 
 impl World {
     pub fn new(mirror: Mirror, facts: Facts) -> Self {
-        Self { mirror, facts, types: Arc::default(), nominated: Arc::default() }
+        Self { mirror, facts, types: Arc::default(), nominated: Arc::default(), clocks: Clocks::default() }
     }
 
     /// A claim by name.
@@ -252,6 +255,7 @@ fn of_mirror(node: &k8s::Node) -> Node {
     let condition = |condition: &k8s::Condition| NodeCondition {
         type_: condition.kind.to_string(),
         status: condition.status.to_string(),
+        reason: condition.reason.to_string(),
         last_transition_time: condition.last_transition_time.as_ref().map(ToString::to_string),
     };
     Node {

@@ -216,6 +216,7 @@ impl<C: Cloud> Pass<C> {
         let (mirror, kinds) = (self.mirror.clone(), self.cloud.classes().to_vec());
         let pools = self.mirror.pools();
         let mut turn = self.turn;
+        let planning = self.metrics.planning(self.mirror.pending().len());
         let thinking = move || think(&mirror, &kinds, &catalogs, &options, &mut turn).map(|thought| (thought, turn));
         let thought = self.clock.aside(thinking).await;
         let Thought { snapshot, plan, faults, notes, mut phases, left } = match thought {
@@ -233,6 +234,7 @@ impl<C: Cloud> Pass<C> {
                 return false;
             }
         };
+        drop(planning);
         self.say(&notes);
         self.is_cut = left > 0;
         if left > 0 {
@@ -243,6 +245,9 @@ impl<C: Cloud> Pass<C> {
             error!(fault = %fault, "the plan is unsound and was dropped");
         }
         let Some(plan) = plan else { return false };
+        let placed = plan.nominations.iter().map(|n| &n.pod).chain(plan.launches.iter().flat_map(|l| &l.pods));
+        let refused = plan.unplaced.iter().flat_map(|u| &u.pods).chain(plan.ignored.iter().flat_map(|i| &i.pods));
+        self.world.clocks.decided(placed, refused, now);
         phases.batch = open;
         let begun = Instant::now();
         let launching = (!plan.launches.is_empty()).then(|| self.nominations.launching());

@@ -18,6 +18,8 @@ pub struct Conditions {
     pub ec2nodeclass: OfKind<0>,
     /// No further labels.
     pub capacitybuffer: OfKind<0>,
+    /// The same of every kind but Node under older names, which have group and kind as further labels.
+    pub any: OfKind<2>,
 }
 
 impl Conditions {
@@ -25,11 +27,12 @@ impl Conditions {
         let pool = label_name(crds::names::core::NODE_POOL);
         let initialized = label_name(crds::names::core::INITIALIZED);
         Ok(Self {
-            nodeclaim: OfKind::register(registry, "nodeclaim", [class_label, &pool])?,
-            nodepool: OfKind::register(registry, "nodepool", [])?,
-            node: OfKind::register(registry, "node", [class_label, &pool, &initialized])?,
-            ec2nodeclass: OfKind::register(registry, "ec2nodeclass", [])?,
-            capacitybuffer: OfKind::register(registry, "capacitybuffer", [])?,
+            nodeclaim: OfKind::register(registry, "nodeclaim_", buckets::CONDITION, [class_label, &pool])?,
+            nodepool: OfKind::register(registry, "nodepool_", buckets::CONDITION, [])?,
+            node: OfKind::register(registry, "node_", buckets::CONDITION, [class_label, &pool, &initialized])?,
+            ec2nodeclass: OfKind::register(registry, "ec2nodeclass_", buckets::CONDITION, [])?,
+            capacitybuffer: OfKind::register(registry, "capacitybuffer_", buckets::CONDITION, [])?,
+            any: OfKind::register(registry, "", buckets::CLIENT_DEFAULT, ["group", "kind"])?,
         })
     }
 }
@@ -59,15 +62,16 @@ pub struct OfKind<const N: usize> {
 }
 
 impl<const N: usize> OfKind<N> {
-    fn register(registry: &Registry, kind: &str, extra: [&str; N]) -> prometheus::Result<Self> {
-        let name = |rest: &str| format!("operator_{kind}_{rest}");
+    /// `kind` is the part of the names that stands for it.
+    fn register(registry: &Registry, kind: &str, cuts: &[f64], extra: [&str; N]) -> prometheus::Result<Self> {
+        let name = |rest: &str| format!("operator_{kind}{rest}");
         let labels = |own: &[&'static str]| -> Vec<String> {
             own.iter().copied().chain(extra).map(ToString::to_string).collect()
         };
         let histogram = |rest: &str, help: &str, own: &[&'static str]| -> prometheus::Result<HistogramVec> {
             let labels = labels(own);
             let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-            let options = HistogramOpts::new(name(rest), help).buckets(buckets::CONDITION.to_vec());
+            let options = HistogramOpts::new(name(rest), help).buckets(cuts.to_vec());
             let family = HistogramVec::new(options, &labels)?;
             registry.register(Box::new(family.clone()))?;
             Ok(family)
@@ -150,6 +154,54 @@ impl<const N: usize> OfKind<N> {
     }
 }
 
+/// Where conditions of one object are told: under the names of its kind, and under those of all kinds.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a, const N: usize> {
+    pub own: (&'a OfKind<N>, [&'a str; N]),
+    /// None for nodes.
+    pub any: Option<(&'a OfKind<2>, [&'a str; 2])>,
+    /// Whether series of single objects are held here; those of nodes are written when somebody scrapes.
+    pub holds: bool,
+}
+
+impl<const N: usize> Told<'_, N> {
+    /// See [`OfKind::stands`].
+    pub fn stands(&self, standing: &Standing<'_>, seconds: f64) {
+        if !self.holds {
+            return;
+        }
+        self.own.0.stands(standing, seconds, self.own.1);
+        self.any.iter().for_each(|(any, extra)| any.stands(standing, seconds, *extra));
+    }
+
+    /// See [`OfKind::stands_no_more`].
+    pub fn stands_no_more(&self, standing: &Standing<'_>) {
+        self.own.0.stands_no_more(standing, self.own.1);
+        self.any.iter().for_each(|(any, extra)| any.stands_no_more(standing, *extra));
+    }
+
+    /// See [`OfKind::changed`].
+    pub fn changed(&self, standing: &Standing<'_>, left: &str, seconds: f64) {
+        self.own.0.changed(standing, left, seconds, self.own.1);
+        self.any.iter().for_each(|(any, extra)| any.changed(standing, left, seconds, *extra));
+    }
+
+    /// See [`OfKind::ending`].
+    pub fn ending(&self, namespace: &str, name: &str, seconds: f64) {
+        if !self.holds {
+            return;
+        }
+        self.own.0.ending(namespace, name, seconds, self.own.1);
+        self.any.iter().for_each(|(any, extra)| any.ending(namespace, name, seconds, *extra));
+    }
+
+    /// See [`OfKind::ended`].
+    pub fn ended(&self, namespace: &str, name: &str, seconds: f64) {
+        self.own.0.ended(namespace, name, seconds, self.own.1);
+        self.any.iter().for_each(|(any, extra)| any.ended(namespace, name, seconds, *extra));
+    }
+}
+
 fn full<'a, const N: usize>(of: &Standing<'a>, extra: [&'a str; N]) -> Vec<&'a str> {
     [of.namespace, of.name, of.condition, of.status, of.reason].into_iter().chain(extra).collect()
 }
@@ -158,6 +210,26 @@ fn full<'a, const N: usize>(of: &Standing<'a>, extra: [&'a str; N]) -> Vec<&'a s
 mod tests {
     use super::super::Metrics;
     use super::*;
+
+    #[test]
+    fn an_object_is_told_of_under_its_kind_and_under_all_kinds() {
+        let metrics = Metrics::new();
+        let conditions = &metrics.conditions;
+        let told = Told {
+            own: (&conditions.nodepool, []),
+            any: Some((&conditions.any, ["karpenter.sh", "NodePool"])),
+            holds: true,
+        };
+        told.ending("", "general", 3.0);
+        let text = metrics.render();
+        assert!(text.contains("operator_nodepool_termination_current_time_seconds{name=\"general\",namespace=\"\"} 3"));
+        let any = "operator_termination_current_time_seconds{group=\"karpenter.sh\",kind=\"NodePool\",name=\"general\",namespace=\"\"} 3";
+        assert!(text.contains(any), "{text}");
+        told.ended("", "general", 4.0);
+        let text = metrics.render();
+        assert!(!text.contains("current_time_seconds{"), "{text}");
+        assert!(text.contains("operator_nodepool_termination_duration_seconds_sum 4"), "{text}");
+    }
 
     #[test]
     fn a_condition_that_changes_leaves_no_series_of_its_old_status() {

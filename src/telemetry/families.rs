@@ -24,10 +24,30 @@ pub(super) trait Family<const N: usize>: Sized {
         buckets: &[f64],
     ) -> prometheus::Result<Self> {
         let family = Self::make(name, help, labels, buckets)?;
-        // A family without labels is one series, shown from the start.
         registry.register(family.collector())?;
         Ok(family)
     }
+}
+
+/// How a family of prometheus becomes one of ours: from name, help, labels and buckets.
+macro_rules! impl_family {
+    ($kind:ident, |$name:ident, $help:ident, $labels:ident, $buckets:tt| $make:expr) => {
+        impl<const N: usize> Family<N> for $kind<N> {
+            fn make($name: &str, $help: &str, labels: [&str; N], $buckets: &[f64]) -> prometheus::Result<Self> {
+                let $labels = &labels;
+                let family = $make?;
+                // A family without labels is one series, shown from the start.
+                if N == 0 {
+                    family.with_label_values(&[] as &[&str]);
+                }
+                Ok(Self(family))
+            }
+
+            fn collector(&self) -> Box<dyn Collector> {
+                Box::new(self.0.clone())
+            }
+        }
+    };
 }
 
 /// Counters with `N` labels.
@@ -51,19 +71,7 @@ impl<const N: usize> Counters<N> {
     }
 }
 
-impl<const N: usize> Family<N> for Counters<N> {
-    fn make(name: &str, help: &str, labels: [&str; N], _: &[f64]) -> prometheus::Result<Self> {
-        let family = IntCounterVec::new(Opts::new(name, help), &labels)?;
-        if N == 0 {
-            family.with_label_values(&[] as &[&str]);
-        }
-        Ok(Self(family))
-    }
-
-    fn collector(&self) -> Box<dyn Collector> {
-        Box::new(self.0.clone())
-    }
-}
+impl_family!(Counters, |name, help, labels, _| IntCounterVec::new(Opts::new(name, help), labels));
 
 /// Gauges with `N` labels.
 #[derive(Clone, Debug)]
@@ -95,19 +103,7 @@ impl<const N: usize> Gauges<N> {
     }
 }
 
-impl<const N: usize> Family<N> for Gauges<N> {
-    fn make(name: &str, help: &str, labels: [&str; N], _: &[f64]) -> prometheus::Result<Self> {
-        let family = GaugeVec::new(Opts::new(name, help), &labels)?;
-        if N == 0 {
-            family.with_label_values(&[] as &[&str]);
-        }
-        Ok(Self(family))
-    }
-
-    fn collector(&self) -> Box<dyn Collector> {
-        Box::new(self.0.clone())
-    }
-}
+impl_family!(Gauges, |name, help, labels, _| GaugeVec::new(Opts::new(name, help), labels));
 
 /// Histograms with `N` labels.
 #[derive(Clone, Debug)]
@@ -130,19 +126,9 @@ impl<const N: usize> Histograms<N> {
     }
 }
 
-impl<const N: usize> Family<N> for Histograms<N> {
-    fn make(name: &str, help: &str, labels: [&str; N], buckets: &[f64]) -> prometheus::Result<Self> {
-        let family = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &labels)?;
-        if N == 0 {
-            family.with_label_values(&[] as &[&str]);
-        }
-        Ok(Self(family))
-    }
-
-    fn collector(&self) -> Box<dyn Collector> {
-        Box::new(self.0.clone())
-    }
-}
+impl_family!(Histograms, |name, help, labels, buckets| {
+    HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)
+});
 
 /// Summaries with `N` labels: quantiles of the last ten minutes.
 #[derive(Clone, Debug)]

@@ -2,14 +2,15 @@
 #![expect(clippy::doc_markdown, reason = "the help texts of metrics are their documentation too")]
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{Registry, TextEncoder};
 
 use super::buckets as b;
 use super::conditions::Conditions;
 use super::families::{Counters, Family as _, Gauges, Histograms, Summaries};
-use super::nodes::NodeGauges;
+use super::page::Page;
+use super::planning::UnderWay;
 use super::process::Process;
 
 /// Declares the struct and how each of its fields comes to be: field, kind, labels, full name, help, buckets.
@@ -22,8 +23,10 @@ macro_rules! families {
             $(#[doc = $help] pub $field: $kind<{ families!(@count $($label)*) }>,)*
             /// `operator_<kind>_…`: conditions of objects and their ends.
             pub conditions: Conditions,
-            /// Capacity and use of each node, by resource.
-            pub nodes: NodeGauges,
+            /// The plan under way.
+            pub(super) under_way: UnderWay,
+            /// Series that are written when somebody asks.
+            also: Mutex<Option<Page>>,
         }
 
         impl Families {
@@ -33,7 +36,8 @@ macro_rules! families {
                 Ok(Self {
                     $($field: $kind::register(&registry, $name, $help, [$($label),*], families!(@buckets $($buckets)?))?,)*
                     conditions: Conditions::register(&registry, class_label)?,
-                    nodes: NodeGauges::register(&registry)?,
+                    under_way: UnderWay::default(),
+                    also: Mutex::default(),
                     registry,
                 })
             }
@@ -92,17 +96,10 @@ families! {
     nodepools_usage: Gauges["resource_type", "nodepool"] "karpenter_nodepools_usage", "What its nodes have.";
     nodepools_cost_total: Gauges["nodepool"] "karpenter_nodepools_cost_total", "US dollars per hour.";
     nodepools_cost_tracker_errors_total: Counters["nodepool"] "karpenter_nodepools_cost_tracker_errors_total", "Nodes whose price is not known.";
-    pods_state: Gauges["name", "namespace", "owner", "node", "scheduled", "nodepool", "zone", "arch", "capacity_type", "instance_type", "phase", "ready", "managed"] "karpenter_pods_state", "Always 1; how a pod is.";
     pods_startup_duration_seconds: Summaries[] "karpenter_pods_startup_duration_seconds", "From the creation of a pod to its running.";
     pods_bound_duration_seconds: Histograms[] "karpenter_pods_bound_duration_seconds", "From the creation of a pod to its binding.", b::DURATION;
     pods_provisioning_bound_duration_seconds: Histograms[] "karpenter_pods_provisioning_bound_duration_seconds", "From the first plan with a place for a pod to its binding.", b::DURATION;
     pods_provisioning_startup_duration_seconds: Histograms[] "karpenter_pods_provisioning_startup_duration_seconds", "From the first plan with a place for a pod to its running.", b::DURATION;
-    pods_unstarted_time_seconds: Gauges["name", "namespace"] "karpenter_pods_unstarted_time_seconds", "Age of pods that do not run.";
-    pods_unbound_time_seconds: Gauges["name", "namespace"] "karpenter_pods_unbound_time_seconds", "Age of pods that are not bound.";
-    pods_provisioning_unbound_time_seconds: Gauges["name", "namespace"] "karpenter_pods_provisioning_unbound_time_seconds", "Since the first plan with a place, while not bound.";
-    pods_provisioning_unstarted_time_seconds: Gauges["name", "namespace"] "karpenter_pods_provisioning_unstarted_time_seconds", "Since the first plan with a place, while not running.";
-    pods_provisioning_scheduling_undecided_time_seconds: Gauges["name", "namespace"] "karpenter_pods_provisioning_scheduling_undecided_time_seconds", "Since the pod was seen, while nothing is decided about it.";
-    nodes_current_lifetime_seconds: Gauges["node_name", "nodepool", "zone", "capacity_type", "instance_type", "arch"] "karpenter_nodes_current_lifetime_seconds", "Age of nodes.";
 
     // Disruption.
     voluntary_disruption_decision_evaluation_duration_seconds: Histograms["reason", "consolidation_type"] "karpenter_voluntary_disruption_decision_evaluation_duration_seconds", "Duration of deciding about disruption.", b::DURATION;
@@ -179,8 +176,19 @@ impl Metrics {
 
     /// All of it in the text format of Prometheus.
     pub fn render(&self) -> String {
+        self.bring_up();
         // Writing to memory fails only for a family without series, and those are left out by the registry.
-        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+        let mut out = TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default();
+        let also = self.also.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(page) = also {
+            page.write(&mut out);
+        }
+        out
+    }
+
+    /// From now on these series are shown too; `None`: no others.
+    pub fn show_also(&self, page: Option<Page>) {
+        *self.also.lock().unwrap_or_else(PoisonError::into_inner) = page;
     }
 }
 
@@ -199,7 +207,7 @@ impl Deref for Metrics {
 }
 
 /// A label key of Kubernetes as the name of a label of Prometheus.
-pub(super) fn label_name(key: &str) -> String {
+pub(crate) fn label_name(key: &str) -> String {
     key.replace(['/', '.', '-'], "_")
 }
 

@@ -2,99 +2,77 @@
 
 use std::collections::BTreeSet;
 
-use prometheus::{GaugeVec, Opts, Registry};
+use planner::model::{Resources, Str};
 
-/// Which quantity of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quantity {
-    Allocatable,
-    TotalPodRequests,
-    TotalPodLimits,
-    TotalDaemonRequests,
-    TotalDaemonLimits,
-    SystemOverhead,
-}
+use super::page::{self, Labels};
 
-impl Quantity {
-    const ALL: [(Self, &'static str, &'static str); 6] = [
-        (Self::Allocatable, "karpenter_nodes_allocatable", "What the node has for pods."),
-        (Self::TotalPodRequests, "karpenter_nodes_total_pod_requests", "What its pods ask for, without DaemonSets."),
-        (Self::TotalPodLimits, "karpenter_nodes_total_pod_limits", "What its pods are limited to, without DaemonSets."),
-        (Self::TotalDaemonRequests, "karpenter_nodes_total_daemon_requests", "What its DaemonSets ask for."),
-        (Self::TotalDaemonLimits, "karpenter_nodes_total_daemon_limits", "What its DaemonSets are limited to."),
-        (Self::SystemOverhead, "karpenter_nodes_system_overhead", "Capacity that pods cannot have."),
-    ];
-}
-
-/// Which node a value is about.
-#[derive(Clone, Copy, Debug)]
-pub struct OfNode<'a> {
+/// One node as it is told about.
+#[derive(Clone, Debug)]
+pub struct NodeRow<'a> {
     pub name: &'a str,
     /// The node's labels.
     pub labels: &'a planner::model::Labels,
     pub phase: &'a str,
     pub managed: bool,
+    /// Since its creation, in seconds.
+    pub age: Option<f64>,
+    /// In the order of the families.
+    pub amounts: [Resources; 6],
 }
 
-/// The six gauges.
-#[derive(Debug)]
-pub struct NodeGauges {
-    /// Label keys of Kubernetes, in the order of the families' first labels.
-    keys: Vec<&'static str>,
-    families: Vec<(Quantity, GaugeVec)>,
-}
+/// Name and help of each family of amounts.
+const AMOUNTS: [(&str, &str); 6] = [
+    ("karpenter_nodes_allocatable", "What the node has for pods."),
+    ("karpenter_nodes_total_pod_requests", "What its pods ask for, without DaemonSets."),
+    ("karpenter_nodes_total_pod_limits", "What its pods are limited to, without DaemonSets."),
+    ("karpenter_nodes_total_daemon_requests", "What its DaemonSets ask for."),
+    ("karpenter_nodes_total_daemon_limits", "What its DaemonSets are limited to."),
+    ("karpenter_nodes_system_overhead", "Capacity that pods cannot have."),
+];
+const LIFETIME: &str = "karpenter_nodes_current_lifetime_seconds";
 
-impl NodeGauges {
-    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let mut keys = Vec::new();
-        let mut names = Vec::new();
-        let mut taken = BTreeSet::new();
-        for key in known() {
-            let name = short_name(key);
-            if taken.insert(name.clone()) {
-                keys.push(key);
-                names.push(name);
+/// Writes the families of these nodes.
+pub fn write(out: &mut String, rows: &[NodeRow<'_>]) {
+    if rows.is_empty() {
+        return;
+    }
+    let keys = keys();
+    let labels: Vec<Labels> = rows.iter().map(|row| labels(row, &keys)).collect();
+    for (at, (name, help)) in AMOUNTS.into_iter().enumerate() {
+        page::gauges(out, name, help);
+        for (row, labels) in rows.iter().zip(&labels) {
+            for (resource, amount) in row.amounts[at].iter() {
+                page::sample(out, name, &labels.with("resource_type", resource), shown(resource, amount));
             }
         }
-        names.extend(["node_name", "phase", "managed", "resource_type"].map(String::from));
-        let labels: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut families = Vec::new();
-        for (quantity, name, help) in Quantity::ALL {
-            let family = GaugeVec::new(Opts::new(name, help), &labels)?;
-            registry.register(Box::new(family.clone()))?;
-            families.push((quantity, family));
-        }
-        Ok(Self { keys, families })
     }
-
-    /// In cores for cpu, bytes for memory and storage, else a number.
-    pub fn set(&self, quantity: Quantity, of: &OfNode<'_>, resource: &str, value: f64) {
-        let labels = self.labels(of, resource);
-        for (_, family) in self.families.iter().filter(|(other, _)| *other == quantity) {
-            family.with_label_values(&labels).set(value);
+    page::gauges(out, LIFETIME, "Age of nodes.");
+    for (row, labels) in rows.iter().zip(&labels) {
+        if let Some(age) = row.age {
+            page::sample(out, LIFETIME, labels, age);
         }
     }
+}
 
-    /// The series disappears, as when the node is gone.
-    pub fn remove(&self, quantity: Quantity, of: &OfNode<'_>, resource: &str) {
-        let labels = self.labels(of, resource);
-        for (_, family) in self.families.iter().filter(|(other, _)| *other == quantity) {
-            // The only error is that there is no such series.
-            family.remove_label_values(&labels).ok();
-        }
-    }
+/// In cores for cpu, bytes for memory and storage, else a number.
+pub fn shown(resource: &str, amount: i64) -> f64 {
+    let amount = amount as f64;
+    if resource == crds::names::kubernetes::CPU { amount / 1000.0 } else { amount }
+}
 
-    /// All series disappear: for a writer that sets all that there is each time.
-    pub fn reset(&self) {
-        for (_, family) in &self.families {
-            family.reset();
-        }
-    }
+fn labels(row: &NodeRow<'_>, keys: &[(&'static str, String)]) -> Labels {
+    let of_node = |key: &str| row.labels.get(key).map_or("", |value: &Str| value);
+    let mut labels = Labels::of(keys.iter().map(|(key, name)| (name.as_str(), of_node(key))));
+    labels.push("node_name", row.name);
+    labels.push("phase", row.phase);
+    labels.push("managed", if row.managed { "true" } else { "false" });
+    labels
+}
 
-    fn labels<'a>(&self, of: &OfNode<'a>, resource: &'a str) -> Vec<&'a str> {
-        let values = self.keys.iter().map(|key| of.labels.get(*key).map_or("", |value| value));
-        values.chain([of.name, of.phase, if of.managed { "true" } else { "false" }, resource]).collect()
-    }
+/// Label keys of Kubernetes, with the names they have here.
+fn keys() -> Vec<(&'static str, String)> {
+    let mut taken = BTreeSet::new();
+    known().map(|key| (key, short_name(key))).filter(|(_, name)| taken.insert(name.clone())).collect()
 }
 
 fn known() -> impl Iterator<Item = &'static str> {
@@ -110,23 +88,24 @@ fn short_name(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Metrics;
     use super::*;
 
     #[test]
     fn a_node_is_labelled_with_what_pools_may_ask_for() {
-        let metrics = Metrics::new();
         let labels = [("karpenter.sh/nodepool", "general"), ("topology.kubernetes.io/zone", "zone-a")];
         let labels = labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        let node = OfNode { name: "n1", labels: &labels, phase: "Running", managed: true };
-        metrics.nodes.set(Quantity::Allocatable, &node, "cpu", 3.5);
-        let text = metrics.render();
+        let mut amounts: [Resources; 6] = Default::default();
+        amounts[0] = Resources::of([("cpu", 3500), ("memory", 1 << 30)]);
+        let row = NodeRow { name: "n1", labels: &labels, phase: "Running", managed: true, age: Some(7.0), amounts };
+        let mut text = String::new();
+        write(&mut text, &[row]);
         let line = text.lines().find(|line| line.starts_with("karpenter_nodes_allocatable{")).expect("a series");
         for part in ["nodepool=\"general\"", "zone=\"zone-a\"", "instance_type=\"\"", "resource_type=\"cpu\"", "} 3.5"]
         {
             assert!(line.contains(part), "{line}");
         }
-        metrics.nodes.remove(Quantity::Allocatable, &node, "cpu");
-        assert!(!metrics.render().contains("karpenter_nodes_allocatable"));
+        assert!(text.contains("resource_type=\"memory\"} 1073741824\n"), "{text}");
+        let age = text.lines().find(|line| line.starts_with("karpenter_nodes_current_lifetime_seconds{"));
+        assert!(age.is_some_and(|line| line.ends_with("managed=\"true\"} 7")), "{text}");
     }
 }

@@ -40,6 +40,17 @@ impl Proposals {
         proposed.iter().filter(is_ripe).cloned().collect()
     }
 
+    /// Nodes that were proposed and are not among these any more.
+    pub fn dropped(&self, proposed: &[Retirement]) -> usize {
+        let is_there = |node: &Str| proposed.iter().any(|retirement| retirement.node == *node);
+        self.since.keys().filter(|node| !is_there(node)).count()
+    }
+
+    /// It was acted on.
+    pub fn forget(&mut self, node: &str) {
+        self.since.remove(node);
+    }
+
     /// When the first of them is ripe.
     pub fn next(&self) -> Option<i64> {
         self.since.values().map(|(_, since)| since + SETTLE_SECONDS).min()
@@ -63,6 +74,16 @@ mod tests {
         assert_eq!(proposals.settle(&[a.clone(), b.clone()], 14), []);
         assert_eq!(proposals.settle(&[a.clone(), b.clone()], 15), [a]);
         assert_eq!(proposals.settle(std::slice::from_ref(&b), 29), [b]);
+    }
+
+    #[test]
+    fn what_was_acted_on_is_not_missed_and_what_is_proposed_no_more_is() {
+        let (a, b) = (retire("a", DisruptionReason::Empty), retire("b", DisruptionReason::Empty));
+        let mut proposals = Proposals::default();
+        let _ = proposals.settle(&[a.clone(), b], 0);
+        assert_eq!((proposals.dropped(&[]), proposals.dropped(&[a])), (2, 1));
+        proposals.forget("b");
+        assert_eq!(proposals.dropped(&[]), 1);
     }
 
     #[test]

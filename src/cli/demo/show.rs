@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::screen::keys::{Wish, wish};
 use super::super::screen::{Screen, is_there};
+use super::super::text::count;
 use super::timeline::Timeline;
 use super::view::{Back, draw};
 
@@ -47,7 +48,7 @@ fn show(mut screen: Screen, run: &watch::Receiver<Timeline>, stop: &Cancellation
         let foot = match (stop.is_cancelled(), back.lines) {
             (true, _) => "ending …".to_owned(),
             (false, 0) => "q ends the run · ↑ ↓ PgUp PgDn look back".to_owned(),
-            (false, n) => format!("{n} lines back · G follows again · q ends the run"),
+            (false, n) => format!("{} back · G follows again · q ends the run", count(n, "line")),
         };
         // A frame is drawn even after the last word, which may have come since the one before.
         let is_over = run.has_changed().is_err();

@@ -16,7 +16,7 @@ use super::args::{ExplainArgs, ExplainKind, Plain};
 use super::near::near;
 use super::phases::Phases;
 use super::plan::{print, to_json};
-use super::{DONE, UNPLACED, input};
+use super::{DONE, UNPLACED, cluster, input};
 
 /// An answer in both forms.
 pub struct Answer {
@@ -53,18 +53,20 @@ impl OfferingRow {
 /// Plans, then tells about one thing. Exit code 2 where it has no place or cannot be used.
 pub fn run(args: &ExplainArgs) -> Result<u8> {
     let mut phases = Phases::new(args.input.verbose);
-    let observed = input::observe(&args.input, &mut phases)?;
-    let plan = phases.run("plan", || planner::plan(&observed.snapshot));
+    let (snapshot, plan, others) = if let Some(controller) = &args.controller {
+        let recording = phases.run("fetch", || cluster::recording(controller))?;
+        (recording.snapshot, recording.plan, Vec::new())
+    } else {
+        let observed = input::observe(&args.input, &mut phases)?;
+        let plan = phases.run("plan", || planner::plan(&observed.snapshot));
+        let pods = observed.objects.pods.iter().map(|pod| &pod.object.metadata);
+        let others = pods.map(|meta| format!("{}/{}", meta.namespace(), meta.name)).collect();
+        (observed.snapshot, plan, others)
+    };
     let answer = phases.run("explain", || match args.kind {
-        ExplainKind::Pod => {
-            let others = observed.objects.pods.iter().map(|pod| {
-                let meta = &pod.object.metadata;
-                format!("{}/{}", meta.namespace(), meta.name)
-            });
-            pod::explain(&args.name, &observed.snapshot, others, &plan)
-        }
-        ExplainKind::Node => node::explain(&args.name, &observed.snapshot, &plan),
-        ExplainKind::Nodepool => nodepool::explain(&args.name, &observed.snapshot, &plan),
+        ExplainKind::Pod => pod::explain(&args.name, &snapshot, others, &plan),
+        ExplainKind::Node => node::explain(&args.name, &snapshot, &plan),
+        ExplainKind::Nodepool => nodepool::explain(&args.name, &snapshot, &plan),
     })?;
     print(if args.output == Plain::Json { &answer.json } else { &answer.table })?;
     phases.report();

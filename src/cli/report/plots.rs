@@ -152,7 +152,7 @@ fn whole(value: f64) -> String {
 }
 
 fn money(value: f64) -> String {
-    if value >= 10.0 { format!("${value:.0}") } else { format!("${value:.2}") }
+    if value.fract().abs() < 1e-9 { format!("${value:.0}") } else { format!("${value:.2}") }
 }
 
 fn percent(value: f64) -> String {

@@ -33,8 +33,8 @@
       }
       if (!readout) continue;
       const columns = plot.dataset.columns.split(" ").filter(Boolean).map(Number);
-      const value = (column) => row.cells[column].textContent + " " + names[column];
-      readout.textContent = row ? row.cells[0].textContent + ": " + columns.map(value).join(", ") : "";
+      const value = (column) => names[column] + " " + row.cells[column].textContent;
+      readout.textContent = row ? [row.cells[0].textContent, ...columns.map(value)].join(" · ") : "";
     }
   };
 

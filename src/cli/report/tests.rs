@@ -80,7 +80,7 @@ fn a_page_tells_the_run_in_figures_plots_and_moments() {
         "1:05 min at most",
         "2 refusals for want of stock",
         "Nodes by instance family over time: m up to 5, c up to 5",
-        "Cost an hour over time: this run up to $2.00, lower bound up to $1.90, first-fit-decreasing up to $2.60",
+        "Cost an hour over time: this run up to $2, lower bound up to $1.90, first-fit-decreasing up to $2.60",
         "data-t=\"299.000\"",
         "aria-label=\"mark 4:59 in the plots\"",
         "class=\"tick short\" x1=\"49.83%\"",

@@ -154,7 +154,8 @@ impl<C: Cloud> Claims<C> {
     async fn buy(&self, claim: &NodeClaim) -> Result<Result<Instance, LaunchError>, Fault> {
         let deps = &self.deps;
         let class = launch::class(claim);
-        let types = match deps.cloud.catalog(&class).await {
+        let call = deps.calling("nodeclaim.lifecycle", "GetInstanceTypes");
+        let types = match deps.metrics.cloud_call(call, deps.cloud.catalog(&class), |_| "").await {
             Ok(types) => types,
             Err(cloud::ClassError::Missing { .. } | cloud::ClassError::Foreign { .. }) => {
                 let message = format!("{} {} does not exist", class.kind, class.name);
@@ -168,7 +169,8 @@ impl<C: Cloud> Claims<C> {
         let mut offers = cloud::offers(&types, &order.requirements, &order.requests);
         offers.retain(|offer| !deps.world.is_refused(&offer.key, now));
         order.offers = offers;
-        Ok(deps.called("create", deps.cloud.launch(&order).await, LaunchError::label))
+        let call = deps.calling("nodeclaim.lifecycle", "Create");
+        Ok(deps.metrics.cloud_call(call, deps.cloud.launch(&order), LaunchError::label).await)
     }
 
     /// Syncs the node and opens its gate, and writes that into the draft.

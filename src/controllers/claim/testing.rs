@@ -74,6 +74,7 @@ pub fn ready(name: &str) -> Node {
     node.spec.taints.clear();
     node.metadata.labels.insert("karpenter.sh/registered".to_owned(), "true".to_owned());
     node.status.conditions.push(NodeCondition {
+        reason: String::new(),
         type_: "Ready".to_owned(),
         status: "True".to_owned(),
         last_transition_time: Some("1970-01-01T00:00:00Z".to_owned()),

@@ -45,6 +45,7 @@ pub struct NodeCondition {
     pub type_: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
+    pub reason: String,
     /// RFC 3339.
     pub last_transition_time: Option<String>,
 }

@@ -56,6 +56,7 @@ mod tests {
         node.status.conditions[0].status = ready_status.to_owned();
         if let Some(since) = disk_since {
             node.status.conditions.push(NodeCondition {
+                reason: String::new(),
                 type_: "DiskBroken".to_owned(),
                 status: "True".to_owned(),
                 last_transition_time: Some(time::text(since)),

@@ -132,7 +132,8 @@ impl<C: Cloud> Nodes<C> {
             return Ok(Instance::There);
         }
         let deps = &self.deps;
-        if deps.called("get", deps.cloud.instance(&node.spec.provider_id).await, |_| "")?.is_none() {
+        let call = deps.calling("node.termination", "Get");
+        if deps.metrics.cloud_call(call, deps.cloud.instance(&node.spec.provider_id), |_| "").await?.is_none() {
             return Ok(Instance::Gone);
         }
         self.remember(node.name(), |memory| memory.there_at = Some(Instant::now()));

@@ -62,7 +62,8 @@ impl<C: Cloud> Pools<C> {
     async fn class(&self, pool: &NodePool) -> Result<Class, ClassError> {
         let class = class_ref(&pool.spec.template.spec.node_class_ref);
         let found = self.deps.cloud.resolve(&class).await?;
-        let types = self.deps.cloud.catalog(&class).await?;
+        let call = self.deps.calling("nodepool.readiness", "GetInstanceTypes");
+        let types = self.deps.metrics.cloud_call(call, self.deps.cloud.catalog(&class), |_| "").await?;
         self.deps.world.sells(&class, types);
         Ok(found)
     }

@@ -208,6 +208,13 @@ impl Mirror {
         self.read().pods.get(&*format!("{namespace}/{name}")).cloned()
     }
 
+    /// All pods, by namespace and name.
+    pub fn pods(&self) -> Vec<Arc<Pod>> {
+        let mut pods: Vec<Arc<Pod>> = self.read().pods.values().cloned().collect();
+        pods.sort_by(|a, b| a.key.cmp(&b.key));
+        pods
+    }
+
     /// Pods bound to a node that have not finished, by namespace and name.
     pub fn pods_on(&self, node: &str) -> Vec<Arc<Pod>> {
         let state = self.read();

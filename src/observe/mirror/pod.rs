@@ -7,12 +7,12 @@ use std::sync::{Arc, Weak};
 
 use crds::names::core::DO_NOT_DISRUPT;
 use crds::names::kubernetes::POD_DELETION_COST;
-use planner::model::Str;
 use planner::model::pod::Owner;
+use planner::model::{Resources, Str};
 
 use super::super::k8s::pod::{ContainerStatus, PodStatus};
 use super::super::k8s::{self, ObjectMeta, PodSpec, meta::condition};
-use super::super::translate::{epoch, owner};
+use super::super::translate::{epoch, limits, owner, requests};
 
 /// Annotations that say something about where a pod may be or whether it may go.
 const KEPT: [&str; 3] = [DO_NOT_DISRUPT, POD_DELETION_COST, "kubernetes.io/config.mirror"];
@@ -123,6 +123,16 @@ impl Pod {
 
     pub fn is_deleting(&self) -> bool {
         self.deletion.is_some()
+    }
+
+    /// What it asks for, `pods` included; the same for all pods of its form.
+    pub fn requests(&self) -> Resources {
+        requests(&self.form.meta, &self.form.spec, &self.form.resize)
+    }
+
+    /// What it is limited to, where it is.
+    pub fn limits(&self) -> Resources {
+        limits(&self.form.meta, &self.form.spec)
     }
 
     /// May a node be bought for it? The scheduler found none, nobody makes room for it, and it is not one of the pods

@@ -27,6 +27,7 @@ pub(crate) use live::{Cache, Live, live};
 pub use overlays::OverlayFault;
 pub(crate) use pods::owner;
 pub(crate) use pools::overlay_faults;
+pub(crate) use requests::{limits, requests};
 pub(crate) use time::epoch;
 
 #[cfg(test)]

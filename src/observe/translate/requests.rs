@@ -3,10 +3,10 @@
 use planner::model::resources::PODS;
 use planner::model::{Quantity, Resources};
 
-use super::super::error::InputError;
+use super::super::error::{InputError, Origin};
 use super::super::k8s::meta::condition;
 use super::super::k8s::pod::{Container, ContainerStatus, PodStatus};
-use super::super::k8s::{Amounts, PodSpec};
+use super::super::k8s::{Amounts, ObjectMeta, PodSpec};
 use super::at::{At, Quantities};
 
 /// The most a pod holds at any moment of its life, with one `pods`.
@@ -57,6 +57,28 @@ pub(super) fn of_pod(
     Ok(running.counted())
 }
 
+/// What a pod is limited to, over its containers as requests are added up; what has no limit is not in it. Nothing where an
+/// amount cannot be read.
+pub(crate) fn limits(meta: &ObjectMeta, spec: &PodSpec) -> Resources {
+    let mut as_requests = spec.clone();
+    let own = as_requests.resources.iter_mut();
+    let all = as_requests.init_containers.iter_mut().chain(&mut as_requests.containers).map(|c| &mut c.resources);
+    for resources in all.chain(own) {
+        resources.requests = std::mem::take(&mut resources.limits);
+    }
+    as_requests.overhead = None;
+    let mut out = requests(meta, &as_requests, &PodStatus::default());
+    out.0.remove(PODS);
+    out
+}
+
+/// What a pod that is known already asks for. Nothing where an amount cannot be read: such a pod stays out of plans, with a
+/// reason.
+pub(crate) fn requests(meta: &ObjectMeta, spec: &PodSpec, status: &PodStatus) -> Resources {
+    let origin = Origin { file: "cluster".into(), line: 0 };
+    of_pod(&At::new(&origin, "Pod", meta, "spec"), spec, None, Some(status)).unwrap_or_default()
+}
+
 fn of_container(
     at: &At<'_>,
     list: &str,
@@ -97,7 +119,6 @@ fn infeasible(status: &PodStatus) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::error::Origin;
     use super::super::super::k8s::Pod;
     use super::*;
 
@@ -145,6 +166,14 @@ mod tests {
         };
         assert_eq!(requests(&pod("InProgress")).unwrap(), "cpu 2, pods 1");
         assert_eq!(requests(&pod("Infeasible")).unwrap(), "cpu 1, pods 1");
+    }
+
+    #[test]
+    fn limits_are_added_up_like_requests_and_only_where_there_are_some() {
+        let spec = r#"{"initContainers":[{"resources":{"limits":{"cpu":3}}}],"overhead":{"cpu":"1"},
+            "containers":[{"resources":{"requests":{"cpu":1,"memory":"1Gi"},"limits":{"cpu":2}}},{}]}"#;
+        let limits = limits(&ObjectMeta::default(), &serde_json::from_str(spec).unwrap());
+        assert_eq!(limits.to_string(), "cpu 3");
     }
 
     #[test]

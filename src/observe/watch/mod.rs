@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 use super::k8s;
 use super::mirror::{Both, Kind, Mirror};
 use super::options::FeatureGates;
+use crate::telemetry::Metrics;
 use wire::{Watched, Wire};
 
 /// The first wait after a fault; doubled each time.
@@ -61,15 +62,20 @@ pub fn kinds(classes: &[Kind], gates: &FeatureGates, has_default_spreads: bool) 
 
 /// Watches these kinds into the mirror, for ever. Stops when it is dropped.
 pub async fn run(client: Client, mirror: Mirror, kinds: Vec<Kind>) {
+    run_counted(client, mirror, kinds, None).await;
+}
+
+/// The same; watches that are begun anew are counted.
+pub async fn run_counted(client: Client, mirror: Mirror, kinds: Vec<Kind>, metrics: Option<Metrics>) {
     let mut all: FuturesUnordered<BoxFuture<'static, ()>> =
-        kinds.into_iter().map(|kind| of_kind(kind, client.clone(), mirror.clone())).collect();
+        kinds.into_iter().map(|kind| of_kind(kind, client.clone(), mirror.clone(), metrics.clone())).collect();
     while all.next().await.is_some() {}
 }
 
-fn of_kind(kind: Kind, client: Client, mirror: Mirror) -> BoxFuture<'static, ()> {
+fn of_kind(kind: Kind, client: Client, mirror: Mirror, metrics: Option<Metrics>) -> BoxFuture<'static, ()> {
     macro_rules! watch {
         ($type:ty) => {
-            follow::<$type>(client, mirror).boxed()
+            follow::<$type>(client, mirror, metrics).boxed()
         };
     }
     match kind {
@@ -134,7 +140,7 @@ fn restart(error: &Error, lists: Lists) -> Option<Restart> {
     }
 }
 
-async fn follow<T: Watched>(client: Client, mirror: Mirror) {
+async fn follow<T: Watched>(client: Client, mirror: Mirror, metrics: Option<Metrics>) {
     let api: Api<Wire<T>> = Api::all(client);
     let mut lists = Lists::first(T::KIND);
     let mut wait = FIRST_WAIT;
@@ -160,6 +166,9 @@ async fn follow<T: Watched>(client: Client, mirror: Mirror) {
                         break;
                     }
                     report::<T>(&error);
+                    if let Some(metrics) = &metrics {
+                        metrics.watch_restarts_total.inc([T::SERVED.kind, cause(&error)]);
+                    }
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
                     if anew.is_some() {
@@ -190,6 +199,19 @@ fn takes_in<T: Watched>(mirror: &Mirror, event: Event<Wire<T>>) -> bool {
         }
     }
     true
+}
+
+/// What broke a watch, in a word.
+fn cause(error: &Error) -> &'static str {
+    match error {
+        Error::WatchError(status) if status.code == 410 => "expired",
+        Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410 => "expired",
+        Error::InitialListFailed(_) => "list",
+        Error::WatchStartFailed(_) => "start",
+        Error::WatchError(_) => "server",
+        Error::WatchFailed(_) => "connection",
+        Error::NoResourceVersion => "version",
+    }
 }
 
 fn report<T: Watched>(error: &Error) {
