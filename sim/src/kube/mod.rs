@@ -6,6 +6,7 @@
 
 mod answer;
 mod apply;
+mod bell;
 mod budget;
 mod call;
 mod collect;
@@ -48,6 +49,7 @@ use tower::Service;
 use crate::clock::Clock;
 
 pub use answer::Body;
+pub use bell::Listener;
 pub use call::{Call, Verb};
 pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use direct::Direct;
@@ -63,6 +65,7 @@ pub use status::Status;
 pub use store::{Change, WINDOW};
 pub use write::{Part, WriteOptions};
 
+use bell::Bell;
 use call::Route;
 use faults::Faults;
 use session::Connection;
@@ -77,8 +80,8 @@ pub struct ApiServer {
 struct Shared {
     state: Mutex<State>,
     faults: Mutex<Faults>,
-    /// For each kind, the version of its last change.
-    changed: Vec<tokio::sync::watch::Sender<u64>>,
+    /// One for each kind, rung when an object of it changed.
+    changed: Vec<Bell>,
     clock: Clock,
 }
 
@@ -108,7 +111,7 @@ impl ApiServer {
 
     /// A server that remembers `window` changes of each kind.
     pub fn with_window(seed: u64, clock: Clock, window: usize) -> Self {
-        let changed = resource::all().iter().map(|_| tokio::sync::watch::Sender::new(0)).collect();
+        let changed = resource::all().iter().map(|_| Bell::default()).collect();
         let state = Mutex::new(State::new(clock, seed, window));
         let server = Self { shared: Arc::new(Shared { state, faults: Mutex::default(), changed, clock }) };
         server.locked(|state| {
@@ -187,22 +190,22 @@ impl ApiServer {
     }
 
     /// Wakes when an object of the kind changes.
-    pub fn subscribe(&self, id: Id) -> tokio::sync::watch::Receiver<u64> {
-        self.shared.changed[id.stored().index()].subscribe()
+    pub fn subscribe(&self, id: Id) -> Listener {
+        self.shared.changed[id.stored().index()].listen()
     }
 
     /// Does something under the lock, then what follows from it, then wakes the watchers.
     fn locked<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        let (result, touched, version) = {
+        let (result, touched) = {
             let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
             let result = act(&mut state);
             state.settle();
-            (result, state.store.take_touched(), state.store.resource_version())
+            (result, state.store.take_touched())
         };
         if touched != 0 {
             for (index, changed) in self.shared.changed.iter().enumerate() {
                 if touched & (1 << index) != 0 {
-                    changed.send_replace(version);
+                    changed.ring();
                 }
             }
         }

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use futures::Stream;
 use http_body::Frame;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ApiServer;
 use super::answer::{Form, write_object};
+use super::bell::Listener;
 use super::call::Call;
 use super::object::{Key, Object, write_json};
 use super::resource::Id;
@@ -52,7 +52,7 @@ pub(super) struct Watch {
     /// Nothing but what was there first is sent before.
     held_back_until: Instant,
     closings: u64,
-    changed: watch::Receiver<u64>,
+    changed: Listener,
     is_over: bool,
 }
 
@@ -142,7 +142,7 @@ impl Watch {
                 tokio::time::sleep_until(self.held_back_until).await;
                 continue;
             }
-            self.changed.borrow_and_update();
+            self.changed.hear();
             let (changes, version, closings) = self.server.locked(|state| {
                 let changes = state.store.changes(self.id, self.version, BATCH);
                 (changes, state.store.resource_version(), state.closings[self.id.stored().index()])
@@ -173,7 +173,7 @@ impl Watch {
                 tokio::select! {
                     biased;
                     () = connection.stopped() => {}
-                    _ = self.changed.changed() => {}
+                    () = self.changed.rung() => {}
                     () = tokio::time::sleep_until(until) => return self.on_time(),
                 }
             }

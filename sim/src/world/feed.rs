@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
-use crate::kube::{ApiServer, Change, Direct, Id, Key, Object};
+use crate::kube::{ApiServer, Change, Direct, Id, Key, Listener, Object};
 
 /// The kinds that the world looks at, in the order in which their changes are read.
 const KINDS: [Id; 10] = [
@@ -37,7 +35,7 @@ struct Cursor {
     version: Option<u64>,
     /// What is there as far as was read, to find out what vanished in a gap.
     known: BTreeMap<Key, Arc<Object>>,
-    changed: watch::Receiver<u64>,
+    changed: Listener,
 }
 
 impl Feed {
@@ -48,20 +46,20 @@ impl Feed {
 
     /// Returns when there is something to read.
     pub async fn changed(&mut self) {
-        let waits = self.cursors.iter_mut().map(|cursor| Box::pin(cursor.changed.changed()));
+        let waits = self.cursors.iter_mut().map(|cursor| Box::pin(cursor.changed.rung()));
         // The server outlives its feed.
         drop(futures::future::select_all(waits).await);
     }
 
     pub fn has_more(&self) -> bool {
-        self.cursors.iter().any(|cursor| cursor.version.is_none() || cursor.changed.has_changed().unwrap_or(false))
+        self.cursors.iter().any(|cursor| cursor.version.is_none() || cursor.changed.has_rung())
     }
 
     /// What changed since the last time.
     pub fn read(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
         for cursor in &mut self.cursors {
-            cursor.changed.borrow_and_update();
+            cursor.changed.hear();
             let read = cursor.version.map(|version| self.api.changes(cursor.id, version, BATCH));
             let Some(Ok(read)) = read else {
                 changes.extend(cursor.list(&self.api));
@@ -71,7 +69,7 @@ impl Feed {
                 cursor.version = Some(last.resource_version);
             }
             if read.len() == BATCH {
-                cursor.changed.mark_changed();
+                cursor.changed.forget();
             }
             for change in &read {
                 if change.is_deletion {

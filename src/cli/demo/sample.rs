@@ -10,7 +10,7 @@ use planner::model::resources::{CPU, MEMORY};
 use planner::model::{PodGroup, Snapshot, Str};
 use sim::invariants::{When, breaches};
 use sim::kube::{ApiServer, Id};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::chronicle::{Chronicle, claims};
@@ -20,6 +20,9 @@ use super::stage::Stage;
 use super::timeline::Point;
 use crate::app::Insight;
 use crate::clock::Clock;
+
+/// Between something that happens and the look at it.
+const SETTLE: Duration = Duration::from_millis(20);
 
 /// Follows a run.
 pub struct Sampler {
@@ -55,14 +58,16 @@ impl Sampler {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Ok(()) = pods.changed() => {}
-                Ok(()) = nodes.changed() => {}
-                Ok(()) = machines.changed() => {}
+                () = pods.rung() => {}
+                () = nodes.rung() => {}
+                () = machines.rung() => {}
                 Ok(()) = decisions.changed() => {}
                 () = shortages.came() => {}
                 () = sleep_until(due.map_or(next, |due| due.min(next))) => {}
             }
             if self.chronicle.catch_up() || next <= Instant::now() {
+                // What else happens at this moment has happened then: watches have shown it.
+                sleep(SETTLE).await;
                 self.look().await;
                 next = Instant::now() + self.period;
             }

@@ -195,6 +195,18 @@ impl Run<'_> {
             let first = words.details.first().map(String::as_str).unwrap_or_default();
             let _ = write!(why, "; the last plan: {}, {first}", words.text);
         }
+        if let Some(pod) = self.pods().iter().find(|pod| pod.text("/spec/nodeName").is_empty()) {
+            let said = pod.condition("PodScheduled").and_then(|condition| condition["message"].as_str());
+            let _ = write!(why, "; the scheduler of {}: {}", pod.name(), said.unwrap_or("nothing yet"));
+            let meant = self.stage.ground.insight.decisions().borrow().clone().and_then(|decision| {
+                let key = pod.key().to_string();
+                let found = decision.plan.nominations.iter().find(|nomination| *nomination.pod == *key);
+                found.map(|nomination| nomination.node.to_string())
+            });
+            if let Some(node) = meant {
+                let _ = write!(why, "; the last plan sends it to {node}");
+            }
+        }
         let joined = self.stage.direct.list(Id::NODE).iter().filter(|node| node.label(NODE_POOL).is_some()).count();
         let bought = self.stage.direct.list(claims()).len();
         if bought > joined {

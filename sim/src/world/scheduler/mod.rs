@@ -42,14 +42,26 @@ const ENOUGH: usize = 100;
 /// Back-off after failed attempts, first and longest.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+/// A pod that nothing has helped for so long is tried all the same (`podMaxInUnschedulablePodsDuration`).
+const LONGEST_PARKED: Duration = Duration::from_mins(5);
 
 /// Highest priority first, then first come first served.
 type Place = (i64, u64, Key);
 
 #[derive(Debug)]
 struct Parked {
+    /// Not tried before.
     until: Instant,
+    /// Something happened that may help.
     is_wanted: bool,
+    /// Tried then in any case.
+    at_last: Instant,
+}
+
+impl Parked {
+    fn new(now: Instant, backoff: Duration, is_wanted: bool) -> Self {
+        Self { until: now + backoff, is_wanted, at_last: now + LONGEST_PARKED }
+    }
 }
 
 #[derive(Debug)]
@@ -270,11 +282,12 @@ impl Scheduler {
         let mut ready = Vec::new();
         let mut next: Option<Instant> = None;
         for (key, parked) in &mut self.parked {
-            parked.is_wanted |= news;
+            parked.is_wanted |= news || parked.at_last <= now;
             if parked.is_wanted && parked.until <= now {
                 ready.push(key.clone());
-            } else if parked.is_wanted {
-                next = Some(next.map_or(parked.until, |next| next.min(parked.until)));
+            } else {
+                let due = if parked.is_wanted { parked.until } else { parked.at_last };
+                next = Some(next.map_or(due, |next| next.min(due)));
             }
         }
         for key in ready {
@@ -318,7 +331,7 @@ impl Scheduler {
                 }
                 if self.api.bind(&pod.key, &node).is_err() {
                     // Somebody was quicker, or the pod is gone: its change will tell.
-                    self.parked.insert(pod.key.clone(), Parked { until: now + FIRST_BACKOFF, is_wanted: true });
+                    self.parked.insert(pod.key.clone(), Parked::new(now, FIRST_BACKOFF, true));
                     return self.wake(now + FIRST_BACKOFF);
                 }
                 self.unqueue(&pod.key);
@@ -408,7 +421,8 @@ impl Scheduler {
         let attempts = self.attempts.entry(pod.key.clone()).or_default();
         let backoff = FIRST_BACKOFF.saturating_mul(1 << (*attempts).min(4)).min(LONGEST_BACKOFF);
         *attempts += 1;
-        self.parked.insert(pod.key.clone(), Parked { until: now + backoff, is_wanted: false });
+        self.parked.insert(pod.key.clone(), Parked::new(now, backoff, false));
+        self.wake(now + LONGEST_PARKED);
         let keeps_nomination = pod.object.text("/spec/preemptionPolicy") == "Never";
         let clears = !pod.nominated().is_empty() && !keeps_nomination;
         let is_said = pod.object.condition("PodScheduled").is_some_and(|condition| condition["message"] == reasons);
