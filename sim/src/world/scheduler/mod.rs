@@ -204,7 +204,10 @@ impl Scheduler {
 
     fn unnominate(&mut self, pod: &Pod) {
         if let Some(pods) = self.nominated.get_mut(pod.nominated()) {
-            pods.remove(&pod.key);
+            if pods.remove(&pod.key).is_some() {
+                // The room that was kept for it is free to whoever is tried next.
+                self.hopeless.clear();
+            }
             if pods.is_empty() {
                 self.nominated.remove(pod.nominated());
             }
