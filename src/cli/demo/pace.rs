@@ -56,7 +56,7 @@ impl Pace {
             pod_start: Duration::from_secs(1),
             pod_stop: Duration::from_secs(1),
             consolidate_after: Duration::from_secs(2),
-            quiet: Duration::from_secs(20),
+            quiet: Duration::from_secs(30),
             longest_rest: Duration::from_secs(4),
             sample: Duration::from_secs(1),
             poll: Duration::from_millis(250),
