@@ -6,6 +6,7 @@
 mod e2e {
     mod controller;
     mod custom_resources;
+    mod placement;
     mod plane;
     mod product;
     mod world;

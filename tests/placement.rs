@@ -30,8 +30,19 @@ struct Outcome {
     n_running: usize,
 }
 
+/// What happens to the controller on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// It holds pods to their nodes.
+    Held,
+    /// It does not.
+    Loose,
+    /// It is killed when all claims are made and no node is ready, and another takes over.
+    Killed,
+}
+
 /// Pods of two sizes on nodes that join one after another.
-async fn outcome(seed: u64, pods: [(usize, &str, &str); 2], enforce_placement: bool) -> Outcome {
+async fn outcome(seed: u64, pods: [(usize, &str, &str); 2], course: Course) -> Outcome {
     let server = ApiServer::new(seed);
     let direct = server.direct("test");
     direct.put(class()).unwrap();
@@ -39,30 +50,39 @@ async fn outcome(seed: u64, pods: [(usize, &str, &str); 2], enforce_placement: b
     // Boot times vary by a quarter either way: the last node is ready 5 s after the first.
     let world = Options { seed, node_ready: Duration::from_secs(10), ..Options::default() };
     tokio::spawn(World::new(&server, &world).run());
-    let metrics = Metrics::new();
-    let ground = Ground {
-        config: Arc::new(Config { enforce_placement, ..Config::default() }),
-        clients: Clients::metered(server.session("millwright"), &metrics),
-        clock: Clock::from(Timestamp::from_second(server.clock().seconds()).unwrap()),
-        metrics,
-        recorder: Recorder::memory(),
-        health: Health::default(),
-        insight: Insight::default(),
-        names: || Names::seeded(1),
+    let begin = |names: fn() -> Names| {
+        let metrics = Metrics::new();
+        let ground = Ground {
+            config: Arc::new(Config { enforce_placement: course != Course::Loose, ..Config::default() }),
+            clients: Clients::metered(server.session("millwright"), &metrics),
+            clock: Clock::from(Timestamp::from_second(server.clock().seconds()).unwrap()),
+            metrics,
+            recorder: Recorder::memory(),
+            health: Health::default(),
+            insight: Insight::default(),
+            names,
+        };
+        let decisions = ground.insight.decisions();
+        let life = tokio::spawn(async move {
+            let (once, clock) = (ground.clients.once.clone(), ground.clock);
+            lead(&ground, &[Kind::KwokNodeClass], CancellationToken::new(), |mirror| {
+                Ok(Kwok::new(once, mirror, clock, &KwokSettings::default(), Stock::default())?)
+            })
+            .await
+            .unwrap();
+        });
+        (life, decisions)
     };
-    let mut decisions = ground.insight.decisions();
-    tokio::spawn(async move {
-        let (once, clock) = (ground.clients.once.clone(), ground.clock);
-        lead(&ground, &[Kind::KwokNodeClass], CancellationToken::new(), |mirror| {
-            Ok(Kwok::new(once, mirror, clock, &KwokSettings::default(), Stock::default())?)
-        })
-        .await
-        .unwrap();
-    });
+    let (life, mut decisions) = begin(|| Names::seeded(1));
     for (nth, (replicas, cpu, memory)) in pods.into_iter().enumerate() {
         direct.put(deployment(&format!("d{nth}"), replicas, cpu, memory)).unwrap();
     }
     let n_planned = decisions.wait_for(Option::is_some).await.unwrap().as_ref().unwrap().plan.launches.len();
+    if course == Course::Killed {
+        life.abort();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        begin(|| Names::seeded(2));
+    }
     tokio::time::sleep(Duration::from_mins(2)).await;
     let n_running = direct.list(Id::POD).iter().filter(|pod| pod.is_condition_true("Ready")).count();
     Outcome { n_planned, n_bought: direct.list(Id::of(crds::Kind::NodeClaim)).len(), n_running }
@@ -113,8 +133,17 @@ const MIXES: [[(usize, &str, &str); 2]; 4] = [
 async fn as_many_nodes_are_bought_as_were_planned() {
     for (seed, pods) in (1..).zip(MIXES) {
         let all = pods.iter().map(|(replicas, ..)| replicas).sum();
-        let held = outcome(seed, pods, true).await;
+        let held = outcome(seed, pods, Course::Held).await;
         assert_eq!((held.n_bought, held.n_running), (held.n_planned, all), "{pods:?}: {held:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_takes_over_while_nodes_are_coming_buys_no_more() {
+    for (seed, pods) in (1..).zip(MIXES) {
+        let all = pods.iter().map(|(replicas, ..)| replicas).sum();
+        let killed = outcome(seed, pods, Course::Killed).await;
+        assert_eq!((killed.n_bought, killed.n_running), (killed.n_planned, all), "{pods:?}: {killed:?}");
     }
 }
 
@@ -122,7 +151,7 @@ async fn as_many_nodes_are_bought_as_were_planned() {
 async fn without_enforcement_pods_stray_and_more_is_bought() {
     let mut n_more = 0;
     for (seed, pods) in (1..).zip(MIXES) {
-        let loose = outcome(seed, pods, false).await;
+        let loose = outcome(seed, pods, Course::Loose).await;
         n_more += loose.n_bought - loose.n_planned;
     }
     assert!(n_more > 0, "the test above would pass without anything being held");

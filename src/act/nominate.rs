@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 
-use super::wave::{Due, Host, Meant, PATIENCE, Pods, Turn, Waves};
+use super::wave::{Due, Host, Meant, PATIENCE, Pods, Taken, Turn, Waves};
 use super::write::Writer;
 use crate::controllers::{Gate, Hold};
 use crate::observe::mirror::Mirror;
@@ -135,9 +135,11 @@ impl Nominations {
     /// The node of a claim is about to open: writes down who is meant for it. Call it just before the unregistered
     /// taint is removed, and go on whatever it says.
     pub async fn open(&self, claim: &str, node: &str) -> Opened {
-        let (pods, beside) = self.waves().take(claim);
-        let nodes = self.to_hold(vec![(node.into(), pods)], &beside);
-        self.0.writer.hold(&nodes, Instant::now() + NODE_PATIENCE).await
+        let Taken { pods, claims, was_held } = self.waves().take(claim);
+        let nodes = self.to_hold(vec![(node.into(), pods)], &claims);
+        let until = Instant::now() + NODE_PATIENCE;
+        // Of a wave only those that were cleared since; the others of it open now, so this one does not wait for the watch.
+        if was_held { self.0.writer.nominate(&nodes, until).await.0 } else { self.0.writer.hold(&nodes, until).await }
     }
 
     /// Whom to hold: those spared too if pods of other kinds wait that are not of these claims. They would take the room.

@@ -98,6 +98,16 @@ pub(super) struct Due {
     pub(super) claims: BTreeSet<Str>,
 }
 
+/// A claim whose node opens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) pods: Pods,
+    /// Those of its wave that had not opened, itself included.
+    pub(super) claims: BTreeSet<Str>,
+    /// Its wave was held, and the others of it open now as well.
+    pub(super) was_held: bool,
+}
+
 /// Pods meant for one node, `namespace/name`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pods {
@@ -198,18 +208,18 @@ impl Waves {
         ready.map(|(claim, _)| claim.clone()).collect()
     }
 
-    /// The claim's node opens now: gives its pods and the claims of its wave that have not opened.
-    pub(super) fn take(&mut self, claim: &str) -> (Pods, BTreeSet<Str>) {
-        let nothing = (Pods::default(), BTreeSet::new());
-        let Some(id) = self.of_claim.remove(claim) else { return nothing };
-        let Some(wave) = self.by_id.get_mut(&id) else { return nothing };
+    /// The claim's node opens now.
+    pub(super) fn take(&mut self, claim: &str) -> Taken {
+        let Some(id) = self.of_claim.remove(claim) else { return Taken::default() };
+        let Some(wave) = self.by_id.get_mut(&id) else { return Taken::default() };
         let claims = wave.members.keys().cloned().collect();
-        let Some(member) = wave.members.remove(claim) else { return nothing };
+        let Some(member) = wave.members.remove(claim) else { return Taken::default() };
         let pods = wave.pods(&member);
+        let was_held = wave.strays;
         if wave.members.is_empty() {
             self.by_id.remove(&id);
         }
-        (pods, claims)
+        Taken { pods, claims, was_held }
     }
 
     /// Claims that came to nothing are waited for no longer.
@@ -274,11 +284,18 @@ impl Wave {
     }
 
     fn pods(&self, member: &Member) -> Pods {
-        let spared = member.pods.iter().filter(|pod| self.spared.as_ref() == Some(&pod.shape));
-        Pods {
-            held: self.held(member).map(|pod| pod.key.clone()).collect(),
-            spared: spared.map(|pod| pod.key.clone()).collect(),
+        if self.strays {
+            // Gates do not open at one instant, and those of another kind that are tried meanwhile would take the room of
+            // the spared.
+            let all = self.held(member).chain(self.of_spared(member));
+            return Pods { held: all.map(|pod| pod.key.clone()).collect(), spared: Vec::new() };
         }
+        let keys = |pods: &mut dyn Iterator<Item = &Meant>| pods.map(|pod| pod.key.clone()).collect();
+        Pods { held: keys(&mut self.held(member)), spared: keys(&mut self.of_spared(member)) }
+    }
+
+    fn of_spared<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = &'a Meant> {
+        member.pods.iter().filter(|pod| self.spared.as_ref() == Some(&pod.shape))
     }
 }
 
@@ -322,14 +339,18 @@ mod tests {
         assert!(due(&mut waves, now, all).is_empty());
         assert_eq!(waves.next(), Some(now + PATIENCE));
         assert_eq!(waves.ready("b", "node-b", now), Turn::Held);
-        assert_eq!(due(&mut waves, now, all), [[("node-a".to_owned(), 1), ("node-b".to_owned(), 1)]], "the large ones");
+        assert_eq!(due(&mut waves, now, all), [[("node-a".to_owned(), 5), ("node-b".to_owned(), 5)]]);
         assert_eq!(waves.ready("a", "node-a", now), Turn::Held, "not before they are written");
         assert!(due(&mut waves, now, all).is_empty() && waves.next().is_none(), "and not twice");
         assert_eq!(waves.open(1), ["a".into(), "b".into()]);
         assert_eq!(waves.ready("a", "node-a", now), Turn::Now);
-        let (pods, beside) = waves.take("a");
-        assert_eq!((pods.held, pods.spared.len(), beside.len()), (vec!["large/a-0".into()], 4, 2));
-        assert_eq!(waves.take("b").0.held, ["large/b-0".into()]);
+        let taken = waves.take("a");
+        assert_eq!(
+            (&*taken.pods.held[0], taken.pods.held.len(), taken.claims.len()),
+            ("large/a-0", 5, 2),
+            "largest first"
+        );
+        assert_eq!(waves.take("b").pods.held.len(), 5);
         assert!(waves.by_id.is_empty() && waves.of_claim.is_empty());
     }
 
@@ -337,7 +358,7 @@ mod tests {
     fn a_claim_that_comes_to_nothing_is_not_waited_for() {
         let (mut waves, now) = (roomy(), Instant::now());
         waves.ready("a", "node-a", now);
-        assert_eq!(due(&mut waves, now, |claim| claim != "b"), [[("node-a".to_owned(), 1)]]);
+        assert_eq!(due(&mut waves, now, |claim| claim != "b"), [[("node-a".to_owned(), 5)]]);
         assert_eq!(waves.open(1), ["a".into()]);
     }
 
@@ -346,10 +367,10 @@ mod tests {
         let (mut waves, now) = (roomy(), Instant::now());
         waves.ready("a", "node-a", now);
         assert!(due(&mut waves, now + PATIENCE - Duration::from_millis(1), all).is_empty());
-        assert_eq!(due(&mut waves, now + PATIENCE, all), [[("node-a".to_owned(), 1)]]);
+        assert_eq!(due(&mut waves, now + PATIENCE, all), [[("node-a".to_owned(), 5)]]);
         waves.open(1);
         assert_eq!(waves.ready("b", "node-b", now + PATIENCE), Turn::Now);
-        assert_eq!(waves.take("b").0.held, ["large/b-0".into()]);
+        assert_eq!(waves.take("b").pods.held.len(), 5);
     }
 
     #[test]
@@ -360,7 +381,7 @@ mod tests {
         waves.ready("a", "node-a", now);
         waves.ready("b", "node-b", now);
         let due = due(&mut waves, now, all);
-        assert_eq!(due, [[("node-a".to_owned(), 3), ("node-b".to_owned(), 1)]], "and c belongs to another");
+        assert_eq!(due, [[("node-a".to_owned(), 7), ("node-b".to_owned(), 5)]], "and c belongs to another");
         assert_eq!(waves.ready("c", "node-c", now), Turn::Now, "on which nothing but its own can lie");
     }
 
@@ -383,6 +404,7 @@ mod tests {
             for claim in claims {
                 let expected = if is_held { Turn::Held } else { Turn::Now };
                 assert_eq!(waves.ready(&claim, "n", Instant::now()), expected, "{why}: {claim}");
+                assert_eq!(waves.take(&claim).pods.spared.is_empty(), is_held, "{why}: {claim}");
             }
         }
     }
@@ -403,6 +425,6 @@ mod tests {
     fn a_claim_that_no_plan_of_ours_knows_opens_at_once() {
         let mut waves = roomy();
         assert_eq!(waves.ready("z", "node-z", Instant::now()), Turn::Now);
-        assert_eq!(waves.take("z"), (Pods::default(), BTreeSet::new()));
+        assert_eq!(waves.take("z"), Taken::default());
     }
 }

@@ -51,18 +51,27 @@ impl Writer {
     /// Nominates pods to nodes that are about to open, those that wait. A failed attempt of the scheduler in the meantime
     /// clears a nomination: once the watch has shown them, those that are cleared are written once more.
     pub(super) async fn hold(&self, nodes: &[(Str, Vec<Str>)], until: Instant) -> Opened {
-        let all = nodes.iter().flat_map(|(node, pods)| pods.iter().map(move |pod| (node, pod)));
-        let waiting: Vec<(&Str, &Str)> = all.filter(|(_, pod)| self.stand(pod) == Stand::Waits).collect();
-        if waiting.is_empty() || self.is_refused.load(Ordering::Relaxed) {
-            return Opened::default();
-        }
-        let n_waiting = waiting.len();
-        let written = self.write(waiting, until).await;
-        let mut opened = Opened { written: written.len(), missed: n_waiting - written.len() };
+        let (mut opened, written) = self.nominate(nodes, until).await;
         let cleared = self.cleared(written, until).await;
         let n_cleared = cleared.len();
         opened.missed += n_cleared - self.write(cleared, until).await.len();
         opened
+    }
+
+    /// Nominates those that wait, once. Gives those that were written, too.
+    pub(super) async fn nominate<'a>(
+        &self,
+        nodes: &'a [(Str, Vec<Str>)],
+        until: Instant,
+    ) -> (Opened, Vec<(&'a Str, &'a Str)>) {
+        let all = nodes.iter().flat_map(|(node, pods)| pods.iter().map(move |pod| (node, pod)));
+        let waiting: Vec<(&Str, &Str)> = all.filter(|(_, pod)| self.stand(pod) == Stand::Waits).collect();
+        if self.is_refused.load(Ordering::Relaxed) {
+            return (Opened::default(), Vec::new());
+        }
+        let n_waiting = waiting.len();
+        let written = self.write(waiting, until).await;
+        (Opened { written: written.len(), missed: n_waiting - written.len() }, written)
     }
 
     /// Waits until the watch has shown the nominations; gives those that were taken back since.

@@ -9,19 +9,27 @@ use serde_json::{Value, json};
 use super::product::Product;
 use super::world::{SOON, World};
 
-const NODES: &str = "/api/v1/nodes";
+pub const NODES: &str = "/api/v1/nodes";
 const CLAIMS: &str = "/apis/karpenter.sh/v1/nodeclaims";
 /// For a thousand pods on a busy machine and a build without optimisation.
-const LONG: Duration = Duration::from_mins(4);
+pub const LONG: Duration = Duration::from_mins(4);
 
 /// A world with a pool of kwok nodes.
-fn world(options: Options, limits: &Value) -> World {
+pub fn world(options: Options, limits: &Value) -> World {
     let world = World::start(options).with_crds();
-    let class = json!({ "apiVersion": "karpenter.kwok.sh/v1alpha1", "kind": "KWOKNodeClass",
-        "metadata": { "name": "default" }, "spec": {} });
-    world.api.create("/apis/karpenter.kwok.sh/v1alpha1/kwoknodeclasses", &class).unwrap();
+    world.api.create("/apis/karpenter.kwok.sh/v1alpha1/kwoknodeclasses", &class()).unwrap();
+    world.api.create("/apis/karpenter.sh/v1/nodepools", &pool(limits)).unwrap();
+    world
+}
+
+pub fn class() -> Value {
+    json!({ "apiVersion": "karpenter.kwok.sh/v1alpha1", "kind": "KWOKNodeClass", "metadata": { "name": "default" },
+        "spec": {} })
+}
+
+pub fn pool(limits: &Value) -> Value {
     let among = |key: &str, values: &[&str]| json!({ "key": key, "operator": "In", "values": values });
-    let pool = json!({
+    json!({
         "apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": { "name": "default" },
         "spec": {
             "limits": limits,
@@ -35,9 +43,7 @@ fn world(options: Options, limits: &Value) -> World {
                 ],
             } },
         },
-    });
-    world.api.create("/apis/karpenter.sh/v1/nodepools", &pool).unwrap();
-    world
+    })
 }
 
 /// Provider ids of nodes and of claims.
@@ -62,7 +68,7 @@ fn assert_nothing_leaked(world: &World) {
     .unwrap();
 }
 
-fn wait_empty(world: &World) {
+pub fn wait_empty(world: &World) {
     wait_for("no node and no claim is left", LONG, || {
         let counts = (world.api.count(NODES).unwrap(), world.api.count(CLAIMS).unwrap());
         if counts == (0, 0) { Ok(()) } else { Err(format!("{counts:?} left")) }
