@@ -25,9 +25,9 @@ use tokio_util::sync::CancellationToken;
 /// How many nodes were planned at first, and how many there are when all pods run.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
-    n_planned: usize,
-    n_bought: usize,
-    n_running: usize,
+    planned: usize,
+    bought: usize,
+    running: usize,
 }
 
 /// What happens to the controller on the way.
@@ -85,7 +85,7 @@ async fn outcome(seed: u64, pods: [(usize, &str, &str); 2], course: Course) -> O
     }
     tokio::time::sleep(Duration::from_mins(2)).await;
     let n_running = direct.list(Id::POD).iter().filter(|pod| pod.is_condition_true("Ready")).count();
-    Outcome { n_planned, n_bought: direct.list(Id::of(crds::Kind::NodeClaim)).len(), n_running }
+    Outcome { planned: n_planned, bought: direct.list(Id::of(crds::Kind::NodeClaim)).len(), running: n_running }
 }
 
 fn class() -> Value {
@@ -134,7 +134,7 @@ async fn as_many_nodes_are_bought_as_were_planned() {
     for (seed, pods) in (1..).zip(MIXES) {
         let all = pods.iter().map(|(replicas, ..)| replicas).sum();
         let held = outcome(seed, pods, Course::Held).await;
-        assert_eq!((held.n_bought, held.n_running), (held.n_planned, all), "{pods:?}: {held:?}");
+        assert_eq!((held.bought, held.running), (held.planned, all), "{pods:?}: {held:?}");
     }
 }
 
@@ -143,7 +143,7 @@ async fn a_controller_that_takes_over_while_nodes_are_coming_buys_no_more() {
     for (seed, pods) in (1..).zip(MIXES) {
         let all = pods.iter().map(|(replicas, ..)| replicas).sum();
         let killed = outcome(seed, pods, Course::Killed).await;
-        assert_eq!((killed.n_bought, killed.n_running), (killed.n_planned, all), "{pods:?}: {killed:?}");
+        assert_eq!((killed.bought, killed.running), (killed.planned, all), "{pods:?}: {killed:?}");
     }
 }
 
@@ -152,7 +152,7 @@ async fn without_enforcement_pods_stray_and_more_is_bought() {
     let mut n_more = 0;
     for (seed, pods) in (1..).zip(MIXES) {
         let loose = outcome(seed, pods, Course::Loose).await;
-        n_more += loose.n_bought - loose.n_planned;
+        n_more += loose.bought - loose.planned;
     }
     assert!(n_more > 0, "the test above would pass without anything being held");
 }
