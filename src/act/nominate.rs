@@ -8,7 +8,7 @@
 //! A patch per pod is dear. The pods of one kind need none: with all others held to their nodes, the room that is left
 //! takes as many of them as were planned, wherever they go. Unless others wait that no plan has placed yet.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,6 +33,9 @@ const WAVE_PATIENCE: Duration = Duration::from_secs(10);
 /// After its gates were opened a wave is looked at again: a pod that was tried while its node was still shut has lost its
 /// nomination, and its room may not be taken yet.
 const MENDING: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(2)];
+/// So long after its node opened a nomination that came to nothing is taken back: something else has the room. The scheduler
+/// would find that out within five minutes, and a nominated pod gets no other node until then.
+const TAKE_BACK: Duration = Duration::from_secs(15);
 /// How often waves are looked at while one is gathering: a claim that is gone may have been the last that was waited for.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -49,6 +52,8 @@ struct Inner {
     waves: Mutex<Waves>,
     /// Claims that are to ask again.
     again: Mutex<Vec<Str>>,
+    /// Nodes that have opened with who was nominated to them, and when what is left of that is taken back. Earliest first.
+    opened: Mutex<VecDeque<(Instant, Held)>>,
     /// Told when a claim is ready.
     ready: Notify,
 }
@@ -85,8 +90,13 @@ impl Nominations {
             is_enforced,
             waves: Mutex::default(),
             again: Mutex::default(),
+            opened: Mutex::default(),
             ready: Notify::new(),
         }))
+    }
+
+    fn opened(&self) -> MutexGuard<'_, VecDeque<(Instant, Held)>> {
+        self.0.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waves(&self) -> MutexGuard<'_, Waves> {
@@ -139,7 +149,11 @@ impl Nominations {
         let nodes = self.to_hold(vec![(node.into(), pods)], &claims);
         let until = Instant::now() + NODE_PATIENCE;
         // Of a wave only those that were cleared since; the others of it open now, so this one does not wait for the watch.
-        if was_held { self.0.writer.nominate(&nodes, until).await.0 } else { self.0.writer.hold(&nodes, until).await }
+        let writer = &self.0.writer;
+        let opened = if was_held { writer.nominate(&nodes, until).await.0 } else { writer.hold(&nodes, until).await };
+        self.opened().push_back((Instant::now() + TAKE_BACK, nodes));
+        self.0.ready.notify_one();
+        opened
     }
 
     /// Whom to hold: those spared too if pods of other kinds wait that are not of these claims. They would take the room.
@@ -156,6 +170,7 @@ impl Nominations {
         let mut mending: JoinSet<()> = JoinSet::new();
         loop {
             let next = self.waves().next().map(|at| at.min(Instant::now() + LOOK));
+            let next = next.into_iter().chain(self.opened().front().map(|(at, _)| *at)).min();
             let pause = async {
                 match next {
                     Some(at) => sleep_until(at).await,
@@ -170,6 +185,7 @@ impl Nominations {
                     for claim in self.waves().open(wave) {
                         may_open(&claim);
                     }
+                    self.opened().push_back((Instant::now() + TAKE_BACK, nodes.clone()));
                     let writer = self.0.writer.clone();
                     mending.spawn(async move {
                         for pause in MENDING {
@@ -184,6 +200,15 @@ impl Nominations {
             let again = std::mem::take(&mut *self.0.again.lock().unwrap_or_else(PoisonError::into_inner));
             for claim in again {
                 may_open(&claim);
+            }
+            while let Some((_, nodes)) = self.opened().pop_front_if(|(at, _)| *at <= Instant::now()) {
+                let writer = self.0.writer.clone();
+                mending.spawn(async move {
+                    let n_pods = writer.take_back(&nodes, Instant::now() + WAVE_PATIENCE).await;
+                    if n_pods > 0 {
+                        debug!(n_pods, "pods that found no room on the node they were nominated to are planned anew");
+                    }
+                });
             }
             let mirror = &self.0.mirror;
             let due = self.waves().due(Instant::now(), |claim| {

@@ -74,6 +74,25 @@ impl Writer {
         (Opened { written: written.len(), missed: n_waiting - written.len() }, written)
     }
 
+    /// Takes back the nominations of pods that are still nominated to these nodes and not bound. Gives how many.
+    pub(super) async fn take_back(&self, nodes: &[(Str, Vec<Str>)], until: Instant) -> usize {
+        let all = nodes.iter().flat_map(|(node, pods)| pods.iter().map(move |pod| (node, pod)));
+        let left: Vec<_> =
+            all.filter(|(node, pod)| self.stand(pod) == Stand::Nominated && self.is_on(pod, node)).collect();
+        let patches = left.into_iter().map(|(_, pod)| async move {
+            let result = self.patch(pod, None, until).await;
+            self.metrics.nominations_total.inc([if result == "written" { "taken_back" } else { result }]);
+            result == "written"
+        });
+        let patches: Vec<_> = patches.collect();
+        stream::iter(patches).buffer_unordered(AT_ONCE).filter(|done| std::future::ready(*done)).count().await
+    }
+
+    fn is_on(&self, key: &str, node: &str) -> bool {
+        let pod = key.split_once('/').and_then(|(namespace, name)| self.mirror.pod(namespace, name));
+        pod.is_some_and(|pod| pod.nominated.as_deref() == Some(node))
+    }
+
     /// Waits until the watch has shown the nominations; gives those that were taken back since.
     async fn cleared<'a>(&self, written: Vec<(&'a Str, &'a Str)>, until: Instant) -> Vec<(&'a Str, &'a Str)> {
         let until = until.min(Instant::now() + SHOWN);
@@ -107,7 +126,7 @@ impl Writer {
     /// Gives those that were written.
     async fn write<'a>(&self, pods: Vec<(&'a Str, &'a Str)>, until: Instant) -> Vec<(&'a Str, &'a Str)> {
         let patches = pods.into_iter().map(|(node, pod)| async move {
-            let result = self.patch(pod, node, until).await;
+            let result = self.patch(pod, Some(node), until).await;
             self.metrics.nominations_total.inc([result]);
             (result == "written").then_some((node, pod))
         });
@@ -116,14 +135,14 @@ impl Writer {
         stream::iter(patches).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
     }
 
-    async fn patch(&self, key: &str, node: &str, until: Instant) -> &'static str {
+    async fn patch(&self, key: &str, node: Option<&str>, until: Instant) -> &'static str {
         let Some((namespace, name)) = key.split_once('/') else { return "gone" };
         let Ok(Ok(_slot)) = timeout_at(until, self.slots.acquire()).await else { return "late" };
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() || self.is_refused.load(Ordering::Relaxed) {
             return "late";
         }
-        let body = format!(r#"{{"status":{{"nominatedNodeName":"{node}"}}}}"#);
+        let body = serde_json::json!({ "status": { "nominatedNodeName": node } }).to_string();
         let request = Request::patch(format!("/api/v1/namespaces/{namespace}/pods/{name}/status"))
             .header("Content-Type", "application/merge-patch+json")
             .body(body.into_bytes());

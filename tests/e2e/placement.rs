@@ -1,4 +1,4 @@
-//! With the real scheduler, a plan whose nodes have room to spare buys as many nodes as it said.
+//! With the real scheduler, a plan whose nodes have room to spare buys hardly more nodes than it said.
 
 use std::process::Command;
 use std::time::Duration;
@@ -38,7 +38,7 @@ fn n_planned(folder: &std::path::Path, objects: &[Value]) -> u64 {
 }
 
 #[test]
-fn as_many_nodes_are_bought_as_one_plan_of_all_pods_buys() {
+fn hardly_more_nodes_are_bought_than_one_plan_of_all_pods_buys() {
     let world = controller::world(Options::default(), &json!(null));
     // All pods in one batch, however slowly the cluster makes them.
     let product = Product::start(
@@ -58,7 +58,11 @@ fn as_many_nodes_are_bought_as_one_plan_of_all_pods_buys() {
         }
         // Nothing is bought late.
         std::thread::sleep(Duration::from_secs(12));
-        assert_eq!(world.api.count(NODES).unwrap(), n_planned, "{:?}", MIXES[nth]);
+        // Mostly exactly as many; but a pod that the scheduler tries while its node is still shut loses its nomination, and
+        // what is opened meanwhile may take its room. Without nominations the first mix takes 41 nodes in place of 34.
+        let n_nodes = world.api.count(NODES).unwrap();
+        let most = n_planned + (n_planned / 10).max(1);
+        assert!((n_planned..=most).contains(&n_nodes), "{n_nodes} nodes, {n_planned} planned: {:?}", MIXES[nth]);
         for name in ["small", "large"] {
             world.scale(&format!("{name}-{nth}"), 0);
         }
