@@ -6,16 +6,17 @@ mod cluster;
 
 use std::time::Duration;
 
-use cluster::{Cluster, claims, deployment, pass};
+use cluster::{Cluster, claims};
 use sim::kube::Id;
+use tokio::time::sleep;
 
 #[tokio::test(start_paused = true)]
 async fn pods_get_nodes_and_when_the_pods_go_the_nodes_go() {
     let cluster = Cluster::new(1);
     let life = cluster.live(cluster.server.session("millwright"));
-    cluster.direct.put(deployment("small", 60, "900m", "3100Mi")).unwrap();
-    cluster.direct.put(deployment("large", 60, "3500m", "28Gi")).unwrap();
-    pass(Duration::from_mins(1)).await;
+    cluster.deploy("small", 60, "900m", "3100Mi");
+    cluster.deploy("large", 60, "3500m", "28Gi");
+    sleep(Duration::from_mins(1)).await;
     assert_eq!(cluster.n_running(), 120);
     assert_eq!(cluster.count(claims()), cluster.count(Id::NODE));
     let decision = life.ground.insight.decisions().borrow().clone().unwrap();
@@ -24,7 +25,7 @@ async fn pods_get_nodes_and_when_the_pods_go_the_nodes_go() {
 
     cluster.scale("small", 0);
     cluster.scale("large", 0);
-    pass(Duration::from_mins(2)).await;
+    sleep(Duration::from_mins(2)).await;
     assert_eq!((cluster.count(Id::NODE), cluster.count(claims())), (0, 0));
 }
 
@@ -32,13 +33,13 @@ async fn pods_get_nodes_and_when_the_pods_go_the_nodes_go() {
 async fn a_leader_that_is_told_to_stop_stops_and_nothing_is_written_afterwards() {
     let cluster = Cluster::new(1);
     let life = cluster.live(cluster.server.session("millwright"));
-    cluster.direct.put(deployment("web", 20, "3", "4Gi")).unwrap();
-    pass(Duration::from_secs(30)).await;
+    cluster.deploy("web", 20, "3", "4Gi");
+    sleep(Duration::from_secs(30)).await;
     assert_eq!(cluster.n_running(), 20);
     life.stop.cancel();
     life.leading.await.unwrap().unwrap();
     let nodes = cluster.direct.list(Id::NODE).len();
-    cluster.direct.put(deployment("more", 20, "3", "4Gi")).unwrap();
-    pass(Duration::from_mins(2)).await;
+    cluster.deploy("more", 20, "3", "4Gi");
+    sleep(Duration::from_mins(2)).await;
     assert_eq!(cluster.direct.list(Id::NODE).len(), nodes);
 }

@@ -52,8 +52,8 @@ struct Inner {
     waves: Mutex<Waves>,
     /// Claims that are to ask again.
     again: Mutex<Vec<Str>>,
-    /// Nodes that have opened with who was nominated to them, and when what is left of that is taken back. Earliest first.
-    opened: Mutex<VecDeque<(Instant, Held)>>,
+    /// Nodes that have opened, and when what is still nominated to them is taken back. Earliest first.
+    opened: Mutex<VecDeque<(Instant, Meeting)>>,
     /// Told when a claim is ready.
     ready: Notify,
 }
@@ -70,8 +70,10 @@ impl Drop for Launching {
     }
 }
 
+/// A node, and the pods meant for it.
+type Meeting = (Str, Vec<Str>);
 /// Nodes, and the pods to hold to each.
-type Held = Vec<(Str, Vec<Str>)>;
+type Held = Vec<Meeting>;
 
 /// What became of the nominations for a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,7 +97,7 @@ impl Nominations {
         }))
     }
 
-    fn opened(&self) -> MutexGuard<'_, VecDeque<(Instant, Held)>> {
+    fn opened(&self) -> MutexGuard<'_, VecDeque<(Instant, Meeting)>> {
         self.0.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -146,13 +148,16 @@ impl Nominations {
     /// taint is removed, and go on whatever it says.
     pub async fn open(&self, claim: &str, node: &str) -> Opened {
         let Taken { pods, claims, was_held } = self.waves().take(claim);
+        let all: Vec<Str> = pods.held.iter().chain(&pods.spared).cloned().collect();
         let nodes = self.to_hold(vec![(node.into(), pods)], &claims);
         let until = Instant::now() + NODE_PATIENCE;
         // Of a wave only those that were cleared since; the others of it open now, so this one does not wait for the watch.
         let writer = &self.0.writer;
         let opened = if was_held { writer.nominate(&nodes, until).await.0 } else { writer.hold(&nodes, until).await };
-        self.opened().push_back((Instant::now() + TAKE_BACK, nodes));
-        self.0.ready.notify_one();
+        if !all.is_empty() {
+            self.opened().push_back((Instant::now() + TAKE_BACK, (node.into(), all)));
+            self.0.ready.notify_one();
+        }
         opened
     }
 
@@ -185,7 +190,6 @@ impl Nominations {
                     for claim in self.waves().open(wave) {
                         may_open(&claim);
                     }
-                    self.opened().push_back((Instant::now() + TAKE_BACK, nodes.clone()));
                     let writer = self.0.writer.clone();
                     mending.spawn(async move {
                         for pause in MENDING {
@@ -201,12 +205,15 @@ impl Nominations {
             for claim in again {
                 may_open(&claim);
             }
-            while let Some((_, nodes)) = self.opened().pop_front_if(|(at, _)| *at <= Instant::now()) {
+            while let Some((_, (node, pods))) = self.opened().pop_front_if(|(at, _)| *at <= Instant::now()) {
                 let writer = self.0.writer.clone();
                 mending.spawn(async move {
-                    let n_pods = writer.take_back(&nodes, Instant::now() + WAVE_PATIENCE).await;
+                    let n_pods = writer.take_back(&node, &pods, Instant::now() + NODE_PATIENCE).await;
                     if n_pods > 0 {
-                        debug!(n_pods, "pods that found no room on the node they were nominated to are planned anew");
+                        debug!(
+                            Node = &*node,
+                            n_pods, "pods that found no room where they were nominated are planned anew"
+                        );
                     }
                 });
             }

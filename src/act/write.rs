@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
 
 use super::nominate::Opened;
-use crate::observe::mirror::Mirror;
+use crate::observe::mirror::{Mirror, Pod};
 use crate::telemetry::Metrics;
 
 /// Patches under way: a share of what the client may send.
@@ -74,12 +74,11 @@ impl Writer {
         (Opened { written: written.len(), missed: n_waiting - written.len() }, written)
     }
 
-    /// Takes back the nominations of pods that are still nominated to these nodes and not bound. Gives how many.
-    pub(super) async fn take_back(&self, nodes: &[(Str, Vec<Str>)], until: Instant) -> usize {
-        let all = nodes.iter().flat_map(|(node, pods)| pods.iter().map(move |pod| (node, pod)));
-        let left: Vec<_> =
-            all.filter(|(node, pod)| self.stand(pod) == Stand::Nominated && self.is_on(pod, node)).collect();
-        let patches = left.into_iter().map(|(_, pod)| async move {
+    /// Takes back the nominations of those of the pods that are still nominated to this node and not bound. Gives how many.
+    pub(super) async fn take_back(&self, node: &str, pods: &[Str], until: Instant) -> usize {
+        let is_left =
+            |pod: &&Str| self.pod(pod).is_some_and(|pod| pod.node.is_none() && pod.nominated.as_deref() == Some(node));
+        let patches = pods.iter().filter(is_left).map(|pod| async move {
             let result = self.patch(pod, None, until).await;
             self.metrics.nominations_total.inc([if result == "written" { "taken_back" } else { result }]);
             result == "written"
@@ -88,9 +87,8 @@ impl Writer {
         stream::iter(patches).buffer_unordered(AT_ONCE).filter(|done| std::future::ready(*done)).count().await
     }
 
-    fn is_on(&self, key: &str, node: &str) -> bool {
-        let pod = key.split_once('/').and_then(|(namespace, name)| self.mirror.pod(namespace, name));
-        pod.is_some_and(|pod| pod.nominated.as_deref() == Some(node))
+    fn pod(&self, key: &str) -> Option<Arc<Pod>> {
+        key.split_once('/').and_then(|(namespace, name)| self.mirror.pod(namespace, name))
     }
 
     /// Waits until the watch has shown the nominations; gives those that were taken back since.
@@ -115,8 +113,7 @@ impl Writer {
 
     /// As far as the watch has told.
     fn stand(&self, key: &str) -> Stand {
-        let pod = key.split_once('/').and_then(|(namespace, name)| self.mirror.pod(namespace, name));
-        match pod {
+        match self.pod(key) {
             Some(pod) if pod.is_provisionable() => Stand::Waits,
             Some(pod) if pod.nominated.is_some() && pod.node.is_none() => Stand::Nominated,
             _ => Stand::Settled,

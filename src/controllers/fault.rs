@@ -7,8 +7,9 @@ use cloud::{ClassError, ListError, TerminateError};
 use super::queue::Again;
 use crate::act::{ActError, Retry};
 
-/// After a conflict the mirror needs a moment to show what was written.
-const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
+/// After a conflict the object is looked at when the mirror shows what was written. That comes by itself; this is for the
+/// case that it was shown already.
+const CONFLICT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a look ended early.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sim::invariants::{When, breaches};
 use sim::kube::{Id, Moment};
 
-use super::cluster::{Cluster, apart, claims, deployment};
+use super::cluster::{Cluster, apart, claims};
 use super::stage::{Draw, seeds};
 
 /// How long one life may take, in virtual time.
@@ -34,7 +34,7 @@ impl Run {
         let cluster = Cluster::new(seed);
         cluster.server.set_lag(LAG.0, LAG.1);
         cluster.direct.put(apart("apart", N_APART, "3", "4Gi")).expect("a valid deployment");
-        cluster.direct.put(deployment("small", N_SMALL, "100m", "100Mi")).expect("a valid deployment");
+        cluster.deploy("small", N_SMALL, "100m", "100Mi");
         let mut run = Self { cluster, seed, n_writes: 0 };
         let n_up = run.until(up, |cluster| cluster.n_running() == N_APART + N_SMALL && is_at_rest(cluster)).await;
         let n_machines = (run.cluster.count(claims()), run.cluster.count(Id::NODE));
@@ -75,8 +75,7 @@ impl Run {
             () = converge(&self.cluster, is_done) => true,
             () = tokio::time::sleep(LIMIT) => false,
         };
-        life.session.stop();
-        life.leading.abort();
+        life.kill();
         self.n_writes += life.session.n_writes();
         is_done
     }

@@ -39,19 +39,12 @@ pub struct World {
 impl World {
     /// A cluster with one pool of kwok's linux machines, and the controller's halves running.
     pub fn start(limits: &Value) -> Self {
-        let server = ApiServer::new(1);
-        let direct = server.direct("test");
-        direct.put(class()).unwrap();
-        direct.put(pool(limits)).unwrap();
-        Self::on(server)
+        Self::on(cluster(limits))
     }
 
     /// The same on a server that cannot stream lists.
     pub fn without_streams(limits: &Value) -> Self {
-        let server = ApiServer::new(1);
-        let direct = server.direct("test");
-        direct.put(class()).unwrap();
-        direct.put(pool(limits)).unwrap();
+        let server = cluster(limits);
         let session = server.session("millwright");
         // A stream of initial events is refused without a version match, as by a server that has not the feature.
         let inner = session.clone();
@@ -69,10 +62,7 @@ impl World {
 
     /// The same, with overlays applied.
     pub fn with_overlays(limits: &Value) -> Self {
-        let server = ApiServer::new(1);
-        let direct = server.direct("test");
-        direct.put(class()).unwrap();
-        direct.put(pool(limits)).unwrap();
+        let server = cluster(limits);
         let session = server.session("millwright");
         let metrics = Metrics::new();
         let clients = Clients::metered(session.clone(), &metrics);
@@ -176,6 +166,15 @@ impl World {
 
 pub fn id(api_version: &str, kind: &str) -> Id {
     Id::by_kind(api_version, kind).unwrap()
+}
+
+/// A node class and a pool with these limits.
+fn cluster(limits: &Value) -> ApiServer {
+    let server = ApiServer::new(1);
+    let direct = server.direct("test");
+    direct.put(class()).unwrap();
+    direct.put(pool(limits)).unwrap();
+    server
 }
 
 fn class() -> Value {

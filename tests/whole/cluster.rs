@@ -31,9 +31,26 @@ thread_local! {
     static LIVES: Cell<u64> = const { Cell::new(0) };
 }
 
+/// In what a cluster and its controller may differ.
+pub struct Setup {
+    pub seed: u64,
+    /// From a node's creation to its being ready, on average.
+    pub node_ready: Duration,
+    /// Merged into the pool's `spec`.
+    pub pool: Value,
+    pub config: Config,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { seed: 1, node_ready: Options::default().node_ready, pool: json!({}), config: Config::default() }
+    }
+}
+
 pub struct Cluster {
     pub server: ApiServer,
     pub direct: Direct,
+    config: Arc<Config>,
     clock: Clock,
     world: JoinHandle<()>,
 }
@@ -52,22 +69,37 @@ pub struct Life {
     pub leading: JoinHandle<Result<(), AppError>>,
 }
 
+impl Life {
+    /// As by `kill -9`.
+    pub fn kill(&self) {
+        self.session.stop();
+        self.leading.abort();
+    }
+}
+
 impl Cluster {
     pub fn new(seed: u64) -> Self {
+        Self::of(Setup { seed, ..Setup::default() })
+    }
+
+    pub fn of(setup: Setup) -> Self {
+        let Setup { seed, node_ready, pool: change, config } = setup;
         let server = ApiServer::new(seed);
         let direct = server.direct("test");
+        let mut pool = pool();
+        json_patch::merge(&mut pool["spec"], &change);
         direct.put(class()).expect("a valid class");
-        direct.put(pool()).expect("a valid pool");
-        let world = tokio::spawn(World::new(&server, &Options { seed, ..Options::default() }).run());
+        direct.put(pool).expect("a valid pool");
+        let world = tokio::spawn(World::new(&server, &Options { seed, node_ready, ..Options::default() }).run());
         let clock = Clock::from(Timestamp::from_second(server.clock().seconds()).expect("a time that can be written"));
-        Self { server, direct, clock, world }
+        Self { server, direct, config: Arc::new(config), clock, world }
     }
 
     /// Begins a life. The session is this life's way to the API server.
     pub fn live(&self, session: Session) -> Life {
         LIVES.set(LIVES.get() + 1);
         let ground = Ground {
-            config: Arc::new(Config::default()),
+            config: self.config.clone(),
             clients: Clients::metered(session.clone(), &METRICS),
             clock: self.clock,
             metrics: METRICS.clone(),
@@ -86,6 +118,11 @@ impl Cluster {
             .await
         });
         Life { session, ground, stop, leading }
+    }
+
+    /// Deploys so many pods of one container.
+    pub fn deploy(&self, name: &str, replicas: usize, cpu: &str, memory: &str) {
+        self.direct.put(deployment(name, replicas, cpu, memory)).expect("a valid deployment");
     }
 
     pub fn count(&self, id: Id) -> usize {
@@ -149,8 +186,4 @@ pub fn apart(name: &str, replicas: usize, cpu: &str, memory: &str) -> Value {
             {"labelSelector": {"matchLabels": {"app": name}}, "topologyKey": "kubernetes.io/hostname"}],
     }});
     out
-}
-
-pub async fn pass(time: Duration) {
-    tokio::time::sleep(time).await;
 }
