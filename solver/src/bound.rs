@@ -5,7 +5,8 @@ use crate::effort::Meter;
 use crate::instance::{Instance, Make};
 use crate::knapsack::{Scratch, relax};
 use crate::parallel::in_parts;
-use crate::repair::repair;
+use crate::repair::{SLACK, repair};
+use crate::search::NODE;
 
 /// A certificate: values that no packing can beat.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +16,7 @@ pub(crate) struct Certificate {
     /// What one unit of each limit is worth.
     pub limit_prices: Vec<f64>,
     /// What the room of the started bins is worth, at most.
-    started: f64,
+    pub started: f64,
     /// The bound for packing everything.
     pub bound: f64,
 }
@@ -60,10 +61,10 @@ pub(crate) fn certify<const R: usize>(
     order.sort_by(|&a, &b| relaxed[b].0.total_cmp(&relaxed[a].0).then(a.cmp(&b)));
     let mut worst = order.first().map_or(0.0, |&o| relaxed[o].0);
     if nodes > 0 {
-        let order: Vec<u32> = order.iter().filter(|&&o| relaxed[o].0 > 1.0).map(|&o| crate::num::u32_of(o)).collect();
-        let repaired = repair(inst, &values, legal, &most, &order, full_price, nodes, meter);
-        values = repaired.values;
-        worst = repaired.proven.max(worst.min(1.0));
+        let open: Vec<u32> = order.iter().filter(|&&o| relaxed[o].0 > 1.0).map(|&o| crate::num::u32_of(o)).collect();
+        let (repaired, proven) = close(inst, values, legal, &most, open, |o| relaxed[o].0, full_price, nodes, meter);
+        values = repaired;
+        worst = proven.max(worst.min(1.0));
     }
     if worst <= 0.0 {
         return Certificate { limit_prices: limit_prices.to_vec(), values, ..Certificate::default() };
@@ -80,6 +81,51 @@ pub(crate) fn certify<const R: usize>(
     certificate.bound = certificate.total(inst, |m| m.count, true);
     certificate
 }
+
+/// Lowers values until the offers in `open` are worth no more than they cost, looking ever closer at those of which that
+/// is not proven yet. Returns the values and what is proven of the worst offer.
+#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
+fn close<const R: usize>(
+    inst: &Instance<R>,
+    mut values: Vec<f64>,
+    legal: &[f64],
+    most: &[u32],
+    mut open: Vec<u32>,
+    relaxed: impl Fn(usize) -> f64,
+    full_price: impl Fn(usize) -> f64 + Copy,
+    mut nodes: usize,
+    meter: &mut Meter,
+) -> (Vec<f64>, f64) {
+    let mut closed = 0.0f64;
+    // What an earlier, shorter look has proven stays proven: values only fall.
+    let mut known: Vec<f64> = open.iter().map(|&o| relaxed(o as usize)).collect();
+    while !open.is_empty() {
+        // One look at all of them takes at most half of what is left.
+        let affordable = meter.left() / (open.len() as u64 * 2 * NODE as u64);
+        nodes = nodes.min(usize::try_from(affordable).unwrap_or(usize::MAX));
+        let repaired = repair(inst, &values, legal, most, &open, full_price, nodes, meter);
+        values = repaired.values;
+        let (mut still, mut best) = (Vec::new(), Vec::new());
+        for ((&o, known), proven) in open.iter().zip(known).zip(repaired.proven) {
+            let proven = proven.map_or(known, |p| p.min(known));
+            if proven > 1.0 + 2.0 * SLACK {
+                still.push(o);
+                best.push(proven);
+            } else {
+                closed = closed.max(proven);
+            }
+        }
+        (open, known) = (still, best);
+        if meter.is_out() || !NODES.contains(&nodes) {
+            break;
+        }
+        nodes *= 8;
+    }
+    (values, known.into_iter().fold(closed, f64::max))
+}
+
+/// A search of fewer nodes finds nothing new, and none is longer.
+const NODES: std::ops::Range<usize> = 50..10_000_000;
 
 impl Certificate {
     /// The bound for packing `count` of each item; with `all`, for packing everything, which may use that spreads force

@@ -3,7 +3,7 @@
 use crate::effort::Meter;
 use crate::instance::{Instance, Pattern};
 use crate::knapsack::{Scratch, price};
-use crate::master::Master;
+use crate::master::{Master, ROUGH};
 use crate::num::u32_of;
 use crate::parallel::in_parts;
 use crate::repair::repair;
@@ -83,13 +83,15 @@ pub(crate) fn generate<const R: usize>(
 ) -> Generated {
     let Task { inst, rows, most, .. } = task;
     let mut sums = Vec::new();
-    let mut master = Master::new(rows.demand.clone(), &rows.start(inst, most, seed));
+    let mut master = Master::new(rows.demand.clone(), &rows.start(inst, most, seed), ROUGH);
     for (offer, pattern) in pool {
         if let Some(column) = rows.column(inst, *offer, pattern, most, &mut sums) {
             master.add(column);
         }
     }
     master.optimise(0, 5000, meter);
+    // To the end is not worth it while columns are still coming.
+    let pivots = rows.demand.len() * 4;
     let mut now = Duals { values: seed.to_vec(), at_limits: vec![0.0; inst.limits.len()] };
     let mut centre = now.clone();
     let (mut centre_bound, mut smoothing, mut stalled, mut round) = (0.0f64, tuning.smoothing, 0, 0);
@@ -97,7 +99,7 @@ pub(crate) fn generate<const R: usize>(
     let mut nodes = tuning.nodes;
     while !meter.is_out() || round == 0 {
         round += 1;
-        let full = round % 4 == 1 || stalled > 0;
+        let full = round % 3 == 1 || stalled > 0;
         let share = if round == 1 { 0.9 } else { 0.97 };
         let asked = |o: usize| full || last[o] >= 0.95;
         let mut found = price_all(task, &now, share, nodes, asked);
@@ -131,6 +133,7 @@ pub(crate) fn generate<const R: usize>(
         }
         let bound = rows.worth(&candidate.0.values, &candidate.0.at_limits) / candidate.1;
         let better = full && bound > centre_bound;
+        let proved_more = better && bound > centre_bound * (1.0 + tuning.stall);
         if better {
             centre_bound = bound;
             let (duals, scale) = candidate;
@@ -145,7 +148,7 @@ pub(crate) fn generate<const R: usize>(
         let first_new = master.columns.len();
         for c in &found {
             if let Some(column) = rows.column(inst, c.offer, &c.pattern, most, &mut sums)
-                && master.reduced_cost(&column) < -1e-6 * column.price
+                && master.reduced_cost(&column) < -2.5 * ROUGH * column.price
             {
                 master.add(column);
                 if master.columns.len() - first_new >= tuning.columns {
@@ -155,8 +158,8 @@ pub(crate) fn generate<const R: usize>(
         }
         let added = master.columns.len() - first_new;
         if added > 0 {
-            master.optimise(first_new, 3000, meter);
-            master.optimise(0, 3000, meter);
+            master.optimise(first_new, pivots, meter);
+            master.optimise(0, pivots, meter);
         }
         let objective = master.objective();
         if round >= tuning.rounds {
@@ -167,7 +170,7 @@ pub(crate) fn generate<const R: usize>(
             converged |= smoothing < 0.05;
             smoothing = if smoothing < 0.2 { 0.0 } else { smoothing * 0.5 };
         }
-        if before - objective < tuning.stall * before {
+        if before - objective < tuning.stall * before && !proved_more {
             stalled += 1;
             if stalled > 4 {
                 converged |= smoothing == 0.0;
@@ -181,11 +184,11 @@ pub(crate) fn generate<const R: usize>(
             }
         }
         if converged {
-            if nodes == 0 || nodes >= tuning.most_nodes {
+            if nodes >= tuning.most_nodes {
                 break;
             }
             // Look closer: what seemed legal may not be, so the centre has to prove itself again.
-            nodes = (nodes * 8).min(tuning.most_nodes);
+            nodes = (nodes * 8).max(25).min(tuning.most_nodes);
             centre_bound *= 0.5;
             stalled = 1;
             smoothing = tuning.smoothing;

@@ -3,7 +3,7 @@
 use crate::bits::BitSet;
 use crate::effort::Meter;
 use crate::instance::Instance;
-use crate::master::{Column, Master};
+use crate::master::{Column, EXACT, Master};
 use crate::num::u32_of;
 
 /// Value per class at the resource prices of its label: min Σ price·x with Σ share·x ≥ the demand of the label and of
@@ -65,7 +65,7 @@ fn resource_prices<const R: usize>(
             Some((if rate.is_finite() { rate * 1.0001 } else { 1e15 }, 1.0))
         })
         .collect();
-    let mut master = Master::new(rows.iter().map(|&r| wanted[r]).collect(), &start);
+    let mut master = Master::new(rows.iter().map(|&r| wanted[r]).collect(), &start, EXACT);
     for o in offers.iter() {
         let column = rows
             .iter()

@@ -85,10 +85,6 @@ impl Meter {
         if self.cancel.is_cancelled() { 0 } else { self.limit.saturating_sub(self.spent) }
     }
 
-    pub(crate) fn spent(&self) -> u64 {
-        self.spent
-    }
-
     /// Steps spent, rounded up.
     pub(crate) fn steps(&self) -> u64 {
         self.spent.div_ceil(OPERATIONS_PER_STEP)

@@ -3,6 +3,7 @@
 
 use crate::bound::{Certificate, certify};
 use crate::buy::{Leeway, Work};
+use crate::coarse::Coarse;
 use crate::columns::{Generated, Task, Tuning, generate};
 use crate::dive::{Dive, Draft};
 use crate::duals::resource_values;
@@ -24,6 +25,10 @@ pub(crate) struct Engine<'a, const R: usize> {
     best: Option<Draft<R>>,
     pub certificate: Certificate,
     values: Vec<f64>,
+    /// Columns of the last plan by classes.
+    pool: Vec<(u32, Pattern)>,
+    /// A smaller problem to plan first, and values that are legal there.
+    coarse: Option<(Coarse<R>, Vec<f64>)>,
     /// The least objective of any packing of everything, where a complete search has proven it.
     pub optimum: Option<f64>,
     /// Called with (things missing, objective, bound) at each improvement.
@@ -36,6 +41,16 @@ const NEAR: f64 = 1e-5;
 /// Classes of which at most this many fit into the offer that suits them best get rows of their own.
 const FEW: u32 = 10;
 
+/// Classes times offers up to which a problem is proven itself, beside its smaller one.
+const SMALL: usize = 30_000;
+
+/// Classes that a smaller problem should have where few things fill a bin.
+const MOST_COARSE: usize = 80;
+
+/// Nodes of search per offer that planning goes up to before it has plans, and when it plans anew.
+const FIRST_NODES: usize = 2000;
+const MORE_NODES: usize = 16_000;
+
 impl<'a, const R: usize> Engine<'a, R> {
     pub(crate) fn new(inst: &'a Instance<R>, threads: usize, watch: &'a mut dyn FnMut(u64, f64, f64)) -> Self {
         Self {
@@ -44,6 +59,8 @@ impl<'a, const R: usize> Engine<'a, R> {
             best: None,
             certificate: Certificate::default(),
             values: vec![0.0; inst.classes.len()],
+            pool: Vec::new(),
+            coarse: None,
             optimum: None,
             watch,
         }
@@ -56,16 +73,26 @@ impl<'a, const R: usize> Engine<'a, R> {
         if self.is_optimal() || self.small(meter) || self.is_settled() {
             return;
         }
-        let total = meter.spent() + meter.left();
-        let mut noise = Noise::new(total);
-        let size = (self.inst.classes.len() * self.inst.n_new) as u64;
-        let thorough = meter.left() > size * 1000;
-        let first_polish = if thorough { meter.left() / 8 } else { meter.left() };
-        self.polish_for(first_polish, &mut noise, meter);
-        if thorough && !self.is_settled() && !meter.is_out() {
-            self.class_level(meter);
-            self.polish_for(meter.left(), &mut noise, meter);
+        // Sizes do not depend on the effort, so that more effort goes further on the same way.
+        let mut noise = Noise::new(1);
+        let mut size = self.size_of_class_level();
+        while !meter.is_out() && !self.is_settled() {
+            let thorough = meter.left() > size + size / 4;
+            self.polish_for(if thorough { size / 4 } else { meter.left() }, &mut noise, meter);
+            if thorough && !self.is_settled() && !meter.is_out() {
+                let mut part = meter.part(meter.left().min(size * 4));
+                self.class_level(&mut part);
+                meter.absorb(&part);
+            }
+            size *= 2;
         }
+    }
+
+    /// Operations that planning with a row per class takes at least: pivots cost the square of the rows, and there are some
+    /// per row; each offer is priced a few times.
+    fn size_of_class_level(&self) -> u64 {
+        let classes = self.inst.classes.iter().filter(|c| c.count > 0).count() as u64;
+        classes * classes * classes * 10 + classes * self.inst.n_new as u64 * 600
     }
 
     /// Only the bound: values, columns, certificate.
@@ -87,7 +114,9 @@ impl<'a, const R: usize> Engine<'a, R> {
             columns: 60,
             smoothing: 0.5,
         };
-        let plan = self.generate(&start, &own, &[], tuning, meter);
+        let price = Guide::new(inst, &self.values, meter).price;
+        self.make_coarse(&price, meter);
+        let plan = self.plan(&start, &own, tuning, nodes * 5, meter);
         self.prove(&plan.values, &plan.limit_prices, nodes * 20, meter);
     }
 
@@ -205,9 +234,7 @@ impl<'a, const R: usize> Engine<'a, R> {
                 columns: 60,
                 smoothing: 0.5,
             };
-            let pool = self.patterns();
-            let plan = self.generate(&start, &limited, &pool, tuning, meter);
-            self.prove(&plan.values, &plan.limit_prices, 0, meter);
+            let plan = self.plan(&start, &limited, tuning, 0, meter);
             self.values.clone_from(&plan.values);
             let guide = Guide::new(inst, &plan.values, meter);
             if !limited.contains(&true) {
@@ -227,17 +254,15 @@ impl<'a, const R: usize> Engine<'a, R> {
             let all = vec![true; inst.classes.len()];
             let tuning = Tuning {
                 nodes: 100,
-                most_nodes: self.nodes_for(20, meter),
+                most_nodes: FIRST_NODES,
                 rounds: 80,
                 stall: 5e-4,
                 tolerance: 0.003,
                 columns: 60,
                 smoothing: 0.5,
             };
-            let pool = self.patterns();
-            let plan = self.generate(&start, &all, &pool, tuning, meter);
-            let nodes = self.nodes_for(5, meter);
-            self.prove(&plan.values, &plan.limit_prices, nodes, meter);
+            let nodes = 1000;
+            let plan = self.plan(&start, &all, tuning, nodes, meter);
             self.prove_with_choices(&plan.pool, nodes / 4, meter);
             self.values.clone_from(&plan.values);
             let guide = Guide::new(inst, &plan.values, meter);
@@ -253,7 +278,25 @@ impl<'a, const R: usize> Engine<'a, R> {
         let mut draft = start.clone();
         let Draft { nodes, left, budget } = &mut draft;
         guide.greedy_all(left, budget, nodes, &mut Work::default(), meter);
+        let price = guide.price;
         self.offer(draft);
+        self.make_coarse(&price, meter);
+    }
+
+    /// Makes the smaller problem, if it is much smaller. `price` is what a unit of each dimension is worth.
+    fn make_coarse(&mut self, price: &[f64; R], meter: &mut Meter) {
+        let few = self.few_to_a_bin().1;
+        let mut coarse = Coarse::new(self.inst, &self.values, price, 0.0);
+        for similar in [0.02, 0.04, 0.08] {
+            // Searches are long where few things fill a bin, so classes are joined that are not quite equal.
+            if few && coarse.inst.classes.len() > MOST_COARSE {
+                coarse = Coarse::new(self.inst, &self.values, price, similar);
+            }
+        }
+        meter.charge(self.inst.classes.len() * self.inst.n_new);
+        if coarse.size(self.inst) < 0.5 {
+            self.coarse = Some((coarse, Vec::new()));
+        }
     }
 
     /// Searches a small problem to its end; whether that proved the best packing optimal.
@@ -293,8 +336,8 @@ impl<'a, const R: usize> Engine<'a, R> {
         let start = Draft::start(inst, &self.values, meter);
         let all = vec![true; inst.classes.len()];
         let tuning = Tuning {
-            nodes: 200,
-            most_nodes: self.nodes_for(20, meter),
+            nodes: if self.few_to_a_bin().1 { 200 } else { 0 },
+            most_nodes: if self.few_to_a_bin().1 { MORE_NODES } else { 200 },
             rounds: 400,
             stall: 1e-4,
             tolerance: 0.001,
@@ -303,24 +346,15 @@ impl<'a, const R: usize> Engine<'a, R> {
         };
         let again =
             Tuning { nodes: 50, most_nodes: 50, rounds: 8, stall: 5e-4, tolerance: 0.005, columns: 40, smoothing: 0.3 };
-        let pool = self.patterns();
-        let mut part = meter.part(meter.left() / 2);
-        let plan = self.generate(&start, &all, &pool, tuning, &mut part);
-        meter.absorb(&part);
-        let nodes = self.nodes_for(5, meter);
-        self.prove(&plan.values, &plan.limit_prices, nodes, meter);
+        let nodes = if self.few_to_a_bin().1 { 1000 } else { 200 };
+        let plan = self.plan(&start, &all, tuning, nodes, meter);
         self.prove_with_choices(&plan.pool, nodes / 4, meter);
         self.values.clone_from(&plan.values);
         let guide = Guide::new(inst, &plan.values, meter);
+        self.pool.clone_from(&plan.pool);
         let mut draft = start;
         Dive { guide: &guide, own: &all, again, most_steps: 14, threads: self.threads }.run(&mut draft, plan, meter);
         self.offer(draft);
-    }
-
-    /// Nodes per offer such that searching every offer to the limit takes one part in `parts` of what is left.
-    fn nodes_for(&self, parts: u64, meter: &Meter) -> usize {
-        let one = meter.left() / (parts * 24 * self.inst.n_new.max(1) as u64);
-        usize::try_from(one).unwrap_or(usize::MAX).clamp(100, 200_000)
     }
 
     fn generate(
@@ -336,9 +370,57 @@ impl<'a, const R: usize> Engine<'a, R> {
         generate(task, pool, &self.values, tuning, meter)
     }
 
+    /// Columns for what `start` leaves, and the bound that they prove: for the smaller problem first.
+    fn plan(&mut self, start: &Draft<R>, own: &[bool], tuning: Tuning, nodes: usize, meter: &mut Meter) -> Generated {
+        let inst = self.inst;
+        let mut pool = self.patterns();
+        pool.extend(self.pool.iter().cloned());
+        let mut fine = tuning;
+        if let Some((coarse, legal)) = self.coarse.take() {
+            let left = coarse.sums(&start.left);
+            let rows = Rows::new(&coarse.inst, &coarse.any(own), &left, &start.budget.0);
+            let task = Task { inst: &coarse.inst, rows: &rows, most: &left, threads: self.threads };
+            let seed = coarse.gather(&self.values);
+            let mut part = meter.part(meter.left() / 4);
+            let plan = generate(task, &coarse.project(&pool), &seed, tuning, &mut part);
+            meter.absorb(&part);
+            let part = &mut meter.part(meter.left() / 4);
+            let found = certify(&coarse.inst, &plan.values, &plan.limit_prices, &legal, nodes, self.threads, part);
+            meter.absorb(part);
+            self.values = coarse.spread(&plan.values);
+            let mut legal = legal;
+            if found.bound > self.certificate.bound {
+                legal.clone_from(&found.values);
+                self.certificate = coarse.certificate(found);
+            }
+            pool.extend(coarse.expand(inst, &plan.used));
+            pool.sort_unstable();
+            pool.dedup();
+            fine.rounds = if self.few_to_a_bin().1 { fine.rounds } else { 8 };
+            self.coarse = Some((coarse, legal));
+        }
+        let mut part = meter.part(meter.left() / 2);
+        let plan = self.generate(start, own, &pool, fine, &mut part);
+        meter.absorb(&part);
+        let few = self.few_to_a_bin().1;
+        let nodes = if self.is_bounded_by_coarse() && !few { 0 } else { nodes };
+        let part = &mut meter.part(meter.left() / if few { 2 } else { 4 });
+        self.prove(&plan.values, &plan.limit_prices, nodes, part);
+        meter.absorb(part);
+        plan
+    }
+
+    /// Whether the smaller problem's bound has to do: it is as good where many things fit a bin, and much cheaper to prove.
+    fn is_bounded_by_coarse(&self) -> bool {
+        self.coarse.is_some() && self.inst.classes.len() * self.inst.n_new > SMALL
+    }
+
     /// Proves a better bound where spreads leave much choice: columns for the problem without the choices made.
     fn prove_with_choices(&mut self, pool: &[(u32, Pattern)], nodes: usize, meter: &mut Meter) {
         let inst = self.inst;
+        if self.is_bounded_by_coarse() {
+            return; // In the smaller problem the choices are not made.
+        }
         let free: u32 =
             inst.makes.iter().map(|m| m.count - m.parts.iter().map(|p| p.1).sum::<u32>().min(m.count)).sum();
         let all: u32 = inst.makes.iter().map(|m| m.count).sum();
@@ -357,8 +439,10 @@ impl<'a, const R: usize> Engine<'a, R> {
             columns: 60,
             smoothing: 0.5,
         };
-        let plan = generate(task, pool, &self.values, tuning, meter);
-        self.prove(&plan.values, &plan.limit_prices, nodes, meter);
+        let mut part = meter.part(meter.left() / 8);
+        let plan = generate(task, pool, &self.values, tuning, &mut part);
+        self.prove(&plan.values, &plan.limit_prices, nodes, &mut part);
+        meter.absorb(&part);
     }
 
     /// The patterns of the best packing, as columns.

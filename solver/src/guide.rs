@@ -28,6 +28,8 @@ pub(crate) struct Guide<'a, const R: usize> {
     pub aim: Vec<[f32; R]>,
     /// The weights: quantity to worth.
     pub worth: [f64; R],
+    /// What a unit of each dimension is worth, in price; nothing where it is nowhere scarce.
+    pub price: [f64; R],
     /// Offers of one family serve the same labels in the same proportions.
     pub family: Vec<u32>,
     pub n_families: usize,
@@ -62,6 +64,7 @@ impl<'a, const R: usize> Guide<'a, R> {
         }
         meter.charge(scratch.operations);
         let (worth, weight) = worth(inst, &prices, &ratio);
+        let price = std::array::from_fn(|r| weight[r] * unit(inst, r));
         let (directions, direction_of) = directions(&prices);
         let good = good(inst, &by_price, &ratio);
         let (family, n_families) = families(inst, &worth, &weight);
@@ -90,6 +93,7 @@ impl<'a, const R: usize> Guide<'a, R> {
             rank,
             aim,
             worth,
+            price,
             family,
             n_families,
             kinship,
@@ -158,12 +162,14 @@ fn worth<const R: usize>(inst: &Instance<R>, prices: &[[f64; R]], ratio: &[f64])
         }
     }
     let total: f64 = mean.iter().sum::<f64>().max(1e-30);
-    let unit = |r: usize| {
-        let known = inst.classes.iter().find(|c| c.need[r] > 0);
-        known.map_or(0.0, |c| c.share[r] / c.need[r] as f64)
-    };
     let weight: [f64; R] = std::array::from_fn(|r| mean[r] / total);
-    (std::array::from_fn(|r| weight[r].max(0.03) * unit(r)), weight)
+    (std::array::from_fn(|r| weight[r].max(0.03) * unit(inst, r)), weight)
+}
+
+/// The share of all demand that one unit of a dimension is.
+fn unit<const R: usize>(inst: &Instance<R>, r: usize) -> f64 {
+    let known = inst.classes.iter().find(|c| c.need[r] > 0);
+    known.map_or(0.0, |c| c.share[r] / c.need[r] as f64)
 }
 
 /// The distinct directions of resource prices, rounded to half powers of two, and which one each offer has.

@@ -47,6 +47,8 @@ pub(crate) struct Offer<const R: usize> {
     /// Objective value, micro-dollars per hour; at least 1 for a new bin, so that ratios exist.
     pub price: f64,
     pub value: i64,
+    /// Labels that may be here, whether or not anything of them fits (empty for a started bin).
+    pub labels: BitSet,
     /// Classes of which at least one fits.
     pub serves: BitSet,
     /// (class, most of it alone in this offer), for the classes served.
@@ -157,6 +159,7 @@ impl<const R: usize> Instance<R> {
                 holds: room,
                 price: 0.0,
                 value: 0,
+                labels: BitSet::default(),
                 serves: BitSet::default(),
                 fit: Vec::new(),
                 uses: Vec::new(),
@@ -339,6 +342,7 @@ fn pareto<const R: usize>(
             holds: k.holds,
             price: real(shapes.list[k.shape].value).max(1.0),
             value: shapes.list[k.shape].value,
+            labels: k.labels,
             serves: BitSet::default(),
             fit: Vec::new(),
             uses: shapes.list[k.shape].uses.clone(),

@@ -18,7 +18,8 @@ pub(crate) struct Scratch<const R: usize> {
     /// The relaxation's answer: (class, amount > 0).
     relaxed: Vec<(u32, f64)>,
     order: Vec<(f64, u32)>,
-    /// Position in the pattern under construction, by class.
+    /// A bound that sees whole things, for long searches.
+    pub(crate) lattice: crate::lattice::Lattice<R>,
     pub(crate) search: crate::search::Frame<R>,
     /// Operations spent, for the meter.
     pub(crate) operations: usize,

@@ -31,9 +31,11 @@ mod split;
 mod value;
 
 mod bound;
+mod coarse;
 mod columns;
 mod duals;
 mod knapsack;
+mod lattice;
 mod master;
 mod repair;
 mod rows;

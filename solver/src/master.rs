@@ -42,17 +42,22 @@ pub(crate) struct Master {
     /// Dual of each row, ≥ 0 at an optimum.
     pub duals: Vec<f64>,
     pub columns: Vec<Column>,
+    /// What one unit of each row is worth at first, the scale of its dual.
+    worth: Vec<f64>,
+    tolerance: f64,
     y: Vec<f64>,
     pivots: usize,
 }
 
 /// Reduced costs below this share of the price do not count as negative.
-const TOLERANCE: f64 = 1e-8;
+pub(crate) const EXACT: f64 = 1e-8;
+/// The same for programs whose columns are still coming: what is lost is less than what they will bring.
+pub(crate) const ROUGH: f64 = 2e-5;
 
 impl Master {
     /// Rows with their demands. `start[i]` = (price, coefficient > 0) of the artificial column of row `i`, or `None` for a
     /// limit row (demand ≤ 0), which starts with its surplus.
-    pub(crate) fn new(demand: Vec<f64>, start: &[Option<(f64, f64)>]) -> Self {
+    pub(crate) fn new(demand: Vec<f64>, start: &[Option<(f64, f64)>], tolerance: f64) -> Self {
         let m = demand.len();
         let mut master = Self {
             m,
@@ -62,6 +67,8 @@ impl Master {
             duals: vec![0.0; m],
             columns: Vec::with_capacity(m * 4),
             y: vec![0.0; m],
+            worth: vec![1.0; m],
+            tolerance,
             demand,
             pivots: 0,
         };
@@ -70,6 +77,7 @@ impl Master {
                 master.inverse[i * m + i] = 1.0 / a;
                 master.x[i] = master.demand[i] / a;
                 master.duals[i] = price / a;
+                master.worth[i] = price / a;
                 master.basis[i] = Basic::Column(master.columns.len());
                 let row = crate::num::u32_of(i);
                 let mut column = Column::new(u32::MAX, price, vec![(row, a)], Vec::new());
@@ -125,13 +133,7 @@ impl Master {
         let mut list: Vec<(f64, usize)> = Vec::new();
         let mut done = 0;
         while done < most_pivots && !meter.is_out() {
-            if let Some((row, dual)) = self.worst_surplus() {
-                if !self.enter(Basic::Surplus(row), dual, meter) {
-                    return;
-                }
-                done += 1;
-                continue;
-            }
+            let surplus = self.worst_surplus();
             let mut best: Option<(f64, usize)> = None;
             list.retain_mut(|e| {
                 let c = &self.columns[e.1];
@@ -139,17 +141,17 @@ impl Master {
                     return false;
                 }
                 e.0 = self.reduced_cost(c) / c.price;
-                if e.0 < -TOLERANCE && best.is_none_or(|b| e.0 < b.0) {
+                if e.0 < -self.tolerance && best.is_none_or(|b| e.0 < b.0) {
                     best = Some(*e);
                 }
-                e.0 < -TOLERANCE
+                e.0 < -self.tolerance
             });
             if best.is_none() {
                 list.clear();
                 for (i, c) in self.columns.iter().enumerate().skip(from) {
                     if !c.basic {
                         let r = self.reduced_cost(c) / c.price;
-                        if r < -TOLERANCE {
+                        if r < -self.tolerance {
                             list.push((r, i));
                         }
                     }
@@ -161,19 +163,29 @@ impl Master {
                 }
                 best = list.iter().copied().min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             }
-            let Some((ratio, column)) = best else { return };
-            let reduced = ratio * self.columns[column].price;
-            if !self.enter(Basic::Column(column), reduced, meter) {
+            let (what, reduced) = match (best, surplus) {
+                (Some((ratio, column)), s) if s.is_none_or(|s| ratio <= s.1) => {
+                    (Basic::Column(column), ratio * self.columns[column].price)
+                }
+                (_, Some((row, share))) => (Basic::Surplus(row), share * self.worth[row]),
+                (None | Some(_), None) => return,
+            };
+            if !self.enter(what, reduced, meter) {
                 return;
             }
             done += 1;
         }
     }
 
-    /// The row with the most negative dual, if any is negative beyond rounding (prices are micro-dollars).
+    /// The row whose dual is most negative as a share of what its demand is worth at first.
     fn worst_surplus(&self) -> Option<(usize, f64)> {
-        let (row, &dual) = self.duals.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1))?;
-        (dual < -1e-6).then_some((row, dual))
+        let (mut worst, mut share) = (None, -self.tolerance);
+        for (row, (&dual, &worth)) in self.duals.iter().zip(&self.worth).enumerate() {
+            if dual < share * worth {
+                (worst, share) = (Some((row, dual / worth)), dual / worth);
+            }
+        }
+        worst
     }
 
     /// Brings a variable into the basis; false when nothing bounds it or the pivot is too small to trust.

@@ -11,14 +11,15 @@ use crate::knapsack::{Scratch, price};
 /// What a sweep ends with.
 pub(crate) struct Repaired {
     pub values: Vec<f64>,
-    /// The largest proven share of its price that an offer's contents may still be worth.
-    pub proven: f64,
+    /// The share of its price that an offer's contents may still be worth, as proven, by place in the order; none where
+    /// the meter was out before.
+    pub proven: Vec<Option<f64>>,
     /// Contents that were too valuable: (offer, pattern).
     pub patterns: Vec<(u32, Pattern)>,
 }
 
 /// Contents may be worth this much more than the price before it counts.
-const SLACK: f64 = 2e-4;
+pub(crate) const SLACK: f64 = 2e-4;
 
 /// Sweeps over `order` (worst first). `legal` are values that no contents exceed, or empty. `full_price` includes the
 /// prices of limits.
@@ -37,8 +38,12 @@ pub(crate) fn repair<const R: usize>(
     let mut scratch = Scratch::default();
     let mut patterns = Vec::new();
     let mut pattern = Pattern::new();
-    let mut proven = 0.0f64;
+    let mut proven = Vec::with_capacity(order.len());
     for &o in order {
+        if meter.is_out() {
+            proven.push(None);
+            continue;
+        }
         let offer = &inst.offers[o as usize];
         let full = full_price(o as usize);
         let mut bound = f64::INFINITY;
@@ -47,13 +52,13 @@ pub(crate) fn repair<const R: usize>(
             let p = price(inst, offer, &values, most, full * (1.0 + SLACK), nodes, &mut scratch, &mut pattern);
             meter.charge(scratch.operations + 8);
             bound = p.bound / full;
-            if p.value <= full * (1.0 + SLACK) {
+            if p.value <= full * (1.0 + SLACK) || meter.is_out() {
                 break;
             }
             lower(&mut values, legal, &pattern, p.value - full);
             patterns.push((o, pattern.clone()));
         }
-        proven = proven.max(bound);
+        proven.push(Some(bound));
     }
     Repaired { values, proven, patterns }
 }

@@ -5,6 +5,7 @@
 
 use crate::instance::{Instance, Offer, Pattern};
 use crate::knapsack::Scratch;
+use crate::lattice::Lattice;
 use crate::num::count_of;
 
 /// Reused memory of the search.
@@ -57,6 +58,7 @@ pub(crate) struct Found {
 
 struct Walk<'a, const R: usize> {
     inst: &'a Instance<R>,
+    lattice: &'a Lattice<R>,
     /// Price of one whole unit of each dimension.
     unit: [f64; R],
     /// What needs are taken for that cost less at the resource prices.
@@ -67,8 +69,11 @@ struct Walk<'a, const R: usize> {
     most_work: usize,
 }
 
+/// A search of this many nodes is worth a table that bounds what is left of it.
+const LONG: usize = 1000;
+
 /// Operations that one node stands for.
-const NODE: usize = 24;
+pub(crate) const NODE: usize = 24;
 
 /// Searches for contents worth more than `threshold` among the classes listed by the relaxation just solved.
 pub(crate) fn search<const R: usize>(
@@ -87,6 +92,18 @@ pub(crate) fn search<const R: usize>(
         unit[r] = known.map_or(0.0, |c| prices[r] * c.share[r] / c.need[r] as f64);
     }
     let least = 1e-12 * relaxed;
+    scratch.lattice.ready = false;
+    let mut relaxed = relaxed;
+    if most_nodes >= LONG && !scratch.list.is_empty() {
+        scratch.operations += scratch.lattice.fill(inst, offer, &scratch.list, &unit);
+        if scratch.lattice.ready {
+            relaxed = relaxed.min(scratch.lattice.most(&offer.holds));
+        }
+        if relaxed <= threshold {
+            return Found { value: 0.0, bound: relaxed };
+        }
+    }
+    let lattice = &scratch.lattice;
     let frame = &mut scratch.search;
     frame.entries.clear();
     for &(k, u, v) in &scratch.list {
@@ -114,7 +131,7 @@ pub(crate) fn search<const R: usize>(
     }));
     let all = frame.stack.len();
     let most_work = most_nodes * NODE;
-    let mut walk = Walk { inst, unit, least, best_value: threshold, found: false, work: 0, most_work };
+    let mut walk = Walk { inst, lattice, unit, least, best_value: threshold, found: false, work: 0, most_work };
     let complete = walk.visit(frame, 0, all, &offer.holds, 0.0);
     scratch.operations += walk.work;
     let value = if walk.found { walk.best_value } else { 0.0 };
@@ -189,7 +206,10 @@ impl<const R: usize> Walk<'_, R> {
         for i in first..end {
             let open = frame.stack[i];
             let e = frame.entries[open.entry as usize];
-            let rest = self.most_worth(worth, &open, e.density);
+            let mut rest = self.most_worth(worth, &open, e.density);
+            if i == first && self.lattice.ready {
+                rest = rest.min(self.lattice.most(free));
+            }
             if value + rest <= self.best_value * (1.0 + 1e-12) {
                 return true;
             }
@@ -204,14 +224,20 @@ impl<const R: usize> Walk<'_, R> {
                 let v = value + e.value * f64::from(n);
                 let left = worth - cost * f64::from(n);
                 let rest = next.map_or(0.0, |o| self.most_worth(left, &o, frame.entries[o.entry as usize].density));
-                if v > self.best_value * (1.0 + 1e-12) || v + rest > self.best_value * (1.0 + 1e-12) {
+                let mut open = v > self.best_value * (1.0 + 1e-12) || v + rest > self.best_value * (1.0 + 1e-12);
+                let hopeless = !open;
+                if open && self.lattice.ready && v <= self.best_value * (1.0 + 1e-12) {
+                    self.work += 8;
+                    open = v + self.lattice.most(&after) > self.best_value * (1.0 + 1e-12);
+                }
+                if open {
                     frame.chosen.push((e.class, n));
                     let complete = self.visit(frame, i + 1, end, &after, v);
                     frame.chosen.pop();
                     if !complete {
                         return false;
                     }
-                } else if e.density >= 1.0 {
+                } else if hopeless && e.density >= 1.0 {
                     // With fewer of this class its value falls at least as fast as the bound on the rest grows.
                     break;
                 }
