@@ -1,5 +1,7 @@
 //! Sells nodes: what can be bought, where and at what price, and the contract of whoever sells.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod catalog;
 mod contract;
 #[cfg(any(test, feature = "generate"))]

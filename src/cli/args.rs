@@ -77,6 +77,43 @@ pub enum Command {
     /// Print the CustomResourceDefinitions.
     #[command(after_help = "Exit codes: 0 printed · 1 an error, told on stderr")]
     Crds(CrdsArgs),
+    /// Parts of the simulated world, served to other programs.
+    Sim(SimArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct SimArgs {
+    #[command(subcommand)]
+    pub part: SimPart,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum SimPart {
+    /// An EC2 on a loopback port: finite stock, fleets that fail in part, slow machines, limits, faults.
+    #[command(
+        after_help = "Its address is printed on stdout; programs find it by AWS_ENDPOINT_URL_EC2 and any credentials. What it does not \
+                      implement it refuses with 501 NotImplemented.\nExit codes: 0 stopped by a signal · 1 an error, told on stderr"
+    )]
+    Ec2(SimEc2Args),
+}
+
+#[derive(Args, Debug)]
+pub struct SimEc2Args {
+    /// Where to listen; a loopback address only. Port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    pub listen: std::net::SocketAddr,
+    /// Stock, prices, ids and delays are drawn from this number.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// A script of what goes wrong and when (JSON: faults, chance, stock, interruptions).
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+    /// A region of the embedded catalogue.
+    #[arg(long, value_name = "NAME", default_value = "us-east-1")]
+    pub region: String,
+    /// The cluster that its subnets and security groups are tagged for (karpenter.sh/discovery).
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    pub cluster: String,
 }
 
 #[derive(Args, Debug)]

@@ -20,6 +20,7 @@ mod record;
 mod replay;
 pub mod report;
 mod screen;
+mod simulation;
 mod table;
 mod text;
 mod top;
@@ -49,7 +50,7 @@ pub fn main() -> ExitCode {
     };
     // A controller ends by itself, in order.
     let handled = match cli.command {
-        Command::Controller(_) | Command::Demo(_) => Ok(()),
+        Command::Controller(_) | Command::Demo(_) | Command::Sim(_) => Ok(()),
         _ => ctrlc::set_handler(|| screen::restore_and_exit(INTERRUPTED)),
     };
     if let Err(error) = handled {
@@ -75,5 +76,6 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Replay(args) => replay::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Crds(args) => crds::run(&args),
+        Command::Sim(args) => simulation::run(&args),
     }
 }

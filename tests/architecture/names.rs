@@ -29,8 +29,8 @@ const OWNED: &[Owned] = &[
     },
     Owned {
         name: "sim",
-        by: &["src/cli/demo/", "sim/", "benches/", "tests/"],
-        why: "the product does not run on the simulator; only the demo does",
+        by: &["src/cli/demo/", "src/cli/simulation/", "sim/", "benches/", "tests/"],
+        why: "the product does not run on the simulator; only the demo does, and the command that serves it",
     },
     Owned {
         name: "anyhow",

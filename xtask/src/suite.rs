@@ -20,6 +20,9 @@ const CRASH_SEEDS: &str = "1000";
 /// The test program that needs a control plane. It is marked `test = false`, so that only its name starts it.
 const END_TO_END: &str = "e2e";
 
+/// With it, every part of the run builds the same set of crates: the SDK is compiled once, and checked once.
+const AWS: &str = "millwright/aws";
+
 /// A finished part of the run.
 struct Done {
     name: &'static str,
@@ -38,7 +41,9 @@ pub(crate) fn run(depth: Depth) -> anyhow::Result<ExitCode> {
         }
         Depth::Full => say("then the end-to-end tests, on a real control plane that is built with Go the first time"),
     }
-    let lints = ["clippy", "--workspace", "--all-targets", "--test", END_TO_END, "--", "-D", "warnings"];
+    say("the feature aws is on: its SDK takes some minutes and 8 GB of memory to compile the first time");
+    let lints =
+        ["clippy", "--workspace", "--all-targets", "--test", END_TO_END, "--features", AWS, "--", "-D", "warnings"];
     let mut parts = vec![
         timed("format", || check(RUSTFMT, &["fmt", "--all", "--", "--check"]))?,
         timed("lints", || check(CLIPPY, &lints))?,
@@ -94,7 +99,7 @@ fn without_control_plane() -> Tally {
 }
 
 fn every_package(depth: Depth) -> Command {
-    let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    let mut command = cargo(&["test", "--workspace", "--features", AWS, "--no-fail-fast"]);
     match depth {
         Depth::Quick => command.env("PROPTEST_CASES", QUICK_CASES),
         Depth::Full => command.env("SEEDS", CRASH_SEEDS),
@@ -104,7 +109,8 @@ fn every_package(depth: Depth) -> Command {
 
 /// One at a time: each has a control plane of its own, and times out when it gets too little of the machine.
 fn end_to_end() -> Command {
-    cargo(&["test", "--package", "millwright", "--test", END_TO_END, "--no-fail-fast", "--", "--test-threads", "1"])
+    let one_at_a_time = ["--no-fail-fast", "--", "--test-threads", "1"];
+    cargo(&[&["test", "--workspace", "--features", AWS, "--test", END_TO_END][..], &one_at_a_time].concat())
 }
 
 /// Runs tests, echoing what they print, and counts them. No test at all is a failure.

@@ -31,8 +31,11 @@ pub(crate) fn unpack(gz: &[u8]) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Every instance type, by name.
-pub(crate) fn types() -> Result<&'static [TypeRow], CatalogError> {
+/// Every instance type of the binary's tables, by name.
+///
+/// # Errors
+/// Only when the build is broken.
+pub fn types() -> Result<&'static [TypeRow], CatalogError> {
     static TYPES: OnceLock<Result<Vec<TypeRow>, CatalogError>> = OnceLock::new();
     let read = || {
         let text = unpack(TYPES_GZ).map_err(|error| fault("types.tsv", (0, error.to_string())))?;
@@ -41,8 +44,11 @@ pub(crate) fn types() -> Result<&'static [TypeRow], CatalogError> {
     TYPES.get_or_init(read).as_deref().map_err(Clone::clone)
 }
 
-/// What `region` sells.
-pub(crate) fn region(region: &str) -> Result<RegionTable, CatalogError> {
+/// What `region` sells, by the binary's tables.
+///
+/// # Errors
+/// When the region is not in them.
+pub fn region(region: &str) -> Result<RegionTable, CatalogError> {
     let text = regions_text()?;
     let Some((first, part)) = table::find_region(text, region) else {
         let known = regions()?.into_iter().map(|region| region.name).collect();

@@ -27,12 +27,12 @@ pub use ec2::settings::{
     AmiFamily, BlockDevice, CapacityReservation, ClassZone, Ec2Class, Ec2Settings, Kubelet, NetworkInterface,
     PlacementGroup, PlacementStrategy, ReservationKind,
 };
-pub use ec2::{ec2, ec2_price};
-pub use embedded::{RegionFacts, regions};
+pub use ec2::{ec2, ec2_of, ec2_price};
+pub use embedded::{RegionFacts, region as region_table, regions, types as type_rows};
 pub use error::CatalogError;
 pub use kwok::{KwokSettings, KwokTypes, kwok};
 pub use prices::PriceList;
-pub use table::PriceKind;
+pub use table::{Accelerator, Flags, Gpu, Neuron, PriceKind, RegionTable, SoldRow, TypeRow};
 pub use unavailable::UnavailablePattern;
 
 pub(crate) use decimal::scaled;

@@ -18,6 +18,14 @@ impl PriceList {
         self.0.entry(instance_type.into()).or_default().insert((zone.into(), capacity_type), price);
     }
 
+    /// Takes in another list; where both have a price, the other's counts.
+    pub fn lay_over(&mut self, other: &Self) {
+        for (instance_type, of_type) in &other.0 {
+            let mine = self.0.entry(instance_type.clone()).or_default();
+            mine.extend(of_type.iter().map(|(key, price)| (key.clone(), *price)));
+        }
+    }
+
     /// The price of an offering, if the list has one.
     pub fn get(&self, instance_type: &str, zone: &str, capacity_type: CapacityType) -> Option<MicroUsdPerHour> {
         let of_type = self.0.get(instance_type)?;

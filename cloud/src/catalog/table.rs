@@ -14,7 +14,7 @@ pub(crate) const TYPE_COLUMNS: &str = "name\tarch\tvcpu\tmem_mib\tcpu\tclock_mhz
 
 /// What `DescribeInstanceTypes` and the two tables beside it say of one instance type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TypeRow {
+pub struct TypeRow {
     pub name: String,
     /// In EC2's order and words: `x86_64`, `arm64`, `i386`.
     pub arch: Vec<String>,
@@ -54,7 +54,7 @@ pub(crate) struct TypeRow {
 
 /// Yes or no of an instance type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Flags {
+pub struct Flags {
     pub bare_metal: bool,
     pub encryption_in_transit: bool,
     pub nitro_enclaves: bool,
@@ -67,7 +67,7 @@ pub(crate) struct Flags {
 
 /// GPUs of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Gpu {
+pub struct Gpu {
     /// Zero where the machine has a share of one.
     pub count: i64,
     pub name: String,
@@ -78,7 +78,7 @@ pub(crate) struct Gpu {
 
 /// Inference accelerators of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Accelerator {
+pub struct Accelerator {
     pub count: i64,
     pub name: String,
     pub maker: String,
@@ -86,7 +86,7 @@ pub(crate) struct Accelerator {
 
 /// AWS Neuron devices of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Neuron {
+pub struct Neuron {
     pub count: i64,
     pub name: String,
     /// Of each device.
@@ -104,7 +104,7 @@ pub enum PriceKind {
 
 /// What one region sells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RegionTable {
+pub struct RegionTable {
     pub name: String,
     pub prices: PriceKind,
     /// Day of the price list, `YYYY-MM-DD`.
@@ -117,7 +117,7 @@ pub(crate) struct RegionTable {
 
 /// One instance type in one region.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SoldRow {
+pub struct SoldRow {
     pub instance_type: String,
     /// Which zones of the region's list, by place, ascending.
     pub zones: Vec<usize>,

@@ -109,6 +109,8 @@ pub struct Market {
     rng: SplitMix64,
     stock: BTreeMap<OfferingKey, Stock>,
     machines: BTreeMap<String, Machine>,
+    /// Machines of each offering that are not gone.
+    n_used: BTreeMap<OfferingKey, u32>,
     /// Token → machine and what was asked for.
     tokens: BTreeMap<String, (String, Vec<OfferingKey>)>,
     /// Machines that will be warned.
@@ -134,6 +136,7 @@ impl Market {
             options,
             stock: BTreeMap::new(),
             machines: BTreeMap::new(),
+            n_used: BTreeMap::new(),
             tokens: BTreeMap::new(),
             warnings: BTreeSet::new(),
             due: BTreeMap::new(),
@@ -154,16 +157,27 @@ impl Market {
         }
     }
 
+    /// Another price for an offering from a moment on.
+    pub fn schedule_price(&mut self, key: &OfferingKey, from: Micros, price: MicroUsdPerHour) {
+        if let Some(stock) = self.stock.get_mut(key) {
+            stock.schedule_price(from, price);
+        }
+    }
+
     /// The price of an offering; nothing if it is not sold.
     pub fn price(&self, key: &OfferingKey, now: Micros) -> Option<MicroUsdPerHour> {
         self.stock.get(key).map(|stock| stock.price(now))
     }
 
+    /// Everything that is sold, in stock or not.
+    pub fn offerings(&self) -> impl Iterator<Item = &OfferingKey> {
+        self.stock.keys()
+    }
+
     /// How many more machines of the offering can be bought.
     pub fn available(&self, key: &OfferingKey, now: Micros) -> u32 {
         let Some(stock) = self.stock.get(key) else { return 0 };
-        let n_used = self.machines.values().filter(|m| m.key == *key && m.phase != Phase::Gone).count();
-        stock.units(now).saturating_sub(u32::try_from(n_used).unwrap_or(u32::MAX))
+        stock.units(now).saturating_sub(self.n_used.get(key).copied().unwrap_or(0))
     }
 
     /// The offerings that are sold but have no stock now.
@@ -184,7 +198,7 @@ impl Market {
             self.note(now, Happening::Refused { token: token.to_owned(), n_offerings: wanted.len() });
             return Err(Refusal::NoStock { refused: wanted.to_vec() });
         };
-        let id = format!("i-{:016x}", self.rng.next_u64());
+        let id = format!("i-0{:016x}", self.rng.next_u64());
         let runs_at = now + self.vary(self.options.boot);
         let registers_at = runs_at + self.vary(self.options.register);
         let machine = Machine {
@@ -199,6 +213,7 @@ impl Market {
         };
         self.tokens.insert(token.to_owned(), (id.clone(), wanted.to_vec()));
         self.machines.insert(id.clone(), machine.clone());
+        *self.n_used.entry(key.clone()).or_default() += 1;
         self.set_due(runs_at, Due::Runs(id.clone()));
         self.set_due(registers_at, Due::Registers(id.clone()));
         self.note(now, Happening::Bought { id, key: key.clone() });
@@ -296,6 +311,9 @@ impl Market {
             return false;
         };
         machine.phase = Phase::Gone;
+        if let Some(n_used) = self.n_used.get_mut(&machine.key) {
+            *n_used = n_used.saturating_sub(1);
+        }
         self.note(at, Happening::Gone { id: id.to_owned(), was_taken });
         true
     }

@@ -26,11 +26,22 @@ use super::table::{RegionTable, SoldRow, TypeRow};
 /// # Errors
 /// When the region or a zone asked for is not known, or an amount of the class cannot be read.
 pub fn ec2(settings: &Ec2Settings) -> Result<Vec<InstanceType>, CatalogError> {
-    let region = embedded::region(&settings.region)?;
-    let market = Market::new(settings, &region)?;
+    ec2_of(embedded::types()?, &embedded::region(&settings.region)?, settings)
+}
+
+/// As [`ec2`], of types and a region that EC2 told of rather than those of the binary. Both are sorted by name.
+///
+/// # Errors
+/// When a zone asked for is not of the region, or an amount of the class cannot be read.
+pub fn ec2_of(
+    types: &[TypeRow],
+    region: &RegionTable,
+    settings: &Ec2Settings,
+) -> Result<Vec<InstanceType>, CatalogError> {
+    let market = Market::new(settings, region)?;
     let amounts = Amounts::read(&settings.class)?;
     let mut interner = Interner::default();
-    let priced = priced_rows(embedded::types()?, &region.sold)
+    let priced = priced_rows(types, &region.sold)
         .filter(|(row, sold)| sold.price.is_some() || settings.prices.mentions(&row.name));
     Ok(priced.map(|(row, sold)| instance_type(row, sold, settings, &market, &amounts, &mut interner)).collect())
 }

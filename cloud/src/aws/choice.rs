@@ -1,0 +1,142 @@
+//! Which of an order's offers a fleet is asked for: one way to pay, a bounded number of types, nothing odd unless wanted.
+
+use std::collections::BTreeSet;
+
+use planner::model::{CapacityType, Labels, Resources};
+
+use crate::{LaunchOrder, Offer};
+
+/// The most instance types of one fleet.
+const MOST_TYPES: usize = 60;
+const RESERVATION_TYPE: &str = "karpenter.k8s.aws/capacity-reservation-type";
+const INTERRUPTIBLE: &str = "karpenter.k8s.aws/capacity-reservation-interruptible";
+const SIZE: &str = "karpenter.k8s.aws/instance-size";
+/// What only machines with accelerators have.
+const ACCELERATORS: [&str; 5] =
+    ["nvidia.com/gpu", "amd.com/gpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "aws.amazon.com/neuroncore"];
+
+/// The offers to ask for, cheapest first, all paid for in the same way; empty when the order has none.
+pub(super) fn choose(order: &LaunchOrder) -> Vec<&Offer> {
+    let has_min_values = order.requirements.iter().any(|requirement| requirement.min_values.is_some());
+    let mut offers: Vec<&Offer> = order.offers.iter().collect();
+    if offers.iter().any(|offer| offer.key.capacity_type == CapacityType::Reserved) {
+        offers = reserved(&offers);
+    }
+    // Machines with accelerators and bare metal are bought by who asks for them, or where there is nothing else.
+    if !has_min_values && offers.iter().any(|offer| !is_exotic(&offer.labels, &offer.capacity)) {
+        offers.retain(|offer| !is_exotic(&offer.labels, &offer.capacity));
+    }
+    let cheapest_on_demand =
+        offers.iter().filter(|offer| offer.key.capacity_type == CapacityType::OnDemand).map(|offer| offer.price).min();
+    if let Some(limit) = cheapest_on_demand.filter(|_| !has_min_values) {
+        offers.retain(|offer| offer.key.capacity_type != CapacityType::Spot || offer.price <= limit);
+    }
+    // Reserved before spot before on-demand.
+    let Some(capacity_type) = offers.iter().map(|offer| offer.key.capacity_type).min() else { return offers };
+    offers.retain(|offer| offer.key.capacity_type == capacity_type);
+    let mut types = BTreeSet::new();
+    offers.retain(|offer| {
+        let name = &offer.key.instance_type;
+        types.contains(name) || types.len() < MOST_TYPES && types.insert(name.clone())
+    });
+    offers
+}
+
+fn is_exotic(labels: &Labels, capacity: &Resources) -> bool {
+    labels.get(SIZE).is_some_and(|size| size.contains("metal"))
+        || ACCELERATORS.iter().any(|name| capacity.get(name) != 0)
+}
+
+/// Offers of reservations of the kind of the cheapest: blocks, interruptible ones and others do not go into one fleet. Of a
+/// block one offer only; of others one for each type and zone.
+fn reserved<'a>(offers: &[&'a Offer]) -> Vec<&'a Offer> {
+    let kind = |offer: &Offer| (offer.labels.get(RESERVATION_TYPE).cloned(), offer.labels.get(INTERRUPTIBLE).cloned());
+    let mut all = offers.iter().copied().filter(|offer| offer.key.capacity_type == CapacityType::Reserved);
+    let Some(first) = all.clone().next() else { return Vec::new() };
+    if first.labels.get(RESERVATION_TYPE).is_some_and(|kind| &**kind == "capacity-block") {
+        return vec![first];
+    }
+    let mut taken = BTreeSet::new();
+    let is_first = |offer: &&Offer| {
+        kind(offer) == kind(first) && taken.insert((offer.key.instance_type.clone(), offer.key.zone.clone()))
+    };
+    all.by_ref().filter(is_first).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use planner::model::{MicroUsdPerHour, Operator, Requirement, Requirements};
+
+    use super::*;
+    use crate::{ClassRef, OfferingKey};
+
+    fn offer(name: &str, capacity_type: CapacityType, price: i64) -> Offer {
+        let gpus = i64::from(name.starts_with('g'));
+        Offer {
+            price: MicroUsdPerHour(price),
+            key: OfferingKey { instance_type: name.into(), zone: "a".into(), capacity_type, reservation: None },
+            labels: Labels::new(),
+            capacity: Resources::of([("cpu", 1000), ("nvidia.com/gpu", gpus)]),
+            allocatable: Resources::default(),
+        }
+    }
+
+    fn order(offers: Vec<Offer>) -> LaunchOrder {
+        LaunchOrder {
+            token: "t".into(),
+            claim: "c".into(),
+            pool: None,
+            class: ClassRef::default(),
+            offers,
+            requirements: Requirements::new(),
+            requests: Resources::default(),
+            labels: Labels::new(),
+            annotations: Labels::new(),
+            taints: Vec::new(),
+            startup_taints: Vec::new(),
+        }
+    }
+
+    fn chosen(order: &LaunchOrder) -> Vec<&str> {
+        choose(order).iter().map(|offer| &*offer.key.instance_type).collect()
+    }
+
+    #[test]
+    fn spot_is_asked_for_where_it_is_no_dearer_than_on_demand() {
+        use CapacityType::{OnDemand, Spot};
+        let offers = vec![offer("m1", Spot, 3), offer("m2", OnDemand, 5), offer("m3", Spot, 5), offer("m4", Spot, 6)];
+        assert_eq!(chosen(&order(offers.clone())), ["m1", "m3"]);
+        assert_eq!(chosen(&order(offers[1..2].to_vec())), ["m2"]);
+        assert!(chosen(&order(Vec::new())).is_empty());
+    }
+
+    #[test]
+    fn accelerators_are_left_out_unless_nothing_else_is_there() {
+        use CapacityType::OnDemand;
+        let offers = vec![offer("g1", OnDemand, 1), offer("m1", OnDemand, 2)];
+        assert_eq!(chosen(&order(offers.clone())), ["m1"]);
+        assert_eq!(chosen(&order(offers[..1].to_vec())), ["g1"]);
+        let mut wide = order(offers);
+        let mut many = Requirement::new("x", Operator::Exists, Vec::<&str>::new());
+        many.min_values = Some(2);
+        wide.requirements.add(many);
+        assert_eq!(chosen(&wide), ["g1", "m1"]);
+    }
+
+    #[test]
+    fn no_more_than_sixty_types_are_asked_for() {
+        let offers = (0..100).map(|at| offer(&format!("m{at:03}"), CapacityType::OnDemand, at)).collect();
+        assert_eq!(chosen(&order(offers)).len(), 60);
+    }
+
+    #[test]
+    fn what_is_paid_for_already_goes_first_and_apart_by_kind() {
+        let mut block = offer("p1", CapacityType::Reserved, 0);
+        block.labels.insert(RESERVATION_TYPE.into(), "capacity-block".into());
+        let mut plain = offer("m1", CapacityType::Reserved, 0);
+        plain.labels.insert(RESERVATION_TYPE.into(), "default".into());
+        let spot = offer("m2", CapacityType::Spot, 1);
+        assert_eq!(chosen(&order(vec![block.clone(), plain.clone(), spot.clone()])), ["p1"]);
+        assert_eq!(chosen(&order(vec![plain, block, spot])), ["m1"]);
+    }
+}

@@ -1,0 +1,309 @@
+//! Buying a machine for a claim: once, whatever is lost on the way.
+//!
+//! The claim's uid is the token of the fleet, so that asking again gives the same machine. Where an earlier answer said
+//! for certain that nothing was bought, the next attempt has a token of its own (`uid-1`, `uid-2`, …); tokens are tried in
+//! this order from the first after a restart too, and each tells again what it came to. A token that was used to ask for
+//! something else says so: then the machine is found by its tag.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use planner::model::{CapacityType, Labels, Str};
+use tokio::time::{Instant, sleep};
+
+use super::Seller;
+use super::call::again;
+use super::choice::choose;
+use super::class::{Device, Image, NodeClass};
+use super::fault::{Fault, Kind};
+use super::fleet::{Fleet, Outcome, Way};
+use super::instances::{CLAIM_TAG, CLASS_TAG, POOL_TAG, TOKEN_TAG, of_token, provider_id};
+use super::template::{CLUSTER_TAG, Reservation, Template};
+use super::userdata::UserData;
+use crate::catalog::AmiFamily;
+use crate::{Instance, InstanceState, LaunchError, LaunchOrder, Offer};
+
+const TENANCY: &str = "karpenter.k8s.aws/instance-tenancy";
+const EFA: &str = "vpc.amazonaws.com/efa";
+const ENCLAVE: &str = "eks.amazonaws.com/nitro-sandbox";
+const PARTITION: &str = "karpenter.k8s.aws/placement-group-partition";
+const RESERVATION_TYPE: &str = "karpenter.k8s.aws/capacity-reservation-type";
+const INTERRUPTIBLE: &str = "karpenter.k8s.aws/capacity-reservation-interruptible";
+const BY_OVERLAY: &str = "karpenter.sh/price-overlay-applied";
+const RELAXED: &str = "karpenter.sh/nodeclaim-min-values-relaxed";
+
+/// How often a machine is looked for that was bought under a token whose answer was lost.
+const LOOKS: u32 = 8;
+/// How long between two looks; EC2 shows a new machine within seconds.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+/// The most tokens of which it is remembered how often they were answered with nothing.
+const MOST_ATTEMPTS: usize = 20_000;
+
+/// How often each claim was told for certain that nothing was bought.
+#[derive(Debug, Default)]
+pub(super) struct Attempts(Mutex<(BTreeMap<Str, u32>, VecDeque<Str>)>);
+
+impl Attempts {
+    fn of(&self, token: &str) -> u32 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.get(token).copied().unwrap_or(0)
+    }
+
+    fn failed(&self, token: &Str) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (counts, order) = &mut *inner;
+        if !counts.contains_key(token) {
+            order.push_back(token.clone());
+        }
+        *counts.entry(token.clone()).or_default() += 1;
+        if order.len() > MOST_ATTEMPTS
+            && let Some(oldest) = order.pop_front()
+        {
+            counts.remove(&oldest);
+        }
+    }
+}
+
+impl Seller {
+    /// Buys one machine under a class.
+    ///
+    /// # Errors
+    /// What became of it, as [`LaunchError`] tells.
+    pub async fn launch(&self, class: &NodeClass, order: &LaunchOrder) -> Result<Instance, LaunchError> {
+        let offers = choose(order);
+        if offers.is_empty() {
+            let message = "no offering in stock meets the claim's requirements".to_owned();
+            return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message });
+        }
+        let fleet = self.fleet(class, order, &offers).await?;
+        if fleet.ways.is_empty() {
+            let refused = offers.iter().map(|offer| offer.key.clone()).collect();
+            let message = "every subnet of the class in the zones of the offerings is out of addresses".to_owned();
+            return Err(LaunchError::InsufficientCapacity { refused, message });
+        }
+        self.buy(order, &fleet, &offers).await
+    }
+
+    async fn buy(&self, order: &LaunchOrder, fleet: &Fleet<'_>, offers: &[&Offer]) -> Result<Instance, LaunchError> {
+        self.fleet_pace.turn().await;
+        let answer = again("ec2:CreateFleet", || fleet.call(&self.clients).send()).await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(fault) if fault.kind == Kind::TokenMismatch => return self.bought_before(order, offers, fault).await,
+            Err(fault) => {
+                if fault.kind == Kind::TemplateNotFound {
+                    fleet.ways.iter().for_each(|way| self.templates.forget(&way.template));
+                }
+                return Err(fault.into());
+            }
+        };
+        let outcome = Outcome::read(fleet, &answer);
+        outcome.full.iter().for_each(|subnet| self.addresses.mark_full(subnet));
+        let Some((id, at)) = outcome.bought.clone() else {
+            self.attempts.failed(&order.token);
+            return Err(outcome.into_error());
+        };
+        let way = &fleet.ways[at];
+        self.addresses.take(&way.subnet, 1);
+        self.recent.note(&id);
+        Ok(Instance {
+            provider_id: provider_id(&way.offer.key.zone, &id).into(),
+            image: Some(way.image.clone()),
+            subnet: Some(way.subnet.clone()),
+            refused: outcome.refused,
+            ..instance_of(order, way.offer)
+        })
+    }
+
+    /// The token was used before, to ask for something else: whatever was bought then is the claim's.
+    async fn bought_before(
+        &self,
+        order: &LaunchOrder,
+        offers: &[&Offer],
+        fault: Fault,
+    ) -> Result<Instance, LaunchError> {
+        let start = Instant::now();
+        for _ in 0..LOOKS {
+            let found = of_token(&self.clients, &order.token).await?;
+            if let Some(found) = found {
+                if found.state == InstanceState::Terminating {
+                    let message = format!("the machine {} that was bought for it has ended", found.provider_id);
+                    return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message });
+                }
+                let is_it = |offer: &&&Offer| {
+                    let key = &offer.key;
+                    (&key.instance_type, &key.zone, key.capacity_type)
+                        == (&found.instance_type, &found.zone, found.capacity_type)
+                };
+                // Offers as they are now, in stock or not: what it is does not change.
+                let all = order.offers.iter().collect::<Vec<_>>();
+                if let Some(offer) = offers.iter().find(is_it).or_else(|| all.iter().find(is_it)) {
+                    return Ok(Instance {
+                        labels: instance_of(order, offer).labels,
+                        capacity: offer.capacity.clone(),
+                        allocatable: offer.allocatable.clone(),
+                        ..found
+                    });
+                }
+                return Ok(found);
+            }
+            sleep(BETWEEN_LOOKS).await;
+        }
+        self.attempts.failed(&order.token);
+        let waited = start.elapsed().as_secs();
+        Err(LaunchError::Unreachable { message: format!("{fault}; no machine of that order was seen in {waited} s") })
+    }
+
+    /// What is asked: for each offer a subnet, an image and a template.
+    pub(super) async fn fleet<'a>(
+        &self,
+        class: &NodeClass,
+        order: &LaunchOrder,
+        offers: &[&'a Offer],
+    ) -> Result<Fleet<'a>, LaunchError> {
+        let capacity_type = offers[0].key.capacity_type;
+        let reservation = reservation(offers[0]);
+        let mut template_tags = class.tags.clone();
+        template_tags.extend(self.tags(class, order));
+        let mut tags = template_tags.clone();
+        tags.insert(TOKEN_TAG.into(), order.token.to_string());
+        tags.insert(CLAIM_TAG.into(), order.claim.to_string());
+        let mut ways = Vec::new();
+        let mut made: BTreeMap<String, String> = BTreeMap::new();
+        for offer in offers {
+            let image = class.images.iter().find(|image| image.requirements.allow(&offer.labels));
+            let subnet = self.addresses.best(&class.subnets, &offer.key.zone);
+            let (Some(image), Some(subnet)) = (image, subnet) else { continue };
+            let group = format!("{} {} {:?}", image.id, max_pods(offer), offer.key.reservation);
+            let name = if let Some(name) = made.get(&group) {
+                name.clone()
+            } else {
+                let template = self.template(class, order, offer, image, &template_tags)?;
+                let name = self.templates.ensure(&self.clients, &self.fleet_pace, &template).await?;
+                made.insert(group, name.clone());
+                name
+            };
+            ways.push(Way { offer, subnet: subnet.id.clone(), image: image.id.clone(), template: name });
+        }
+        if ways.is_empty()
+            && !offers.iter().any(|offer| class.images.iter().any(|image| image.requirements.allow(&offer.labels)))
+        {
+            let message = format!("no image of the class {} runs on the types asked for", class.name);
+            return Err(LaunchError::Rejected { reason: "AMINotFound".to_owned(), message });
+        }
+        let attempt = self.attempts.of(&order.token);
+        let token = if attempt == 0 { order.token.to_string() } else { format!("{}-{attempt}", order.token) };
+        let is_relaxed = order.annotations.get(RELAXED).is_some_and(|value| &**value == "true");
+        Ok(Fleet {
+            token,
+            capacity_type,
+            reservation,
+            ways,
+            by_priority: order.annotations.contains_key(BY_OVERLAY),
+            context: class.context.clone().filter(|_| !is_relaxed),
+            tags,
+        })
+    }
+
+    /// Tags of everything that is made: whose it is.
+    fn tags(&self, class: &NodeClass, order: &LaunchOrder) -> BTreeMap<String, String> {
+        let cluster = self.cluster.name.clone();
+        [
+            (POOL_TAG.to_owned(), order.pool.as_deref().unwrap_or_default().to_owned()),
+            (CLASS_TAG.to_owned(), class.name.clone()),
+            (format!("kubernetes.io/cluster/{cluster}"), "owned".to_owned()),
+            (CLUSTER_TAG.to_owned(), cluster),
+        ]
+        .into()
+    }
+
+    fn template<'a>(
+        &'a self,
+        class: &'a NodeClass,
+        order: &LaunchOrder,
+        offer: &Offer,
+        image: &'a Image,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<Template<'a>, LaunchError> {
+        let mut labels: Labels = order.labels.clone();
+        labels.insert("karpenter.sh/capacity-type".into(), offer.key.capacity_type.as_str().into());
+        let user_data = UserData {
+            family: class.family.unwrap_or(AmiFamily::Al2023),
+            cluster: &self.cluster,
+            custom: class.user_data.as_deref(),
+            labels: &labels,
+            taints: order.taints.iter().chain(&order.startup_taints).cloned().collect(),
+            kubelet: &class.kubelet,
+            max_pods: max_pods(offer),
+            raid0: class.raid0,
+            image_name: &image.name,
+        };
+        let text = user_data.text().map_err(|error| LaunchError::Rejected {
+            reason: "UserDataInvalid".to_owned(),
+            message: error.to_string(),
+        })?;
+        let n_efa = if order.requests.get(EFA) > 0 { offer.capacity.get(EFA) } else { 0 };
+        Ok(Template {
+            class,
+            cluster: &self.cluster.name,
+            is_ipv6: self.cluster.is_ipv6(),
+            image: &image.id,
+            user_data: aws_smithy_types::base64::encode(text.as_bytes()),
+            n_efa: i32::try_from(n_efa).unwrap_or(i32::MAX),
+            is_spot: offer.key.capacity_type == CapacityType::Spot,
+            tenancy: offer.labels.get(TENANCY).map_or_else(|| "default".to_owned(), ToString::to_string),
+            reservation: reservation(offer),
+            enclave: order.requests.get(ENCLAVE) > 0,
+            partition: offer.labels.get(PARTITION).and_then(|partition| partition.parse().ok()),
+            tags: tags.clone(),
+        })
+    }
+}
+
+impl NodeClass {
+    /// The class with the volumes of its family where it names none.
+    #[must_use = "the class itself is unchanged"]
+    pub fn with_devices_of_family(mut self) -> Self {
+        if self.devices.is_empty() {
+            self.devices = self.family.map(Device::of_family).unwrap_or_default();
+        }
+        self
+    }
+}
+
+fn max_pods(offer: &Offer) -> i64 {
+    offer.capacity.get(planner::model::resources::PODS)
+}
+
+fn reservation(offer: &Offer) -> Option<Reservation> {
+    let id = offer.key.reservation.as_ref()?.to_string();
+    let says = |key: &str, value: &str| offer.labels.get(key).is_some_and(|label| &**label == value);
+    Some(Reservation {
+        id,
+        is_block: says(RESERVATION_TYPE, "capacity-block"),
+        is_interruptible: says(INTERRUPTIBLE, "true"),
+    })
+}
+
+/// What is known of a machine before EC2 tells more.
+fn instance_of(order: &LaunchOrder, offer: &Offer) -> Instance {
+    Instance {
+        provider_id: "".into(),
+        token: Some(order.token.clone()),
+        claim: Some(order.claim.clone()),
+        state: InstanceState::Pending,
+        instance_type: offer.key.instance_type.clone(),
+        zone: offer.key.zone.clone(),
+        capacity_type: offer.key.capacity_type,
+        reservation: offer.key.reservation.clone(),
+        image: None,
+        subnet: None,
+        security_groups: Vec::new(),
+        labels: offer.labels.clone(),
+        annotations: Labels::new(),
+        capacity: offer.capacity.clone(),
+        allocatable: offer.allocatable.clone(),
+        launched_at: 0,
+        refused: Vec::new(),
+    }
+}

@@ -1,0 +1,117 @@
+//! On-demand prices, asked of the price list service.
+//!
+//! <https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html>
+
+use aws_sdk_pricing::types::{Filter, FilterType};
+use planner::model::{CapacityType, MicroUsdPerHour};
+use serde_json::Value;
+
+use super::call::again;
+use super::client::Clients;
+use super::fault::{Fault, Kind};
+use crate::catalog::{PriceList, scaled};
+
+/// Products of a page, the most there are.
+const PAGE: i32 = 100;
+/// No answer has more pages.
+const MOST_PAGES: usize = 500;
+/// Which machines are asked for: tenancy and product family. Bare metal is listed as dedicated.
+const ASKED: [(&str, &str); 2] = [("Shared", "Compute Instance"), ("Dedicated", "Compute Instance (bare metal)")];
+
+/// Where the price list service of a region is.
+pub(super) fn home(region: &str) -> &'static str {
+    match region.split('-').next() {
+        Some("ap") => "ap-south-1",
+        Some("cn") => "cn-northwest-1",
+        Some("eu") => "eu-central-1",
+        _ => "us-east-1",
+    }
+}
+
+/// What Linux machines of the region cost on demand, in every zone.
+///
+/// # Errors
+/// When the service cannot be asked, or lists nothing.
+pub async fn on_demand(clients: &Clients) -> Result<PriceList, Fault> {
+    const ACTION: &str = "pricing:GetProducts";
+    let mut prices = PriceList::default();
+    for (tenancy, family) in ASKED {
+        let filters = [
+            ("regionCode", clients.region()),
+            ("serviceCode", "AmazonEC2"),
+            ("preInstalledSw", "NA"),
+            ("operatingSystem", "Linux"),
+            ("capacitystatus", "Used"),
+            ("marketoption", "OnDemand"),
+            ("tenancy", tenancy),
+            ("productFamily", family),
+        ];
+        let filters = filters
+            .map(|(field, value)| Filter::builder().r#type(FilterType::TermMatch).field(field).value(value).build());
+        let filters: Vec<Filter> = filters.into_iter().collect::<Result<_, _>>().map_err(|error| Fault {
+            action: ACTION,
+            kind: Kind::Refused,
+            code: String::new(),
+            message: error.to_string(),
+        })?;
+        let mut n_found = 0;
+        let mut next = None;
+        for _ in 0..MOST_PAGES {
+            let page = again(ACTION, || {
+                let call = clients.pricing.get_products().service_code("AmazonEC2").max_results(PAGE);
+                call.set_filters(Some(filters.clone())).set_next_token(next.clone()).send()
+            })
+            .await?;
+            for (instance_type, price) in page.price_list().iter().filter_map(|product| read(product)) {
+                n_found += 1;
+                prices.set(&instance_type, "", CapacityType::OnDemand, price);
+            }
+            next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            if next.is_none() {
+                break;
+            }
+        }
+        if n_found == 0 {
+            let message = format!("no prices of {family} in {} are listed", clients.region());
+            return Err(Fault { action: ACTION, kind: Kind::Unreachable, code: String::new(), message });
+        }
+    }
+    Ok(prices)
+}
+
+/// Type and price of a product; nothing for one that costs nothing or is none.
+fn read(product: &str) -> Option<(String, MicroUsdPerHour)> {
+    let product: Value = serde_json::from_str(product).ok()?;
+    let instance_type = product.pointer("/product/attributes/instanceType")?.as_str()?;
+    let offers = product.pointer("/terms/OnDemand")?.as_object()?;
+    let dimensions = offers.values().filter_map(|offer| offer.get("priceDimensions")?.as_object());
+    let mut prices = dimensions.flat_map(|dimensions| dimensions.values()).filter_map(|dimension| {
+        let usd = dimension.pointer("/pricePerUnit/USD")?.as_str()?;
+        scaled(usd, 6).map(MicroUsdPerHour)
+    });
+    prices.find(|price| price.0 > 0).map(|price| (instance_type.to_owned(), price))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_has_a_type_and_a_price() {
+        let product = |usd: &str| {
+            format!(
+                r#"{{ "product": {{ "attributes": {{ "instanceType": "m5.large" }} }},
+                     "terms": {{ "OnDemand": {{ "A": {{ "priceDimensions": {{ "B": {{ "pricePerUnit": {{ "USD": "{usd}" }} }} }} }} }} }} }}"#
+            )
+        };
+        assert_eq!(read(&product("0.0960000000")), Some(("m5.large".into(), MicroUsdPerHour(96_000))));
+        assert_eq!(read(&product("0.0000000000")), None);
+        assert_eq!(read("{}"), None);
+    }
+
+    #[test]
+    fn price_lists_are_kept_in_few_places() {
+        let homes = ["us-west-2", "eu-west-1", "ap-southeast-2", "cn-north-1", "sa-east-1"].map(home);
+        assert_eq!(homes, ["us-east-1", "eu-central-1", "ap-south-1", "cn-northwest-1", "us-east-1"]);
+    }
+}

@@ -1,0 +1,138 @@
+//! Instance profiles for classes that name a role.
+//!
+//! The name follows from cluster, region, class and role, so that a profile which was made and not written down is found
+//! again: nothing has to be remembered, and nothing is made twice.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_iam::types::Tag;
+
+use super::call::again;
+use super::client::Clients;
+use super::fault::{Fault, Kind};
+
+/// Profiles read at a time.
+const PAGE: i32 = 100;
+/// No answer has more pages.
+const MOST_PAGES: usize = 100;
+
+/// For whom a profile is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner<'a> {
+    pub cluster: &'a str,
+    pub class: &'a str,
+    /// Of the class.
+    pub uid: &'a str,
+    /// `spec.tags`.
+    pub tags: &'a BTreeMap<String, String>,
+}
+
+impl Owner<'_> {
+    fn path(&self, region: &str) -> String {
+        format!("/karpenter/{region}/{}/{}/", self.cluster, self.uid)
+    }
+
+    fn name(&self, region: &str, role: &str) -> String {
+        let text = format!("{region}{}{}{role}", self.class, self.uid);
+        format!("{}_{}", self.cluster, super::template::fnv(&text))
+    }
+
+    fn all_tags(&self, region: &str) -> Result<Vec<Tag>, Fault> {
+        let mut tags = self.tags.clone();
+        tags.insert(format!("kubernetes.io/cluster/{}", self.cluster), "owned".into());
+        tags.insert("eks:eks-cluster-name".into(), self.cluster.into());
+        tags.insert("karpenter.k8s.aws/ec2nodeclass".into(), self.class.into());
+        tags.insert("topology.kubernetes.io/region".into(), region.into());
+        let made = tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
+        made.collect::<Result<_, _>>().map_err(|error| Fault {
+            action: "iam:CreateInstanceProfile",
+            kind: Kind::Refused,
+            code: String::new(),
+            message: error.to_string(),
+        })
+    }
+}
+
+/// Sees to it that a profile with the role is there; its name.
+///
+/// # Errors
+/// When IAM cannot be asked or refuses, for example because there is no such role.
+pub async fn ensure(clients: &Clients, owner: &Owner<'_>, role: &str) -> Result<String, Fault> {
+    // Profiles name roles without their path.
+    let role = role.rsplit('/').next().unwrap_or(role);
+    let region = clients.region();
+    let name = owner.name(region, role);
+    let get = || clients.iam.get_instance_profile().instance_profile_name(&name).send();
+    let has_role = match again("iam:GetInstanceProfile", get).await {
+        Ok(found) => {
+            let profile = found.instance_profile();
+            profile.is_some_and(|profile| profile.roles().iter().any(|attached| attached.role_name() == role))
+        }
+        Err(Fault { kind: Kind::NotFound, .. }) => {
+            let tags = owner.all_tags(region)?;
+            let path = owner.path(region);
+            let create = || {
+                let call = clients.iam.create_instance_profile().instance_profile_name(&name).path(&path);
+                call.set_tags(Some(tags.clone())).send()
+            };
+            match again("iam:CreateInstanceProfile", create).await {
+                Ok(_) | Err(Fault { kind: Kind::AlreadyExists, .. }) => false,
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(fault) => return Err(fault),
+    };
+    if !has_role {
+        let add = || clients.iam.add_role_to_instance_profile().instance_profile_name(&name).role_name(role).send();
+        match again("iam:AddRoleToInstanceProfile", add).await {
+            Ok(_) => {}
+            // A profile has one role; the name says which.
+            Err(fault) if fault.code == "LimitExceeded" => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(name)
+}
+
+/// Takes away every profile that was made for a class; none is made for it meanwhile.
+///
+/// # Errors
+/// When IAM cannot be asked.
+pub async fn delete_all(clients: &Clients, owner: &Owner<'_>) -> Result<(), Fault> {
+    let path = owner.path(clients.region());
+    let mut names = Vec::new();
+    let mut marker = None;
+    for _ in 0..MOST_PAGES {
+        let page = again("iam:ListInstanceProfiles", || {
+            let call = clients.iam.list_instance_profiles().path_prefix(&path).max_items(PAGE);
+            call.set_marker(marker.clone()).send()
+        })
+        .await?;
+        for profile in page.instance_profiles() {
+            let roles: Vec<String> = profile.roles().iter().map(|role| role.role_name().to_owned()).collect();
+            names.push((profile.instance_profile_name().to_owned(), roles));
+        }
+        marker = page.marker().map(str::to_owned).filter(|_| page.is_truncated());
+        if marker.is_none() {
+            break;
+        }
+    }
+    for (name, roles) in names {
+        for role in roles {
+            let remove =
+                || clients.iam.remove_role_from_instance_profile().instance_profile_name(&name).role_name(&role).send();
+            gone(again("iam:RemoveRoleFromInstanceProfile", remove).await.map(drop))?;
+        }
+        let delete = || clients.iam.delete_instance_profile().instance_profile_name(&name).send();
+        gone(again("iam:DeleteInstanceProfile", delete).await.map(drop))?;
+    }
+    Ok(())
+}
+
+/// What is gone already is as good as taken away.
+fn gone(answer: Result<(), Fault>) -> Result<(), Fault> {
+    match answer {
+        Err(Fault { kind: Kind::NotFound, .. }) => Ok(()),
+        other => other,
+    }
+}

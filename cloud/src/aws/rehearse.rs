@@ -1,0 +1,91 @@
+//! Launches that are not carried out: is everything allowed that a launch under a class takes?
+
+use aws_sdk_ec2::types::{
+    InstanceNetworkInterfaceSpecification, LaunchTemplateSpecification, ResourceType, TagSpecification,
+};
+use planner::model::{Labels, Requirements, Resources};
+
+use super::Seller;
+use super::call::once;
+use super::class::NodeClass;
+use super::fault::{Fault, Kind};
+use super::fleet::Fleet;
+use super::template::tag_list;
+use crate::{ClassRef, LaunchError, LaunchOrder, Offer};
+
+/// What was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Making a launch template, which is really made: there is no other way to try a fleet.
+    Template(LaunchError),
+    Fleet(Fault),
+    Run(Fault),
+}
+
+impl Seller {
+    /// Tries a launch of one offer without buying anything.
+    ///
+    /// # Errors
+    /// What was refused. What AWS did not answer is in it too; its kind says so.
+    pub async fn rehearse(&self, class: &NodeClass, offer: &Offer) -> Result<(), Refused> {
+        // The policy wants the tag of the pool, whatever its value.
+        let order = LaunchOrder {
+            token: "rehearsal".into(),
+            claim: "".into(),
+            pool: None,
+            class: ClassRef::default(),
+            offers: Vec::new(),
+            requirements: Requirements::new(),
+            requests: Resources::default(),
+            labels: Labels::new(),
+            annotations: Labels::new(),
+            taints: Vec::new(),
+            startup_taints: Vec::new(),
+        };
+        let fleet = self.fleet(class, &order, &[offer]).await.map_err(Refused::Template)?;
+        if fleet.ways.is_empty() {
+            // Every subnet is full, which is no question of what is allowed.
+            return Ok(());
+        }
+        let asked = fleet.call(&self.clients).dry_run(true).send();
+        passed(once("ec2:CreateFleet", Box::pin(asked)).await.map(drop)).map_err(Refused::Fleet)?;
+        let mut first = None;
+        for subnet in &class.subnets {
+            match self.run(&fleet, &subnet.id).await {
+                Ok(()) => return Ok(()),
+                Err(fault) => first = first.or(Some(fault)),
+            }
+        }
+        first.map_or(Ok(()), |fault| Err(Refused::Run(fault)))
+    }
+
+    async fn run(&self, fleet: &Fleet<'_>, subnet: &str) -> Result<(), Fault> {
+        let way = &fleet.ways[0];
+        let template =
+            LaunchTemplateSpecification::builder().launch_template_name(&way.template).version("$Latest").build();
+        let interface = InstanceNetworkInterfaceSpecification::builder().device_index(0).subnet_id(subnet).build();
+        let tagged = [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface]
+            .map(|kind| TagSpecification::builder().resource_type(kind).set_tags(Some(tag_list(&fleet.tags))).build());
+        let asked = self
+            .clients
+            .ec2
+            .run_instances()
+            .dry_run(true)
+            .min_count(1)
+            .max_count(1)
+            .launch_template(template)
+            .instance_type(way.offer.key.instance_type.parse().unwrap_or_else(|never| match never {}))
+            .network_interfaces(interface)
+            .set_tag_specifications(Some(tagged.into()))
+            .send();
+        passed(once("ec2:RunInstances", Box::pin(asked)).await.map(drop))
+    }
+}
+
+/// A dry run that went well is an error of its own kind.
+fn passed(answer: Result<(), Fault>) -> Result<(), Fault> {
+    match answer {
+        Err(Fault { kind: Kind::DryRun, .. }) => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,85 @@
+//! Amazon Linux 2023: a `NodeConfig` for nodeadm, after whatever the class adds.
+//!
+//! <https://awslabs.github.io/amazon-eks-ami/nodeadm/doc/api/>
+
+use serde_json::{Map, Value, json};
+
+use super::mime::{self, Part};
+use super::yaml;
+use super::{UserData, UserDataError, effect};
+
+/// The class's parts first; nodeadm merges, and what comes last wins.
+pub(super) fn text(data: &UserData<'_>) -> Result<String, UserDataError> {
+    let mut parts = match data.custom.filter(|custom| !custom.trim().is_empty()) {
+        None => Vec::new(),
+        Some(custom) if mime::is_multipart(custom) => mime::parts(custom)?,
+        Some(custom) => {
+            let kind = if is_yaml_mapping(custom) { mime::NODE_CONFIG } else { mime::SHELL };
+            vec![Part { kind: kind.to_owned(), text: custom.to_owned() }]
+        }
+    };
+    let config = format!("# Karpenter Generated NodeConfig\n{}", yaml::write(&node_config(data)));
+    parts.push(Part { kind: mime::NODE_CONFIG.to_owned(), text: config });
+    Ok(mime::join(&parts))
+}
+
+/// A script begins with `#!` or has a line that is no key and no comment at the left margin.
+fn is_yaml_mapping(text: &str) -> bool {
+    let mut lines = text.lines().filter(|line| {
+        let is_nested = line.starts_with([' ', '\t', '-', '#']) && !line.starts_with("#!");
+        !line.trim().is_empty() && !is_nested && line.trim() != "---"
+    });
+    let is_key = |line: &str| {
+        let Some((key, rest)) = line.split_once(':') else { return false };
+        (rest.is_empty() || rest.starts_with(' ')) && !key.contains(['$', '(', ' '])
+    };
+    lines.clone().next().is_some() && lines.all(is_key)
+}
+
+fn node_config(data: &UserData<'_>) -> Value {
+    let cluster = data.cluster;
+    let mut of_cluster = json!({
+        "name": cluster.name,
+        "apiServerEndpoint": cluster.endpoint,
+        "certificateAuthority": cluster.ca_bundle,
+    });
+    if let Some(cidr) = &cluster.service_cidr {
+        of_cluster["cidr"] = json!(cidr);
+    }
+    let labels: Vec<String> = data.node_labels().iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let mut storage = json!({});
+    if data.raid0 {
+        storage["strategy"] = json!("RAID0");
+    }
+    json!({
+        "apiVersion": "node.eks.aws/v1alpha1",
+        "kind": "NodeConfig",
+        "metadata": {},
+        "spec": {
+            "cluster": of_cluster,
+            "containerd": {},
+            "instance": { "localStorage": storage },
+            "kubelet": { "config": config(data), "flags": [format!("--node-labels=\"{}\"", labels.join(","))] },
+        },
+    })
+}
+
+/// The class's kubelet settings with what we know better.
+fn config(data: &UserData<'_>) -> Value {
+    let mut config: Map<String, Value> = data.kubelet.clone();
+    config.insert("maxPods".into(), json!(data.max_pods));
+    let dns = data.dns();
+    if !dns.is_empty() {
+        config.insert("clusterDNS".into(), json!(dns));
+    }
+    let taints = data.node_taints();
+    let taints = taints.iter().map(|taint| {
+        let mut one = json!({ "effect": effect(taint.effect), "key": &*taint.key });
+        if !taint.value.is_empty() {
+            one["value"] = json!(&*taint.value);
+        }
+        one
+    });
+    config.insert("registerWithTaints".into(), taints.collect());
+    Value::Object(config)
+}

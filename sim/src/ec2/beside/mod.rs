@@ -1,0 +1,8 @@
+//! The services beside EC2, as far as a seller of nodes uses them: SSM, IAM, EKS, SQS, price
+//! lists.
+
+pub(super) mod eks;
+pub(super) mod iam;
+pub(super) mod pricing;
+pub(super) mod sqs;
+pub(super) mod ssm;

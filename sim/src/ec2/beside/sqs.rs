@@ -1,0 +1,139 @@
+//! SQS: the queue of interruptions, with what `EventBridge` would put into it.
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+
+use super::super::land::ACCOUNT;
+use super::super::news::{Piece, What};
+use super::super::refusal::Refusal;
+use super::super::state::State;
+use crate::clock::text_of;
+use crate::market::Micros;
+
+/// The most messages kept; older ones are dropped, as SQS does by age.
+const MOST: usize = 100_000;
+/// How long a message that was received stays unseen when nobody says.
+const UNSEEN: i64 = 30;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Message {
+    id: u64,
+    body: String,
+    visible_at: Micros,
+    /// How often it was received: part of its receipt.
+    n_received: u32,
+}
+
+/// The queue, named after the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Queue {
+    messages: VecDeque<Message>,
+    n_sent: u64,
+}
+
+impl Queue {
+    /// Puts a body into the queue as it is.
+    pub fn send(&mut self, body: String, now: Micros) {
+        if self.messages.len() == MOST {
+            self.messages.pop_front();
+        }
+        self.n_sent += 1;
+        self.messages.push_back(Message { id: self.n_sent, body, visible_at: now, n_received: 0 });
+    }
+
+    /// How many messages were ever sent.
+    pub fn n_sent(&self) -> u64 {
+        self.n_sent
+    }
+
+    /// How many messages nobody has deleted.
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Whether a message waits to be received.
+    pub fn has_visible(&self, now: Micros) -> bool {
+        self.messages.iter().any(|message| message.visible_at <= now)
+    }
+}
+
+/// A piece of news as `EventBridge` sends it.
+pub fn envelope(piece: &Piece, id: u64, region: &str) -> String {
+    let (kind, detail) = match piece.what {
+        What::SpotWarning { .. } => (
+            "EC2 Spot Instance Interruption Warning",
+            json!({ "instance-id": piece.instance, "instance-action": "terminate" }),
+        ),
+        What::State(state) => {
+            ("EC2 Instance State-change Notification", json!({ "instance-id": piece.instance, "state": state }))
+        }
+    };
+    json!({
+        "version": "0",
+        "id": format!("00000000-0000-4000-8000-{id:012x}"),
+        "detail-type": kind,
+        "source": "aws.ec2",
+        "account": ACCOUNT,
+        "time": text_of(piece.at.div_euclid(1_000_000)),
+        "region": region,
+        "resources": [format!("arn:aws:ec2:{region}:{ACCOUNT}:instance/{}", piece.instance)],
+        "detail": detail,
+    })
+    .to_string()
+}
+
+fn url(state: &State) -> String {
+    format!("https://sqs.{}.amazonaws.com/{ACCOUNT}/{}", state.region.name, state.options.cluster)
+}
+
+fn no_queue() -> Refusal {
+    Refusal::new("QueueDoesNotExist", "The specified queue does not exist.")
+}
+
+/// `GetQueueUrl`.
+pub fn get_queue_url(state: &State, body: &Value) -> Result<Value, Refusal> {
+    if body["QueueName"].as_str() != Some(&state.options.cluster) {
+        return Err(no_queue());
+    }
+    Ok(json!({ "QueueUrl": url(state) }))
+}
+
+/// `ReceiveMessage`, without its waiting.
+pub fn receive_message(state: &mut State, body: &Value) -> Result<Value, Refusal> {
+    if body["QueueUrl"].as_str() != Some(&url(state)) {
+        return Err(no_queue());
+    }
+    let now = state.now();
+    let most = body["MaxNumberOfMessages"].as_u64().and_then(|most| usize::try_from(most).ok()).unwrap_or(1);
+    let unseen = body["VisibilityTimeout"].as_i64().unwrap_or(UNSEEN) * 1_000_000;
+    let visible = state.queue.messages.iter_mut().filter(|message| message.visible_at <= now).take(most.min(10));
+    let given = visible.map(|message| {
+        message.visible_at = now + unseen;
+        message.n_received += 1;
+        json!({
+            "MessageId": format!("{:032x}", message.id),
+            "ReceiptHandle": format!("{}.{}", message.id, message.n_received),
+            "Body": message.body,
+        })
+    });
+    let given: Vec<Value> = given.collect();
+    Ok(if given.is_empty() { json!({}) } else { json!({ "Messages": given }) })
+}
+
+/// `DeleteMessage`.
+pub fn delete_message(state: &mut State, body: &Value) -> Result<Value, Refusal> {
+    if body["QueueUrl"].as_str() != Some(&url(state)) {
+        return Err(no_queue());
+    }
+    let receipt = body["ReceiptHandle"].as_str().and_then(|receipt| receipt.split_once('.'));
+    let id = receipt.and_then(|(id, _)| id.parse::<u64>().ok());
+    let id = id.ok_or_else(|| Refusal::new("ReceiptHandleIsInvalid", "The input receipt handle is invalid."))?;
+    state.queue.messages.retain(|message| message.id != id);
+    Ok(json!({}))
+}

@@ -1,0 +1,87 @@
+//! The policies that are shipped allow what the provider does, and nothing in them about EC2 is there in vain.
+
+use cloud::aws::{Facts, resolve, spot_prices};
+use serde_json::Value;
+use sim::ec2::Policy;
+
+use super::support::{REGION, stand};
+
+/// A shipped policy for the test's account.
+fn shipped(name: &str) -> Value {
+    let path = format!("{}/../deploy/aws/policies/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let values = [("Partition", "aws"), ("Region", REGION), ("Account", "123456789012"), ("Cluster", "demo")];
+    let text = values.iter().fold(text, |text, (name, value)| text.replace(&format!("${{{name}}}"), value));
+    assert!(!text.contains("${"), "a placeholder that the README does not name");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Everything that the provider does with EC2; the first thing that it was refused.
+async fn everything(policy: Policy) -> Result<(), String> {
+    let stand = stand(|options| options.visible_after = 0).await;
+    let clients = stand.seller.clients().clone();
+    stand.ec2.locked(|state| state.policy = Some(policy));
+    let text = |error: &dyn std::error::Error| error.to_string();
+    Facts::ask(&clients).await.map_err(|error| text(&error))?;
+    spot_prices(&clients, 0).await.map_err(|error| text(&error))?;
+    let term =
+        resolve::Term { tags: vec![("karpenter.sh/discovery".into(), "demo".into())], ..resolve::Term::default() };
+    resolve::subnets(&clients, std::slice::from_ref(&term)).await.map_err(|error| text(&error))?;
+    resolve::security_groups(&clients, std::slice::from_ref(&term)).await.map_err(|error| text(&error))?;
+    resolve::images(&clients, std::slice::from_ref(&term), &[], "").await.map_err(|error| text(&error))?;
+    stand.seller.hydrate().await.map_err(|error| text(&error))?;
+    let tried = stand.order("tried", &["m5.large"], &["on-demand"]);
+    stand.seller.rehearse(&stand.class, &tried.offers[0]).await.map_err(|refused| format!("{refused:?}"))?;
+    for capacity_type in ["spot", "on-demand"] {
+        let order = stand.order(capacity_type, &["m5.large"], &[capacity_type]);
+        let bought = stand.seller.launch(&stand.class, &order).await.map_err(|error| text(&error))?;
+        stand.seller.terminate(&bought.provider_id).await.map_err(|error| text(&error))?;
+    }
+    stand.seller.instances().await.map_err(|error| text(&error))?;
+    stand.seller.delete_templates("default").await.map_err(|error| text(&error))
+}
+
+fn policy_of(documents: &[Value]) -> Policy {
+    let parsed = documents.iter().map(|document| Policy::parse(&document.to_string()).unwrap());
+    parsed.fold(Policy::default(), Policy::and)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shipped_policies_are_enough() {
+    everything(policy_of(&[shipped("node-lifecycle"), shipped("resource-discovery")])).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_statement_is_needed_and_what_is_missing_is_named() {
+    // Tags of machines that run are put on by the controller of nodes, which is not asked here.
+    let elsewhere = ["AllowScopedResourceTagging", "AllowSSMReadActions", "AllowPricingReadActions"];
+    for name in ["node-lifecycle", "resource-discovery"] {
+        let statements = shipped(name)["Statement"].as_array().unwrap().clone();
+        for (at, statement) in statements.iter().enumerate() {
+            let sid = statement["Sid"].as_str().unwrap();
+            if elsewhere.contains(&sid) || sid.contains("InstanceProfile") {
+                continue;
+            }
+            let mut less = shipped(name);
+            less["Statement"].as_array_mut().unwrap().remove(at);
+            let other = if name == "node-lifecycle" { "resource-discovery" } else { "node-lifecycle" };
+            let refused = everything(policy_of(&[less, shipped(other)])).await.unwrap_err();
+            assert!(refused.contains("UnauthorizedOperation"), "{sid}: {refused}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_clusters_machines_cannot_be_ended() {
+    let stand = stand(|options| options.visible_after = 0).await;
+    let order = stand.order("a", &["m5.large"], &["on-demand"]);
+    let bought = stand.seller.launch(&stand.class, &order).await.unwrap();
+    stand.ec2.locked(|state| {
+        state.policy = Some(policy_of(&[shipped("node-lifecycle"), shipped("resource-discovery")]));
+        let machine = state.instances.values_mut().next().unwrap();
+        machine.tags.remove("kubernetes.io/cluster/demo");
+    });
+    let refused = stand.seller.terminate(&bought.provider_id).await.unwrap_err().to_string();
+    assert!(refused.contains("grant ec2:TerminateInstances"), "{refused}");
+    assert_eq!(stand.ec2.machines().len(), 1);
+}
