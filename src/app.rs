@@ -63,6 +63,9 @@ pub enum AppError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     Signals(#[from] signals::SignalError),
+    #[cfg(feature = "aws")]
+    #[error("--provider aws: {0}")]
+    Aws(#[from] crate::aws::StartError),
     #[error("--instance-types-file-path: {0}")]
     Catalog(#[from] CatalogError),
     #[error(transparent)]
@@ -80,7 +83,7 @@ pub enum AppError {
 /// # Errors
 /// When it cannot start, or must not go on.
 pub async fn serve(config: Config) -> Result<(), AppError> {
-    if config.provider == Provider::Aws {
+    if config.provider == Provider::Aws && !cfg!(feature = "aws") {
         return Err(InputError::new("is not in this build")
             .field("--provider")
             .value("aws")
@@ -129,9 +132,44 @@ async fn run(ground: &Ground, stop: CancellationToken) -> Result<(), AppError> {
     }
     let config = &ground.config;
     if !config.leader_election {
-        return lead_on_kwok(ground, stop).await;
+        return lead_on_provider(ground, stop).await;
     }
-    leadership::hold(ground, stop, async |leading| lead_on_kwok(ground, leading).await).await
+    leadership::hold(ground, stop, async |leading| lead_on_provider(ground, leading).await).await
+}
+
+/// Leads with nodes of whoever the settings name.
+async fn lead_on_provider(ground: &Ground, stop: CancellationToken) -> Result<(), AppError> {
+    match ground.config.provider {
+        Provider::Kwok => lead_on_kwok(ground, stop).await,
+        #[cfg(feature = "aws")]
+        Provider::Aws => lead_on_aws(ground, cloud::aws::Connection::default(), stop).await,
+        #[cfg(not(feature = "aws"))]
+        Provider::Aws => Err(AppError::Broken("the provider aws, which is not in this build")),
+    }
+}
+
+/// Leads with machines of EC2.
+///
+/// # Errors
+/// When AWS or the cluster cannot be reached, or a part ends that should go on.
+#[cfg(feature = "aws")]
+pub async fn lead_on_aws(
+    ground: &Ground,
+    connection: cloud::aws::Connection,
+    stop: CancellationToken,
+) -> Result<(), AppError> {
+    let Ground { config, clients, clock, .. } = ground;
+    let reserved = config.feature_gates.reserved_capacity;
+    let (seller, market, settings) = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        started = crate::aws::start(connection, &config.aws, reserved, &clients.client) => started?,
+    };
+    let api = crate::act::Api::new(clients.client.clone(), clients.once.clone());
+    lead(ground, &[Kind::Ec2NodeClass], stop, |mirror| {
+        Ok(crate::aws::Aws::new(seller, market, settings, mirror, api, *clock))
+    })
+    .await
 }
 
 /// Leads with nodes of kwok.

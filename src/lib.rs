@@ -2,6 +2,8 @@
 
 pub mod act;
 pub mod app;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test program; its helpers may panic too")]
 
 mod e2e {
+    #[cfg(feature = "aws")]
+    mod aws;
     mod controller;
     mod custom_resources;
     mod placement;

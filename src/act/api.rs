@@ -39,6 +39,12 @@ impl Object for crds::NodePool {
     const PLURAL: &'static str = "nodepools";
 }
 
+impl Object for crds::Ec2NodeClass {
+    const KIND: &'static str = "EC2NodeClass";
+    const API: &'static str = "/apis/karpenter.k8s.aws/v1";
+    const PLURAL: &'static str = "ec2nodeclasses";
+}
+
 impl Object for crds::NodeOverlay {
     const KIND: &'static str = "NodeOverlay";
     const API: &'static str = "/apis/karpenter.sh/v1alpha1";

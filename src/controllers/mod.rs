@@ -7,6 +7,7 @@ pub mod disruption;
 pub mod fault;
 pub mod garbage;
 pub mod gauges;
+pub mod interruption;
 pub mod node;
 mod overlay;
 pub mod pods;
@@ -66,6 +67,7 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
     all.spawn(gauges::run(deps.clone(), stop.clone()));
     all.spawn(pods::run(deps.clone(), stop.clone()));
     all.spawn(garbage::run(deps.clone(), stop.clone()));
+    all.spawn(interruption::run(deps.clone(), stop.clone()));
     all.spawn(overlay::run(deps.clone(), stop.clone()));
     all.spawn(disruption::run(deps, stop));
     while let Some(ended) = all.join_next().await {

@@ -107,6 +107,38 @@ pub fn unconsolidatable(uid: &str, why: &str) -> Event {
     Event::normal("Unconsolidatable", why).dedupe([uid]).window(QUARTER_HOUR)
 }
 
+/// On a node and its claim.
+pub fn spot_interrupted(uid: &str) -> Event {
+    Event::warning("SpotInterrupted", "Spot interruption warning was triggered").dedupe([uid])
+}
+
+/// On a node and its claim.
+pub fn spot_rebalance_recommendation(uid: &str) -> Event {
+    Event::normal("SpotRebalanceRecommendation", "Spot rebalance recommendation was triggered").dedupe([uid])
+}
+
+/// On a node and its claim.
+pub fn instance_unhealthy(uid: &str) -> Event {
+    Event::warning("InstanceUnhealthy", "An unhealthy warning was triggered for the instance").dedupe([uid])
+}
+
+/// On a node and its claim.
+pub fn instance_terminating(uid: &str) -> Event {
+    Event::warning("InstanceTerminating", "Instance is terminating").dedupe([uid])
+}
+
+/// On a node and its claim.
+pub fn reservation_instance_interrupted(uid: &str) -> Event {
+    let message = "Capacity reservation instance interruption warning was triggered";
+    Event::warning("CapacityReservationInstanceInterrupted", message).dedupe([uid])
+}
+
+/// On a claim.
+pub fn terminating_on_interruption(uid: &str) -> Event {
+    let message = "Interruption triggered termination for the NodeClaim";
+    Event::warning("TerminatingOnInterruption", message).dedupe([uid])
+}
+
 /// On a node or its claim; `savings` in dollars with two decimals.
 pub fn consolidation_candidate(uid: &str, command: &str, savings: &str) -> Event {
     Event::normal("ConsolidationCandidate", format!("Consolidation candidate: {command} (savings: ${savings})"))

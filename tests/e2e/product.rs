@@ -19,12 +19,22 @@ pub struct Product {
 impl Product {
     /// Starts it as the user, with more arguments, and waits until it is ready.
     pub fn start(world: &World, user: &str, more: &[&str]) -> Self {
+        Self::launch(world, user, "kwok", more, &[])
+    }
+
+    /// Starts it as the user with nodes of a provider and further environment, and waits until it is ready.
+    #[cfg(feature = "aws")]
+    pub fn start_on(world: &World, user: &str, provider: &str, env: &[(&str, &str)]) -> Self {
+        Self::launch(world, user, provider, &[], env)
+    }
+
+    fn launch(world: &World, user: &str, provider: &str, more: &[&str], env: &[(&str, &str)]) -> Self {
         static N_STARTED: AtomicU32 = AtomicU32::new(0);
         let log = world.stack.folder().join(format!("product-{}.log", N_STARTED.fetch_add(1, Ordering::Relaxed)));
         let out = File::create(&log).unwrap();
         let health_port = free_port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_millwright"));
-        command.args(["controller", "--provider", "kwok"]).args(more);
+        command.args(["controller", "--provider", provider]).args(more).envs(env.iter().copied());
         command.env("KUBECONFIG", world.stack.kubeconfig(user).unwrap());
         command.env("METRICS_PORT", free_port().to_string()).env("HEALTH_PROBE_PORT", health_port.to_string());
         command.env("CLUSTER_NAME", "test").env("MILLWRIGHT_BIND_ADDRESS", "127.0.0.1");

@@ -1,6 +1,7 @@
 //! Drift: whether the pool would no longer buy this node. The first rule that says so is the reason.
 
 use cloud::{Class, Instance};
+use crds::hash::EC2_NODE_CLASS_HASH_VERSION;
 use crds::{NodePool, names};
 use planner::model::labels::well_known;
 use planner::model::{InstanceType, Labels};
@@ -26,7 +27,7 @@ pub struct Wanted<'a> {
 
 type Rule = fn(&Draft, &Wanted<'_>) -> Option<&'static str>;
 
-const RULES: &[Rule] = &[hash, pool_requirements, instance_type, image, subnet, security_groups];
+const RULES: &[Rule] = &[hash, pool_requirements, instance_type, class, image, subnet, security_groups];
 
 /// Sets or takes away the condition. Claims of no pool, or of a static one that lets go of nodes by itself, never drift.
 pub fn mark(draft: &mut Draft, wanted: &Wanted<'_>) {
@@ -75,6 +76,15 @@ fn instance_type(draft: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
         })
     });
     (!is_sold).then_some("InstanceTypeNotFound")
+}
+
+/// What the class makes machines from changed: same version of the hash, another hash.
+fn class(draft: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
+    let annotations = &draft.claim.metadata.annotations;
+    let wanted = wanted.class?.hash.as_deref()?;
+    let version = annotations.get(names::aws::NODE_CLASS_HASH_VERSION)?;
+    let made_from = annotations.get(names::aws::NODE_CLASS_HASH)?;
+    (version == EC2_NODE_CLASS_HASH_VERSION && made_from != wanted).then_some("NodeClassDrift")
 }
 
 fn image(_: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
@@ -143,6 +153,21 @@ mod tests {
             stamp(&mut claim.metadata, of_claim, version);
             let wanted = Wanted { pool: Some(&pool), ..Wanted::default() };
             assert_eq!(reason(claim, &wanted, 0).as_deref(), expected, "{of_claim} {version}");
+        }
+    }
+
+    #[test]
+    fn another_hash_of_the_class_is_drift_if_it_was_made_the_same_way() {
+        let class = Class { hash: Some("7".into()), ..Class::default() };
+        for (made_from, version, expected) in
+            [("7", "v6", None), ("8", "v6", Some("NodeClassDrift")), ("8", "v5", None)]
+        {
+            let mut claim = launched("a");
+            let annotations = &mut claim.metadata.annotations;
+            annotations.insert(names::aws::NODE_CLASS_HASH.to_owned(), made_from.to_owned());
+            annotations.insert(names::aws::NODE_CLASS_HASH_VERSION.to_owned(), version.to_owned());
+            let wanted = Wanted { class: Some(&class), ..Wanted::default() };
+            assert_eq!(reason(claim, &wanted, 0).as_deref(), expected, "{made_from} {version}");
         }
     }
 

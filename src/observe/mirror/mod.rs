@@ -185,6 +185,11 @@ impl Mirror {
         self.read().whole_ec2.get(name).cloned()
     }
 
+    /// All classes of EC2, by name.
+    pub fn ec2_classes(&self) -> Vec<Arc<crds::Ec2NodeClass>> {
+        self.read().whole_ec2.values().cloned().collect()
+    }
+
     pub fn kwok_class(&self, name: &str) -> Option<Arc<crds::KwokNodeClass>> {
         self.read().whole_kwok.get(name).cloned()
     }

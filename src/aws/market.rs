@@ -1,0 +1,192 @@
+//! What can be bought under a class: instance types and prices as EC2 tells them, and what the class makes of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cloud::aws::{Clients, Facts, Fault, Subnet, on_demand, spot_prices};
+use cloud::catalog::{Ec2Settings, PriceList, ec2_of};
+use cloud::{ClassError, ClassRef};
+use crds::Ec2NodeClass;
+use planner::model::catalog::Catalog;
+use tokio::time::{Instant, sleep};
+
+use super::{Settings, Shared, translate};
+
+/// How often spot prices are asked for; they move by the hour.
+const PRICES: Duration = Duration::from_mins(10);
+/// How often it is asked which types there are, and what they cost on demand.
+const TYPES: Duration = Duration::from_hours(12);
+
+/// Types, prices, and the catalogues made from them.
+#[derive(Debug)]
+pub struct Market(Mutex<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    facts: Arc<Facts>,
+    /// What the price list service told; empty: the binary's prices count.
+    on_demand: PriceList,
+    spot: PriceList,
+    /// Goes up with every change to types and prices.
+    version: u64,
+    /// A class' catalogue with what it was made from.
+    made: BTreeMap<ClassRef, (Made, Catalog)>,
+    /// Subnets of classes with their free addresses, as last looked up.
+    subnets: BTreeMap<ClassRef, Vec<Subnet>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Made {
+    version: u64,
+    class: cloud::catalog::Ec2Class,
+}
+
+impl Market {
+    /// Asks EC2 for types and prices; where it cannot be asked, the binary's tables stand in.
+    ///
+    /// # Errors
+    /// The region and what EC2 said, if neither knows the region.
+    pub async fn ask(clients: &Clients, is_isolated: bool) -> Result<Self, (String, Fault)> {
+        let facts = match Facts::ask(clients).await {
+            Ok(facts) => facts,
+            Err(fault) => {
+                let region = clients.region();
+                tracing::warn!(error = %fault, "instance types cannot be asked for; those of the binary stand in");
+                Facts::embedded(region).ok_or_else(|| (region.to_owned(), fault))?
+            }
+        };
+        let inner = Inner {
+            facts: Arc::new(facts),
+            on_demand: PriceList::default(),
+            spot: PriceList::default(),
+            version: 0,
+            made: BTreeMap::new(),
+            subnets: BTreeMap::new(),
+        };
+        let market = Self(Mutex::new(inner));
+        market.renew_prices(clients).await;
+        market.renew_on_demand(clients, is_isolated).await;
+        Ok(market)
+    }
+
+    fn locked<T>(&self, look: impl FnOnce(&mut Inner) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn renew_prices(&self, clients: &Clients) {
+        // EC2 goes by the time of the wall; asked for a moment past, it tells the price at it and all since.
+        let now = jiff::Timestamp::now().as_second();
+        match spot_prices(clients, now).await {
+            Ok(prices) => self.locked(|inner| {
+                if inner.spot != prices {
+                    inner.spot = prices;
+                    inner.version += 1;
+                }
+            }),
+            Err(error) => tracing::warn!(%error, "spot prices cannot be asked for; the last ones stay"),
+        }
+    }
+
+    /// A network without a way out, or a region without the service, keeps the binary's prices.
+    async fn renew_on_demand(&self, clients: &Clients, is_isolated: bool) {
+        if is_isolated || clients.region().starts_with("us-gov") {
+            return;
+        }
+        match on_demand(clients).await {
+            Ok(prices) => self.locked(|inner| {
+                if inner.on_demand != prices {
+                    inner.on_demand.lay_over(&prices);
+                    inner.version += 1;
+                }
+            }),
+            Err(error) => tracing::warn!(%error, "on-demand prices cannot be asked for; the last ones stay"),
+        }
+    }
+
+    async fn renew_types(&self, clients: &Clients) {
+        match Facts::ask(clients).await {
+            Ok(facts) => self.locked(|inner| {
+                if *inner.facts != facts {
+                    inner.facts = Arc::new(facts);
+                    inner.version += 1;
+                }
+            }),
+            Err(error) => tracing::warn!(%error, "instance types cannot be asked for; the last ones stay"),
+        }
+    }
+
+    /// What a class sells; the same one for as long as nothing changes.
+    pub(super) fn catalog(
+        &self,
+        name: &ClassRef,
+        class: &Ec2NodeClass,
+        settings: &Settings,
+    ) -> Result<Catalog, ClassError> {
+        let of_class = translate::catalog_class(class);
+        let parts = self.locked(|inner| {
+            let made = Made { version: inner.version, class: of_class };
+            if let Some((_, catalog)) = inner.made.get(name).filter(|(of, _)| *of == made) {
+                return Err(catalog.clone());
+            }
+            let mut prices = inner.on_demand.clone();
+            prices.lay_over(&inner.spot);
+            Ok((inner.facts.clone(), prices, made))
+        });
+        let (facts, prices, made) = match parts {
+            Err(catalog) => return Ok(catalog),
+            Ok(parts) => parts,
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share from 0 to 1, in millionths"
+        )]
+        let overhead = (settings.config.vm_memory_overhead_percent * 1e6).round() as u32;
+        let of_region = Ec2Settings {
+            region: facts.region.name.clone(),
+            class: made.class.clone(),
+            reserved_enis: settings.config.reserved_enis,
+            vm_memory_overhead_millionths: overhead,
+            prices,
+            ..Ec2Settings::default()
+        };
+        let types = ec2_of(&facts.types, &facts.region, &of_region)
+            .map_err(|source| ClassError::Catalog { class: name.clone(), source: Box::new(source) })?;
+        let catalog = Arc::new(types);
+        self.locked(|inner| inner.made.insert(name.clone(), (made, catalog.clone())));
+        Ok(catalog)
+    }
+
+    /// Subnets of a class were looked up.
+    pub(super) fn saw_subnets(&self, class: ClassRef, subnets: Vec<Subnet>) {
+        self.locked(|inner| drop(inner.subnets.insert(class, subnets)));
+    }
+
+    pub(super) fn subnets(&self, class: &ClassRef) -> Vec<Subnet> {
+        self.locked(|inner| inner.subnets.get(class).cloned().unwrap_or_default())
+    }
+
+    /// A class is gone.
+    pub(super) fn forget(&self, class: &ClassRef) {
+        self.locked(|inner| {
+            inner.made.remove(class);
+            inner.subnets.remove(class);
+        });
+    }
+}
+
+/// Keeps types and prices fresh.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut types_at = Instant::now();
+    loop {
+        sleep(PRICES).await;
+        shared.market.renew_prices(shared.clients()).await;
+        if types_at.elapsed() >= TYPES {
+            types_at = Instant::now();
+            shared.market.renew_types(shared.clients()).await;
+            let is_isolated = shared.settings.config.isolated_vpc;
+            shared.market.renew_on_demand(shared.clients(), is_isolated).await;
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The provider of AWS: classes are `EC2NodeClass`es, machines are bought through `cloud::aws`.
+//!
+//! ```text
+//! EC2NodeClass ──▶ classes (subnets, groups, images, profile) ──▶ status
+//!                      │                                            │
+//! market (types, prices) ──────────────▶ Aws: resolve, catalog, launch, terminate
+//! ```
+//! Nothing is kept here that cannot be asked for again: what selectors found is in the status of the class, what was bought
+//! is in EC2 with the claim's uid on it.
+
+mod classes;
+mod market;
+mod settings;
+mod tagging;
+#[cfg(test)]
+mod tests;
+mod translate;
+mod verdict;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloud::aws::{Clients, Fault, Seller};
+use cloud::{
+    Class, ClassError, ClassKind, ClassRef, Cloud, Instance, LaunchError, LaunchOrder, ListError, Notice, RepairPolicy,
+    TerminateError, Termination,
+};
+use crds::Ec2NodeClass;
+use crds::hash::EC2_NODE_CLASS_HASH_VERSION;
+use crds::names::aws as names;
+use planner::model::catalog::Catalog;
+use planner::model::labels::{CAPACITY_TYPE, ZONE};
+use planner::model::{Labels, Resources, Str};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::act::Api;
+use crate::clock::Clock;
+use crate::observe::mirror::Mirror;
+
+pub use market::Market;
+pub use settings::{Settings, StartError, start};
+
+const CLASSES: [ClassKind; 1] = [ClassKind { group: "karpenter.k8s.aws", kind: "EC2NodeClass" }];
+
+/// How long each condition of a node may last before the node is replaced.
+const REPAIR_POLICIES: [RepairPolicy; 7] = [
+    policy("Ready", "False", 30),
+    policy("Ready", "Unknown", 30),
+    policy("AcceleratedHardwareReady", "False", 10),
+    policy("StorageReady", "False", 30),
+    policy("NetworkingReady", "False", 30),
+    policy("KernelReady", "False", 30),
+    policy("ContainerRuntimeReady", "False", 30),
+];
+
+const fn policy(condition: &'static str, status: &'static str, minutes: u64) -> RepairPolicy {
+    RepairPolicy { condition, status, toleration: Duration::from_mins(minutes) }
+}
+
+/// Where no queue tells of interruptions, whoever listens is let go this often.
+const SILENCE: Duration = Duration::from_hours(1);
+/// How often launch templates that nobody uses are looked for.
+const UPKEEP: Duration = Duration::from_mins(5);
+
+/// The provider. Cheap to clone; what it does in the background ends with its last clone.
+#[derive(Clone)]
+pub struct Aws(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    /// Dropped, they end.
+    _tasks: JoinSet<()>,
+}
+
+/// What the provider and its background work have in common.
+struct Shared {
+    seller: Seller,
+    mirror: Mirror,
+    api: Api,
+    clock: Clock,
+    market: Market,
+    settings: Settings,
+}
+
+impl Aws {
+    /// A provider that knows the classes that `mirror` shows, and sees to them from now on.
+    pub fn new(seller: Seller, market: Market, settings: Settings, mirror: Mirror, api: Api, clock: Clock) -> Self {
+        let shared = Arc::new(Shared { seller, mirror, api, clock, market, settings });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(classes::run(shared.clone()));
+        tasks.spawn(tagging::run(shared.clone()));
+        tasks.spawn(market::run(shared.clone()));
+        tasks.spawn(upkeep(shared.clone()));
+        Self(Arc::new(Inner { shared, _tasks: tasks }))
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+}
+
+impl Shared {
+    fn clients(&self) -> &Clients {
+        self.seller.clients()
+    }
+
+    /// The class, as far as it is there and nobody deletes it.
+    fn class(&self, class: &ClassRef) -> Result<Arc<Ec2NodeClass>, ClassError> {
+        if !CLASSES[0].is_of(class) {
+            return Err(ClassError::Foreign { class: class.clone() });
+        }
+        let found = self.mirror.ec2_class(&class.name);
+        let found = found.ok_or_else(|| ClassError::Missing { class: class.clone() })?;
+        if found.metadata.is_deleting() {
+            return Err(ClassError::NotReady { class: class.clone(), message: "it is being deleted".to_owned() });
+        }
+        Ok(found)
+    }
+
+    /// The class, if it can be bought under: ready, and in the form that was looked at.
+    fn ready(&self, class: &ClassRef) -> Result<Arc<Ec2NodeClass>, ClassError> {
+        let found = self.class(class)?;
+        let conditions = found.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+        let message = match ready {
+            None => "nobody has looked at it yet".to_owned(),
+            Some(ready) if !ready.is_true() => format!("{}: {}", ready.reason, ready.message),
+            Some(ready) if Some(ready.observed_generation) != found.metadata.generation => {
+                "it was changed and is not looked at yet".to_owned()
+            }
+            Some(_) => return Ok(found),
+        };
+        Err(ClassError::NotReady { class: class.clone(), message })
+    }
+
+    fn hash(&self, class: &Ec2NodeClass) -> String {
+        crds::hash::ec2_node_class(&class.spec, &self.seller.cluster().ca_bundle)
+    }
+}
+
+impl Cloud for Aws {
+    fn name(&self) -> &'static str {
+        names::PROVIDER
+    }
+
+    fn classes(&self) -> &[ClassKind] {
+        &CLASSES
+    }
+
+    fn repair_policies(&self) -> &[RepairPolicy] {
+        &REPAIR_POLICIES
+    }
+
+    async fn resolve(&self, class: &ClassRef) -> Result<Class, ClassError> {
+        let found = self.shared().ready(class)?;
+        let status = found.status.clone().unwrap_or_default();
+        let text = |text: &String| Str::from(text.as_str());
+        Ok(Class {
+            generation: found.metadata.generation.unwrap_or_default(),
+            hash: Some(self.shared().hash(&found).into()),
+            images: status.amis.iter().map(|ami| text(&ami.id)).collect(),
+            subnets: status.subnets.iter().map(|subnet| text(&subnet.id)).collect(),
+            security_groups: status.security_groups.iter().map(|group| text(&group.id)).collect(),
+        })
+    }
+
+    async fn catalog(&self, class: &ClassRef) -> Result<Catalog, ClassError> {
+        let found = self.shared().class(class)?;
+        self.shared().market.catalog(class, &found, &self.shared().settings)
+    }
+
+    async fn launch(&self, order: &LaunchOrder) -> Result<Instance, LaunchError> {
+        let shared = self.shared();
+        let class = match shared.ready(&order.class) {
+            Ok(class) => class,
+            // As the reference has it: the claim is given up, and the pool is not ready by then.
+            Err(error @ ClassError::Missing { .. }) => {
+                return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message: error.to_string() });
+            }
+            Err(error) => return Err(LaunchError::ClassNotReady { message: error.to_string() }),
+        };
+        let resolved = translate::node_class(&class, &shared.market.subnets(&order.class));
+        let profile = resolved.profile.clone();
+        let mut instance = shared.seller.launch(&resolved, order).await?;
+        if instance.capacity == Resources::default() {
+            // Found again, bought by an offer that is no longer made: what it has follows from its type.
+            let types = self.catalog(&order.class).await.unwrap_or_default();
+            if let Some(kind) = types.iter().find(|kind| kind.name == instance.instance_type) {
+                instance.capacity = kind.capacity.clone();
+                instance.allocatable = kind.allocatable.clone();
+                instance.labels = kind.labels.clone();
+                instance.labels.insert(ZONE.into(), instance.zone.clone());
+                instance.labels.insert(CAPACITY_TYPE.into(), instance.capacity_type.as_str().into());
+            }
+        }
+        let annotation = |key: &str, value: &str| (Str::from(key), Str::from(value));
+        let annotations: Labels = [
+            annotation(names::NODE_CLASS_HASH, &shared.hash(&class)),
+            annotation(names::NODE_CLASS_HASH_VERSION, EC2_NODE_CLASS_HASH_VERSION),
+            annotation(names::INSTANCE_PROFILE_NAME, &profile),
+        ]
+        .into();
+        Ok(Instance { annotations, launched_at: shared.clock.seconds(), ..instance })
+    }
+
+    async fn terminate(&self, provider_id: &str) -> Result<Termination, TerminateError> {
+        self.shared().seller.terminate(provider_id).await
+    }
+
+    async fn instance(&self, provider_id: &str) -> Result<Option<Instance>, ListError> {
+        self.shared().seller.instance(provider_id).await
+    }
+
+    async fn instances(&self) -> Result<Vec<Instance>, ListError> {
+        self.shared().seller.instances().await
+    }
+
+    async fn notices(&self) -> Result<Vec<Notice>, ListError> {
+        let notices = self.shared().seller.notices().await?;
+        if notices.is_none() {
+            sleep(SILENCE).await;
+        }
+        Ok(notices.unwrap_or_default())
+    }
+
+    async fn acknowledge(&self, notice: &Notice) -> Result<(), ListError> {
+        self.shared().seller.acknowledge(notice).await
+    }
+}
+
+/// Keeps the launch templates of the cluster to those that are used.
+async fn upkeep(shared: Arc<Shared>) {
+    told(shared.seller.hydrate().await, "looking for launch templates of earlier runs");
+    loop {
+        sleep(UPKEEP).await;
+        told(shared.seller.collect().await.map(drop), "taking away launch templates that are not used");
+    }
+}
+
+/// What failed in the background is told, and tried again when its time comes.
+fn told(answer: Result<(), Fault>, doing: &str) {
+    if let Err(error) = answer {
+        tracing::warn!(%error, "{doing}");
+    }
+}

@@ -1,0 +1,90 @@
+//! What has to be known before anything is bought: the region, the cluster, the version of Kubernetes.
+
+use cloud::aws::{Clients, Cluster, ConnectError, Connection, Fault, Seller, cluster};
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
+
+use super::market::Market;
+use crate::config::AwsConfig;
+
+/// What the provider goes by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub config: AwsConfig,
+    pub reserved_capacity: bool,
+    /// `1.34`
+    pub kubernetes: String,
+}
+
+/// Why the provider cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("{0}; set --cluster-endpoint, or grant eks:DescribeCluster")]
+    Endpoint(Fault),
+    #[error("EKS names no endpoint of the cluster {0}: set --cluster-endpoint")]
+    NoEndpoint(String),
+    #[error("no certificate authority of the cluster is known: set --cluster-ca-bundle, or grant eks:DescribeCluster")]
+    NoCertificate,
+    #[error("asking the API server for its version: {0}")]
+    Version(#[source] Box<kube::Error>),
+    #[error("the region {0} is not in the binary and EC2 cannot be asked: {1}")]
+    Region(String, Fault),
+}
+
+/// Connects, and asks for what the flags do not say.
+///
+/// # Errors
+/// Names what is missing and how to give it.
+pub async fn start(
+    connection: Connection,
+    config: &AwsConfig,
+    reserved_capacity: bool,
+    client: &kube::Client,
+) -> Result<(Seller, Market, Settings), StartError> {
+    let clients = Clients::connect(connection).await?;
+    let told = cluster::describe(&clients, &config.cluster_name).await;
+    if let Err(fault) = &told {
+        tracing::warn!(error = %fault, "EKS cannot be asked of the cluster; its service addresses are not known");
+    }
+    let endpoint = match (&config.cluster_endpoint, &told) {
+        (Some(endpoint), _) => endpoint.clone(),
+        (None, Err(fault)) => return Err(StartError::Endpoint(fault.clone())),
+        (None, Ok(told)) => told.endpoint.clone().ok_or_else(|| StartError::NoEndpoint(config.cluster_name.clone()))?,
+    };
+    let told = told.unwrap_or_default();
+    let ca_bundle = config.cluster_ca_bundle.clone().or(told.ca_bundle).ok_or(StartError::NoCertificate)?;
+    let version = client.apiserver_version().await.map_err(|error| StartError::Version(Box::new(error)))?;
+    let minor: String = version.minor.chars().take_while(char::is_ascii_digit).collect();
+    let cluster = Cluster {
+        name: config.cluster_name.clone(),
+        endpoint,
+        ca_bundle,
+        service_cidr: told.service_cidr,
+        dns: dns(client).await,
+    };
+    let asked = Market::ask(&clients, config.isolated_vpc).await;
+    let market = asked.map_err(|(region, fault)| StartError::Region(region, fault))?;
+    let settings =
+        Settings { config: config.clone(), reserved_capacity, kubernetes: format!("{}.{minor}", version.major) };
+    let mut seller = Seller::new(clients, cluster);
+    if let Some(queue) = &config.interruption_queue {
+        seller = seller.listening(queue);
+    } else {
+        tracing::warn!("no interruption queue is set: spot machines are taken without a warning to their pods");
+    }
+    Ok((seller, market, settings))
+}
+
+/// The address of the cluster's DNS. Nodes find it by themselves if it is not known.
+async fn dns(client: &kube::Client) -> Option<String> {
+    let services: Api<Service> = Api::namespaced(client.clone(), "kube-system");
+    match services.get_opt("kube-dns").await {
+        Ok(found) => found?.spec?.cluster_ip.filter(|address| address != "None"),
+        Err(error) => {
+            tracing::warn!(%error, "reading Service kube-system/kube-dns; nodes are told no address of DNS");
+            None
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What classes say, and what is made of them.
+
+use cloud::LaunchError;
+use cloud::aws::{Fault, Image, Kind, Refused, Subnet};
+use cloud::catalog::AmiFamily;
+use crds::{Condition, Ec2NodeClass};
+use planner::model::{Requirement, Requirements};
+use serde_json::{Value, json};
+
+use super::translate;
+use super::verdict::{Draft, Findings};
+
+fn class(spec: &Value) -> Ec2NodeClass {
+    let mut whole = json!({
+        "apiVersion": "karpenter.k8s.aws/v1", "kind": "EC2NodeClass",
+        "metadata": { "name": "default", "uid": "u", "generation": 3, "creationTimestamp": "2026-01-01T00:00:00Z" },
+        "spec": { "amiSelectorTerms": [{ "alias": "al2023@latest" }], "role": "nodes" },
+    });
+    for (key, value) in spec.as_object().unwrap() {
+        whole["spec"][key] = value.clone();
+    }
+    serde_json::from_value(whole).unwrap()
+}
+
+fn fault() -> Fault {
+    Fault {
+        action: "ec2:DescribeSubnets",
+        kind: Kind::Throttled,
+        code: "RequestLimitExceeded".into(),
+        message: "m".into(),
+    }
+}
+
+fn findings() -> Findings {
+    let mut requirements = Requirements::new();
+    requirements.add(Requirement::equal("kubernetes.io/arch", "amd64"));
+    let image = Image { id: "ami-1".into(), name: "one".into(), requirements, is_deprecated: false };
+    let subnet = |id: &str, available| Subnet { id: id.into(), zone: "a".into(), zone_id: "az1".into(), available };
+    Findings {
+        images: Ok(vec![image]),
+        subnets: Ok(vec![subnet("subnet-b", 9), subnet("subnet-a", 3)]),
+        groups: Ok(vec![("sg-1".into(), "nodes".to_owned())]),
+        profile: Ok("demo_1".to_owned()),
+    }
+}
+
+fn settled(class: Ec2NodeClass, findings: Findings) -> Draft {
+    let family = translate::family(&class.spec);
+    let mut draft = Draft::new(class, "2026-01-02T00:00:00Z", true);
+    draft.stamp("7".to_owned());
+    draft.settle(findings, family, true);
+    draft
+}
+
+fn said(draft: &Draft, kind: &str) -> (String, String) {
+    let found: &Condition = draft.conditions.get(kind).unwrap();
+    (found.status.to_string(), found.reason.clone())
+}
+
+#[test]
+fn a_class_whose_selectors_find_something_is_ready_and_written_once() {
+    let draft = settled(class(&json!({})), findings());
+    assert_eq!(said(&draft, "Ready").0, "True");
+    let patch = draft.status_patch().unwrap();
+    assert_eq!(patch["status"]["subnets"][0], json!({ "id": "subnet-b", "zone": "a", "zoneID": "az1" }));
+    assert_eq!(patch["status"]["amis"][0]["requirements"][0]["operator"], "In");
+    assert_eq!(patch["status"]["instanceProfile"], "demo_1");
+    let meta = draft.metadata_patch().unwrap();
+    assert_eq!(meta["metadata"]["finalizers"], json!(["karpenter.k8s.aws/termination"]));
+    // What was written is not written again, though addresses were taken meanwhile.
+    let mut written = draft.class.clone();
+    written.status.as_mut().unwrap().conditions = draft.conditions.conditions().to_vec();
+    let mut again = findings();
+    again.subnets.as_mut().unwrap().reverse();
+    let second = settled(written, again);
+    assert_eq!((second.status_patch(), second.metadata_patch()), (None, None));
+}
+
+#[test]
+fn what_was_not_found_is_told_and_what_was_not_answered_changes_nothing() {
+    let nothing = Findings { images: Ok(Vec::new()), subnets: Ok(Vec::new()), groups: Ok(Vec::new()), ..findings() };
+    let draft = settled(class(&json!({})), nothing);
+    for (kind, reason) in [
+        ("AMIsReady", "AMINotFound"),
+        ("SubnetsReady", "SubnetsNotFound"),
+        ("SecurityGroupsReady", "SecurityGroupsNotFound"),
+        ("ValidationSucceeded", "DependenciesNotReady"),
+    ] {
+        assert_eq!(said(&draft, kind), ("False".to_owned(), reason.to_owned()));
+    }
+    let unanswered = || Findings { subnets: Err(fault()), profile: Err(fault()), ..findings() };
+    let draft = settled(class(&json!({})), unanswered());
+    assert_eq!(said(&draft, "SubnetsReady"), ("Unknown".to_owned(), "RequestLimitExceeded".to_owned()));
+    assert_eq!(said(&draft, "ValidationSucceeded").0, "Unknown");
+    let mut ready = settled(class(&json!({})), findings());
+    ready.class.status.as_mut().unwrap().conditions = ready.conditions.conditions().to_vec();
+    let draft = settled(ready.class, unanswered());
+    assert_eq!(said(&draft, "Ready").0, "True");
+    assert_eq!(draft.class.status.unwrap().subnets.len(), 2, "what was known stays");
+}
+
+#[test]
+fn what_this_version_does_not_do_is_said_on_the_class() {
+    for (spec, kind, reason) in [
+        (json!({ "placementGroupSelector": { "name": "x" } }), "PlacementGroupReady", "PlacementGroupResolutionFailed"),
+        (
+            json!({ "capacityReservationSelectorTerms": [{ "id": "cr-1" }] }),
+            "CapacityReservationsReady",
+            "CapacityReservationsUnsupported",
+        ),
+        (json!({ "tags": { "karpenter.sh/nodepool": "x" } }), "ValidationSucceeded", "TagValidationFailed"),
+        (json!({ "kubelet": { "maxPods": "vcpus * 2" } }), "ValidationSucceeded", "KubeletExpressionsDisabled"),
+        (
+            json!({ "amiFamily": "AL2", "kubelet": { "logging": {} } }),
+            "ValidationSucceeded",
+            "UnsupportedKubeletConfiguration",
+        ),
+    ] {
+        let draft = settled(class(&spec), findings());
+        assert_eq!(said(&draft, kind), ("False".to_owned(), reason.to_owned()), "{spec}");
+        assert_eq!(said(&draft, "Ready").0, "False");
+    }
+}
+
+#[test]
+fn a_class_becomes_what_machines_are_made_from() {
+    let spec = json!({
+        "blockDeviceMappings": [{ "deviceName": "/dev/xvda", "rootVolume": true,
+            "ebs": { "volumeSize": "20G", "volumeType": "gp3", "iops": 4000, "encrypted": true } }],
+        "metadataOptions": { "httpTokens": "optional", "httpPutResponseHopLimit": 2 },
+        "kubelet": { "maxPods": 40, "kubeReserved": { "cpu": "100m" } },
+        "userData": "echo hi",
+    });
+    let class = settled(class(&spec), findings()).class;
+    let seen = Subnet { id: "subnet-a".into(), zone: "a".into(), zone_id: "az1".into(), available: 3 };
+    let made = translate::node_class(&class, &[seen]);
+    assert_eq!(made.family, Some(AmiFamily::Al2023));
+    assert_eq!((made.devices[0].gib, made.devices[0].iops), (Some(19), Some(4000)));
+    assert_eq!((made.metadata.tokens.as_str(), made.metadata.hop_limit), ("optional", 2));
+    let left: Vec<i64> = made.subnets.iter().map(|subnet| subnet.available).collect();
+    assert_eq!(left, [65_535, 3], "a subnet that nobody has counted is taken to have room");
+    let of_catalog = translate::catalog_class(&class);
+    assert_eq!(of_catalog.kubelet.max_pods, Some(40));
+    assert_eq!(of_catalog.zones.len(), 1);
+    assert_eq!(of_catalog.block_devices[0].volume_size.as_deref(), Some("20G"));
+}
+
+#[test]
+fn what_a_launch_would_be_refused_is_told_before_any_is_made() {
+    let denied = || Fault { kind: Kind::Unauthorized, code: "UnauthorizedOperation".into(), ..fault() };
+    let rejected = |reason: &str| LaunchError::Rejected { reason: reason.into(), message: "m".into() };
+    let profile = Fault {
+        kind: Kind::Refused,
+        code: "InvalidParameterValue".into(),
+        message: "iamInstanceProfile.name is invalid".into(),
+        ..fault()
+    };
+    for (refused, reason) in [
+        (Refused::Template(rejected("Unauthorized")), Some("CreateLaunchTemplateAuthCheckFailed")),
+        (Refused::Template(rejected("UserDataSizeLimitExceeded")), Some("UserDataSizeLimitExceeded")),
+        (Refused::Fleet(denied()), Some("CreateFleetAuthCheckFailed")),
+        (Refused::Run(denied()), Some("RunInstancesAuthCheckFailed")),
+        (Refused::Run(profile), Some("InstanceProfileNotFound")),
+        (Refused::Fleet(fault()), None),
+    ] {
+        let mut draft = settled(class(&json!({})), findings());
+        draft.rehearsed(&Err(refused.clone()));
+        let told = draft.conditions.get("ValidationSucceeded").filter(|condition| condition.is_false());
+        assert_eq!(told.map(|condition| condition.reason.as_str()), reason, "{refused:?}");
+    }
+}
