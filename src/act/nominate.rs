@@ -33,8 +33,9 @@ const WAVE_PATIENCE: Duration = Duration::from_secs(10);
 /// After its gates were opened a wave is looked at again: a pod that was tried while its node was still shut has lost its
 /// nomination, and its room may not be taken yet.
 const MENDING: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(2)];
-/// So long after its node opened a nomination that came to nothing is taken back: something else has the room. The scheduler
-/// would find that out within five minutes, and a nominated pod gets no other node until then.
+/// A nomination that comes to nothing is taken back: something else has the room. The scheduler would find that out within
+/// five minutes, and a nominated pod gets no other node until then. It is taken back once the mirror shows so, and so long
+/// after the node opened at the latest, whatever the reason.
 const TAKE_BACK: Duration = Duration::from_secs(15);
 /// How often waves are looked at while one is gathering: a claim that is gone may have been the last that was waited for.
 const LOOK: Duration = Duration::from_millis(250);
@@ -161,6 +162,21 @@ impl Nominations {
         opened
     }
 
+    /// Pods whose nomination has come to nothing, by node.
+    fn stranded(&self) -> Held {
+        let (now, writer, mut out) = (Instant::now(), &self.0.writer, Held::new());
+        self.opened().retain_mut(|(at, (node, pods))| {
+            let lost = writer.stranded(node, pods);
+            let lost = if *at <= now { std::mem::take(pods) } else { lost };
+            pods.retain(|pod| !lost.contains(pod));
+            if !lost.is_empty() {
+                out.push((node.clone(), lost));
+            }
+            !pods.is_empty()
+        });
+        out
+    }
+
     /// Whom to hold: those spared too if pods of other kinds wait that are not of these claims. They would take the room.
     fn to_hold(&self, nodes: Vec<(Str, Pods)>, claims: &BTreeSet<Str>) -> Held {
         let spared = nodes.iter().find_map(|(_, pods)| pods.spared.first());
@@ -175,7 +191,8 @@ impl Nominations {
         let mut mending: JoinSet<()> = JoinSet::new();
         loop {
             let next = self.waves().next().map(|at| at.min(Instant::now() + LOOK));
-            let next = next.into_iter().chain(self.opened().front().map(|(at, _)| *at)).min();
+            let next =
+                next.into_iter().chain(self.opened().front().map(|(at, _)| (*at).min(Instant::now() + LOOK))).min();
             let pause = async {
                 match next {
                     Some(at) => sleep_until(at).await,
@@ -205,7 +222,7 @@ impl Nominations {
             for claim in again {
                 may_open(&claim);
             }
-            while let Some((_, (node, pods))) = self.opened().pop_front_if(|(at, _)| *at <= Instant::now()) {
+            for (node, pods) in self.stranded() {
                 let writer = self.0.writer.clone();
                 mending.spawn(async move {
                     let n_pods = writer.take_back(&node, &pods, Instant::now() + NODE_PATIENCE).await;

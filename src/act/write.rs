@@ -87,6 +87,17 @@ impl Writer {
         stream::iter(patches).buffer_unordered(AT_ONCE).filter(|done| std::future::ready(*done)).count().await
     }
 
+    /// Takes out of `pods` those that need not be looked after any more, and gives those nominated to this node that find no
+    /// room on it: something else has been bound there.
+    pub(super) fn stranded(&self, node: &str, pods: &mut Vec<Str>) -> Vec<Str> {
+        pods.retain(|pod| self.stand(pod) != Stand::Settled);
+        let is_nominated = |pod: &Pod| pod.node.is_none() && pod.nominated.as_deref() == Some(node);
+        let nominated: Vec<Arc<Pod>> =
+            pods.iter().filter_map(|pod| self.pod(pod)).filter(|pod| is_nominated(pod)).collect();
+        let Some(room) = nominated.first().and_then(|_| self.mirror.room_on(node)) else { return Vec::new() };
+        nominated.iter().filter(|pod| !pod.requests().fits(&room)).map(|pod| pod.key.clone()).collect()
+    }
+
     fn pod(&self, key: &str) -> Option<Arc<Pod>> {
         key.split_once('/').and_then(|(namespace, name)| self.mirror.pod(namespace, name))
     }

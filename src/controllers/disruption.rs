@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cloud::Cloud;
 use crds::{NodeClaim, NodePool, Span, names};
+use futures::{StreamExt as _, stream};
 use planner::disrupt::allowance::Allowances;
 use planner::disrupt::candidates::candidate;
 use planner::disrupt::empty::empty_nodes;
@@ -30,6 +31,9 @@ const PERIOD: Duration = Duration::from_secs(10);
 
 /// Nodes that come to rest within this time are looked at together.
 const GATHER: Duration = Duration::from_secs(1);
+
+/// Nodes whose retirement is written at the same time.
+const RETIRED_AT_ONCE: usize = 16;
 
 /// Proposals between two looks.
 #[derive(Debug, Default)]
@@ -76,8 +80,13 @@ impl Disruption {
         let failed = self.proposals.dropped(&verdict.retire) as u64;
         metrics.voluntary_disruption_failed_validations_total.add(["empty"], failed);
         let ripe = self.proposals.settle(&verdict.retire, now);
-        for retirement in &ripe {
-            match retire(deps, retirement).await {
+        // A stream of futures that borrow needs them in a list.
+        let retired: Vec<_> =
+            ripe.iter().map(|retirement| async move { (retirement, retire(deps, retirement).await) }).collect();
+        let mut retired = stream::iter(retired).buffer_unordered(RETIRED_AT_ONCE);
+        let mut fault = None;
+        while let Some((retirement, result)) = retired.next().await {
+            match result {
                 Ok(()) => {
                     self.proposals.forget(&retirement.node);
                     metrics.voluntary_disruption_decisions_total.inc(["delete", "Empty", "empty"]);
@@ -86,8 +95,11 @@ impl Disruption {
                 }
                 // Somebody else wrote first; the next look decides anew.
                 Err(fault) if fault.is_ordinary() => {}
-                Err(fault) => return Err(fault),
+                Err(other) => fault = fault.or(Some(other)),
             }
+        }
+        if let Some(fault) = fault {
+            return Err(fault);
         }
         let next = self.proposals.next().and_then(|at| u64::try_from(at - now).ok());
         Ok(next.map_or(PERIOD, |seconds| Duration::from_secs(seconds.max(1)).min(PERIOD)))

@@ -222,8 +222,11 @@ impl Cloud for Kwok {
         if let Some(task) = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(name) {
             task.abort();
         }
+        // The machine is no more than its Node: what is left of that is only held by finalizers.
+        if self.0.mirror.node(name).is_some_and(|node| node.object.metadata.deleting()) {
+            return Ok(Termination::Gone);
+        }
         match bounded(self.0.nodes.delete(name, &DeleteParams::default())).await {
-            // The machine is no more than its Node: what is left of that is only held by finalizers.
             Ok(_) | Err(Failure::Api(404, _)) => Ok(Termination::Gone),
             Err(Failure::Api(429, _)) => Err(TerminateError::Throttled { retry_after: Duration::from_secs(1) }),
             Err(other) => Err(TerminateError::Unreachable { message: other.to_string() }),

@@ -4,9 +4,18 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The cargo that started us, else the one on `PATH`.
+/// The cargo that started us, else the one on `PATH`. It is not told of our own package: build scripts that look at such
+/// variables (ring's) would run anew whenever cargo is called directly after us, and half of the dependencies with them.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    let ours = std::env::vars_os().map(|(name, _)| name);
+    for name in ours.filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    }) {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// Folder of the workspace's manifest: the parent of this package's folder.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use control_plane::{Stack, Usage, loopback, wait_for};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 const START_LIMIT: Duration = Duration::from_mins(1);
 
@@ -27,6 +28,9 @@ pub struct Start {
     pub environment: Vec<(String, String)>,
     /// Folder that logs are kept in.
     pub logs: Option<PathBuf>,
+    /// Bytes it may take. As in a container of that size it ends when it wants more, since an allocation fails; this
+    /// counts all writable memory, so it is the stricter of the two.
+    pub memory: Option<u64>,
 }
 
 impl Controller {
@@ -46,6 +50,10 @@ impl Controller {
         command.env("MILLWRIGHT_BIND_ADDRESS", "127.0.0.1");
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = command.spawn().with_context(|| format!("start {}", program.display()))?;
+        if let Some(bytes) = how.memory {
+            let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+            prlimit(Pid::from_raw(child.id().cast_signed()), Resource::Data, limit).context("limit its memory")?;
+        }
         let kept = how.logs.as_ref().map(|folder| folder.join(format!("{name}-{nth}.log")));
         let mut controller = Self { child, metrics_port, log, kept };
         let ready = wait_for("the controller is ready", START_LIMIT, || {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cloud::{Cloud, Instance, LaunchError};
 use crds::{NodeClaim, names};
+use tokio::time::Instant;
 
 use super::age::Age;
 use super::draft::{CONSOLIDATABLE, Draft, INITIALIZED, LAUNCHED, REGISTERED};
@@ -28,6 +29,8 @@ use crate::events::{About, catalog};
 
 /// Steps of one look that lead to a write, at most.
 const MAX_WRITES: usize = 8;
+/// How long the mirror may take to show that a Node's deletion was asked for.
+const DELETION_SHOWN: Duration = Duration::from_secs(2);
 
 /// The controller `nodeclaim.lifecycle`.
 pub struct Claims<C> {
@@ -45,6 +48,8 @@ struct Memory {
     /// When pods last came or went, if that is not written yet.
     event: Option<i64>,
     checked_at: Option<i64>,
+    /// When the deletion of its Nodes was last asked for.
+    ended_at: Option<Instant>,
     unseen: Unseen,
 }
 
@@ -351,6 +356,17 @@ impl<C: Cloud> Claims<C> {
                     self.flush(&mut draft).await?;
                 }
                 Ending::DeleteNodes(names) => {
+                    // The mirror may not show yet what was asked for, and asking again helps nobody.
+                    let is_asked = self.remember(&draft.claim, |memory| {
+                        let is_asked = memory.ended_at.is_some_and(|at| at.elapsed() < DELETION_SHOWN);
+                        if !is_asked {
+                            memory.ended_at = Some(Instant::now());
+                        }
+                        is_asked
+                    });
+                    if is_asked {
+                        return Ok(Again::After(DELETION_SHOWN));
+                    }
                     for node in nodes.iter().filter(|node| names.iter().any(|name| name == node.name())) {
                         let which = Preconditions::uid(node.metadata.uid.as_deref().unwrap_or_default());
                         self.deps.api.delete::<Node>("", node.name(), &which, None).await?;

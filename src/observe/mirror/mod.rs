@@ -17,7 +17,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use planner::model::Str;
+use planner::model::{Resources, Str};
 use tokio::sync::watch;
 
 use super::k8s;
@@ -225,6 +225,11 @@ impl Mirror {
         let state = self.read();
         let keys = state.pods_by_node.get(node).into_iter().flatten();
         keys.filter_map(|key| state.pods.get(key)).filter(|pod| pod.node.as_deref() == Some(node)).cloned().collect()
+    }
+
+    /// What a node has left beside the pods that are bound to it; None where it does not say.
+    pub fn room_on(&self, node: &str) -> Option<Resources> {
+        self.read().room_on(&node.into())
     }
 
     /// Pods a node may be bought for, by namespace and name.

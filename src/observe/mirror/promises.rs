@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! ── planned ──▶ held ──┬── its node is initialised ──▶ due ──┬── bound ─────────────────▶ forgotten
+//!                       │                                     ├── its room is taken ─────▶ forgotten: planned anew
 //!                       │                                     └── not bound within 10 s ─▶ forgotten: planned anew
 //!                       └── the pod or the claim goes ──────────────────────────────────▶ forgotten
 //! ```
@@ -70,13 +71,19 @@ impl Promises {
     }
 
     /// Forgets what has come true or cannot any more. `waits`: is there a pod of this key and uid without a node?
-    /// `stage`: how far a claim of this name is.
-    pub(super) fn keep(&mut self, now: i64, waits: impl Fn(&str, &str) -> bool, stage: impl Fn(&str) -> Stage) {
+    /// `stage`: how far a claim of this name is. `has_room`: is there still room for this pod on the node of this claim?
+    pub(super) fn keep(
+        &mut self,
+        now: i64,
+        waits: impl Fn(&str, &str) -> bool,
+        stage: impl Fn(&str) -> Stage,
+        has_room: impl Fn(&str, &str) -> bool,
+    ) {
         self.0.retain(|pod, promise| {
             let is_due = match stage(&promise.claim) {
                 Stage::Gone => return false,
                 Stage::Coming => false,
-                Stage::Initialized => now - *promise.due.get_or_insert(now) >= DUE,
+                Stage::Initialized => now - *promise.due.get_or_insert(now) >= DUE || !has_room(pod, &promise.claim),
             };
             !is_due && waits(pod, &promise.uid)
         });
@@ -112,14 +119,23 @@ mod tests {
         promises.give("shop/a".into(), "u1".into(), "x".into());
         promises.give("shop/b".into(), "u2".into(), "x".into());
         promises.give("shop/c".into(), "u3".into(), "y".into());
-        promises.keep(900, |_, _| true, |_| Stage::Coming);
+        promises.keep(900, |_, _| true, |_| Stage::Coming, |_, _| false);
         assert_eq!(pods(&promises).len(), 3, "a claim may take as long as it likes");
         let stage = |claim: &str| if claim == "x" { Stage::Initialized } else { Stage::Coming };
-        promises.keep(1000, |_, _| true, stage);
-        promises.keep(1009, |pod, _| pod != "shop/a", stage);
+        promises.keep(1000, |_, _| true, stage, |_, _| true);
+        promises.keep(1009, |pod, _| pod != "shop/a", stage, |_, _| true);
         assert_eq!(pods(&promises), ["shop/b on x", "shop/c on y"]);
-        promises.keep(1010, |_, _| true, stage);
+        promises.keep(1010, |_, _| true, stage, |_, _| true);
         assert_eq!(pods(&promises), ["shop/c on y"]);
+    }
+
+    #[test]
+    fn a_promise_ends_when_something_else_has_taken_the_room() {
+        let mut promises = Promises::default();
+        promises.give("shop/a".into(), "u1".into(), "x".into());
+        promises.give("shop/b".into(), "u2".into(), "x".into());
+        promises.keep(1000, |_, _| true, |_| Stage::Initialized, |pod, claim| (pod, claim) != ("shop/a", "x"));
+        assert_eq!(pods(&promises), ["shop/b on x"]);
     }
 
     #[test]
@@ -137,7 +153,7 @@ mod tests {
         promises.give("shop/a".into(), "u1".into(), "x".into());
         promises.give("shop/b".into(), "u2".into(), "y".into());
         let stage = |claim: &str| if claim == "y" { Stage::Gone } else { Stage::Coming };
-        promises.keep(0, |_, uid| uid != "u1", stage);
+        promises.keep(0, |_, uid| uid != "u1", stage, |_, _| true);
         assert!(pods(&promises).is_empty());
     }
 }

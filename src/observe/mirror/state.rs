@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crds::names::core::INITIALIZED;
-use planner::model::Str;
+use planner::model::{Resources, Str};
 
 use super::super::k8s::{self, ObjectMeta};
 use super::super::objects::{Seen, Sourced};
+use super::super::translate::allocatable;
 use super::changes::Listeners;
 use super::expectations::Expectations;
 use super::kind::{Both, Change, Kind, Object};
@@ -293,8 +294,23 @@ impl State {
             Some(claim) if self.is_initialized(claim) => Stage::Initialized,
             Some(_) => Stage::Coming,
         };
-        promises.keep(now, waits, stage);
+        let has_room = |pod: &str, claim: &str| {
+            let node = self.whole_claims.get(claim).and_then(|claim| self.node_of(claim));
+            let room = node.and_then(|node| self.room_on(&node.metadata.name));
+            self.pods.get(pod).zip(room).is_none_or(|(pod, room)| pod.requests().fits(&room))
+        };
+        promises.keep(now, waits, stage, has_room);
         self.promises = promises;
+    }
+
+    /// What a node has left beside the pods that are bound to it; None where it does not say.
+    pub(super) fn room_on(&self, node: &Str) -> Option<Resources> {
+        let mut room = allocatable(&self.nodes.get(&(Str::default(), node.clone()))?.object)?;
+        let there = self.pods_by_node.get(node).into_iter().flatten().filter_map(|key| self.pods.get(key));
+        for pod in there.filter(|pod| pod.node.as_ref() == Some(node) && !pod.is_finished()) {
+            room.subtract(&pod.requests());
+        }
+        Some(room)
     }
 
     fn node_of(&self, claim: &crds::NodeClaim) -> Option<&Seen<k8s::Node>> {

@@ -24,6 +24,7 @@ mod world;
 pub use classes::Catalogs;
 pub(crate) use cluster::translate;
 pub(crate) use live::{Cache, Live, live};
+pub(crate) use nodes::allocatable;
 pub use overlays::OverlayFault;
 pub(crate) use pods::owner;
 pub(crate) use pools::overlay_faults;

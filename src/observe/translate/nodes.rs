@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use planner::model::labels::{HOSTNAME, INITIALIZED, NODEPOOL, REGISTERED};
 use planner::model::{Claim, Effect, Labels, Node, Resources, Str, Taint};
 
-use super::super::error::InputError;
+use super::super::error::{InputError, Origin};
 use super::super::k8s::meta::condition;
 use super::super::k8s::{self, NodeClaim};
 use super::super::objects::{Seen, Sourced};
@@ -120,6 +120,12 @@ fn claim_labels(claim: &Sourced<NodeClaim>) -> Result<Labels, InputError> {
     let mut labels: Labels = single.collect();
     labels.extend(normalized(&object.metadata.labels));
     Ok(labels)
+}
+
+/// What a node says it has for pods; None where that cannot be read.
+pub(crate) fn allocatable(node: &k8s::Node) -> Option<Resources> {
+    let origin = Origin { file: "cluster".into(), line: 0 };
+    At::new(&origin, "Node", &node.metadata, "").resources("status.allocatable", &node.status.allocatable).ok()
 }
 
 /// Capacity and allocatable that a claim will have; before its launch, what it was asked to hold.

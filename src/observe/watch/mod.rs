@@ -15,11 +15,10 @@ use kube::runtime::watcher::{Config, Error, Event, watcher};
 use kube::{Api, Client};
 use tracing::{debug, info, warn};
 
-use super::k8s;
-use super::mirror::{Both, Kind, Mirror};
+use super::mirror::{Kind, Mirror, Object};
 use super::options::FeatureGates;
 use crate::telemetry::Metrics;
-use wire::{Watched, Wire};
+use wire::{PodWire, Source, Tree, Watched, source};
 
 /// The first wait after a fault; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -73,35 +72,9 @@ pub async fn run_counted(client: Client, mirror: Mirror, kinds: Vec<Kind>, metri
 }
 
 fn of_kind(kind: Kind, client: Client, mirror: Mirror, metrics: Option<Metrics>) -> BoxFuture<'static, ()> {
-    macro_rules! watch {
-        ($type:ty) => {
-            follow::<$type>(client, mirror, metrics).boxed()
-        };
-    }
     match kind {
-        Kind::Pod => watch!(k8s::Pod),
-        Kind::Node => watch!(k8s::Node),
-        Kind::NodeClaim => watch!(Both<crds::NodeClaim, k8s::NodeClaim>),
-        Kind::NodePool => watch!(Both<crds::NodePool, k8s::NodePool>),
-        Kind::Ec2NodeClass => watch!(Both<crds::Ec2NodeClass, k8s::Ec2NodeClass>),
-        Kind::KwokNodeClass => watch!(Both<crds::KwokNodeClass, k8s::KwokNodeClass>),
-        Kind::NodeOverlay => watch!(k8s::NodeOverlay),
-        Kind::CapacityBuffer => watch!(k8s::CapacityBuffer),
-        Kind::DaemonSet => watch!(k8s::DaemonSet),
-        Kind::PodDisruptionBudget => watch!(k8s::PodDisruptionBudget),
-        Kind::PersistentVolumeClaim => watch!(k8s::PersistentVolumeClaim),
-        Kind::PersistentVolume => watch!(k8s::PersistentVolume),
-        Kind::StorageClass => watch!(k8s::StorageClass),
-        Kind::CsiNode => watch!(k8s::CsiNode),
-        Kind::VolumeAttachment => watch!(k8s::VolumeAttachment),
-        Kind::Namespace => watch!(k8s::Namespace),
-        Kind::PriorityClass => watch!(k8s::PriorityClass),
-        Kind::RuntimeClass => watch!(k8s::RuntimeClass),
-        Kind::Service => watch!(k8s::Service),
-        Kind::Deployment => watch!(wire::Deployment),
-        Kind::ReplicaSet => watch!(wire::ReplicaSet),
-        Kind::StatefulSet => watch!(wire::StatefulSet),
-        Kind::PodTemplate => watch!(k8s::PodTemplate),
+        Kind::Pod => follow::<PodWire>(source(kind), client, mirror, metrics).boxed(),
+        _ => follow::<Tree>(source(kind), client, mirror, metrics).boxed(),
     }
 }
 
@@ -140,9 +113,9 @@ fn restart(error: &Error, lists: Lists) -> Option<Restart> {
     }
 }
 
-async fn follow<T: Watched>(client: Client, mirror: Mirror, metrics: Option<Metrics>) {
-    let api: Api<Wire<T>> = Api::all(client);
-    let mut lists = Lists::first(T::KIND);
+async fn follow<T: Watched>(source: &'static Source, client: Client, mirror: Mirror, metrics: Option<Metrics>) {
+    let api: Api<T> = Api::all_with(client, &source);
+    let mut lists = Lists::first(source.kind);
     let mut wait = FIRST_WAIT;
     loop {
         let config = match lists {
@@ -154,20 +127,20 @@ async fn follow<T: Watched>(client: Client, mirror: Mirror, metrics: Option<Metr
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    if takes_in(&mirror, event) {
+                    if takes_in(source, &mirror, event) {
                         wait = FIRST_WAIT;
                     }
                 }
                 Err(error) => {
                     let anew = restart(&error, lists);
                     if anew == Some(Restart::WithPages) {
-                        info!(kind = T::SERVED.kind, "the server does not stream lists: reading pages");
+                        info!(kind = source.name, "the server does not stream lists: reading pages");
                         lists = Lists::Paged;
                         break;
                     }
-                    report::<T>(&error);
+                    report(source, &error);
                     if let Some(metrics) = &metrics {
-                        metrics.watch_restarts_total.inc([T::SERVED.kind, cause(&error)]);
+                        metrics.watch_restarts_total.inc([source.name, cause(&error)]);
                     }
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
@@ -181,24 +154,42 @@ async fn follow<T: Watched>(client: Client, mirror: Mirror, metrics: Option<Metr
 }
 
 /// Tells the mirror; true for news that show that the watch works.
-fn takes_in<T: Watched>(mirror: &Mirror, event: Event<Wire<T>>) -> bool {
+fn takes_in<T: Watched>(source: &Source, mirror: &Mirror, event: Event<T>) -> bool {
     match event {
         Event::Init => {
-            mirror.list_begins(T::KIND);
+            mirror.list_begins(source.kind);
             return false;
         }
-        Event::InitApply(object) => mirror.listed(object.object.into_object()),
-        Event::InitDone => {
-            debug!(kind = T::SERVED.kind, "listed");
-            mirror.list_ends(T::KIND);
+        Event::InitApply(object) => {
+            if let Some(object) = readable(source, object) {
+                mirror.listed(object);
+            }
         }
-        Event::Apply(object) => mirror.apply(object.object.into_object()),
+        Event::InitDone => {
+            debug!(kind = source.name, "listed");
+            mirror.list_ends(source.kind);
+        }
+        Event::Apply(object) => {
+            if let Some(object) = readable(source, object) {
+                mirror.apply(object);
+            }
+        }
         Event::Delete(object) => {
-            let meta = object.object.meta();
-            mirror.remove(T::KIND, &meta.namespace, &meta.name);
+            let part = |text: &Option<String>| text.clone().unwrap_or_default();
+            mirror.remove(source.kind, &part(&object.meta().namespace), &part(&object.meta().name));
         }
     }
     true
+}
+
+/// The object, unless it cannot be read: that is said, and the others go on.
+fn readable<T: Watched>(source: &Source, object: T) -> Option<Object> {
+    let name = object.meta().name.clone().unwrap_or_default();
+    let read = object.into_object(source);
+    if let Err(error) = &read {
+        warn!(kind = source.name, name, %error, "an object that cannot be read is passed over");
+    }
+    read.ok()
 }
 
 /// What broke a watch, in a word.
@@ -214,13 +205,13 @@ fn cause(error: &Error) -> &'static str {
     }
 }
 
-fn report<T: Watched>(error: &Error) {
+fn report(source: &Source, error: &Error) {
     // A version that is too old is the way of the world: the next list mends it.
     let is_gone = matches!(error, Error::WatchError(status) if status.code == 410);
     if is_gone {
-        debug!(kind = T::SERVED.kind, %error, "listing again");
+        debug!(kind = source.name, %error, "listing again");
     } else {
-        warn!(kind = T::SERVED.kind, error = %with_causes(error), "watching");
+        warn!(kind = source.name, error = %with_causes(error), "watching");
     }
 }
 

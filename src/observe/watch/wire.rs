@@ -1,4 +1,7 @@
 //! Objects on their way from the API server into the mirror: read once, trimmed while they are read.
+//!
+//! All kinds but pods go through a tree of JSON and share one watcher, since a watcher of its own for each would make the
+//! program a tenth larger.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -6,79 +9,117 @@ use std::fmt::Debug;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::DynamicResourceScope;
-use planner::model::Str;
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Error, Value};
 
 use super::super::k8s;
 use super::super::mirror::{Both, Kind, Object};
 
-/// Where a kind is served.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Served {
-    pub(super) kind: &'static str,
-    pub(super) group: &'static str,
-    pub(super) version: &'static str,
-    pub(super) plural: &'static str,
+/// Where a kind is served, and how it is read.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) kind: Kind,
+    pub(super) name: &'static str,
+    group: &'static str,
+    version: &'static str,
+    plural: &'static str,
+    /// `managedFields` and everything else that is not wanted is skipped, not stored.
+    read: fn(Value) -> Result<Object, Error>,
 }
 
-/// A trimmed kind that can be watched.
-pub(super) trait Watched: Sized + Clone + Debug + Send + 'static {
-    const KIND: Kind;
-    const SERVED: Served;
-    fn meta(&self) -> &k8s::ObjectMeta;
-    fn into_object(self) -> Object;
-    /// Reads it. `managedFields` and everything else that is not wanted is skipped, not stored.
-    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error>;
+/// What a watcher can be of.
+pub(super) trait Watched:
+    Resource<DynamicType = &'static Source> + DeserializeOwned + Clone + Debug + Send + 'static
+{
+    fn into_object(self, source: &Source) -> Result<Object, Error>;
 }
 
-/// An object with the little metadata that the client library asks for.
+/// A pod with the little metadata that the client library asks for. Pods are many: read straight, without a tree between.
 #[derive(Clone, Debug)]
-pub(super) struct Wire<T> {
-    pub(super) object: T,
+pub(super) struct PodWire {
+    object: k8s::Pod,
     meta: ObjectMeta,
 }
 
-impl<'de, T: Watched> Deserialize<'de> for Wire<T> {
+/// Any other object.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    value: Value,
+    meta: ObjectMeta,
+}
+
+fn meta(name: &str, namespace: &str, uid: &str, version: &str) -> ObjectMeta {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    ObjectMeta {
+        name: text(name),
+        namespace: text(namespace),
+        uid: text(uid),
+        resource_version: text(version),
+        ..ObjectMeta::default()
+    }
+}
+
+impl<'de> Deserialize<'de> for PodWire {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let object = T::read(from)?;
-        let own = object.meta();
-        let text = |text: &Str| (!text.is_empty()).then(|| text.to_string());
-        let meta = ObjectMeta {
-            name: text(&own.name),
-            namespace: text(&own.namespace),
-            uid: text(&own.uid),
-            resource_version: text(&own.resource_version),
-            ..ObjectMeta::default()
-        };
+        let object = k8s::Pod::deserialize(from)?;
+        let own = &object.metadata;
+        let meta = meta(&own.name, &own.namespace, &own.uid, &own.resource_version);
         Ok(Self { object, meta })
     }
 }
 
-impl<T: Watched> Resource for Wire<T> {
-    type DynamicType = ();
-    type Scope = DynamicResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        T::SERVED.kind.into()
-    }
-    fn group((): &()) -> Cow<'_, str> {
-        T::SERVED.group.into()
-    }
-    fn version((): &()) -> Cow<'_, str> {
-        T::SERVED.version.into()
-    }
-    fn plural((): &()) -> Cow<'_, str> {
-        T::SERVED.plural.into()
-    }
-    fn meta(&self) -> &ObjectMeta {
-        &self.meta
-    }
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.meta
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(from)?;
+        let text = |field: &str| value["metadata"][field].as_str().unwrap_or_default();
+        let meta = meta(text("name"), text("namespace"), text("uid"), text("resourceVersion"));
+        Ok(Self { value, meta })
     }
 }
+
+impl Watched for PodWire {
+    fn into_object(self, _: &Source) -> Result<Object, Error> {
+        Ok(Object::Pod(Box::new(self.object)))
+    }
+}
+
+impl Watched for Tree {
+    fn into_object(mut self, source: &Source) -> Result<Object, Error> {
+        without_nulls(&mut self.value);
+        (source.read)(self.value)
+    }
+}
+
+macro_rules! resource {
+    ($($type:ident)*) => {$(
+        impl Resource for $type {
+            type DynamicType = &'static Source;
+            type Scope = DynamicResourceScope;
+
+            fn kind(source: &&'static Source) -> Cow<'static, str> {
+                source.name.into()
+            }
+            fn group(source: &&'static Source) -> Cow<'static, str> {
+                source.group.into()
+            }
+            fn version(source: &&'static Source) -> Cow<'static, str> {
+                source.version.into()
+            }
+            fn plural(source: &&'static Source) -> Cow<'static, str> {
+                source.plural.into()
+            }
+            fn meta(&self) -> &ObjectMeta {
+                &self.meta
+            }
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.meta
+            }
+        }
+    )*};
+}
+
+resource! { PodWire Tree }
 
 /// Null fields count as not there, as for the API server.
 fn without_nulls(value: &mut Value) {
@@ -92,116 +133,94 @@ fn without_nulls(value: &mut Value) {
     }
 }
 
-fn read_value<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-    let mut value = Value::deserialize(from)?;
-    without_nulls(&mut value);
-    serde_json::from_value(value).map_err(D::Error::custom)
+fn read<T: DeserializeOwned>(value: Value, object: fn(Box<T>) -> Object) -> Result<Object, Error> {
+    Ok(object(Box::new(serde_json::from_value(value)?)))
 }
 
-/// Types that objects of our own API are read into.
-impl<'de, Whole: DeserializeOwned, Trimmed: DeserializeOwned> Deserialize<'de> for Both<Whole, Trimmed> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let mut value = Value::deserialize(from)?;
-        without_nulls(&mut value);
-        let whole = Whole::deserialize(&value).map_err(D::Error::custom)?;
-        let trimmed = serde_json::from_value(value).map_err(D::Error::custom)?;
-        Ok(Self { whole, trimmed })
-    }
+/// Objects of our own API are kept whole as well.
+fn both<Whole: DeserializeOwned, Trimmed: DeserializeOwned>(
+    value: Value,
+    object: fn(Box<Both<Whole, Trimmed>>) -> Object,
+) -> Result<Object, Error> {
+    let whole = Whole::deserialize(&value)?;
+    let trimmed = serde_json::from_value(value)?;
+    Ok(object(Box::new(Both { whole, trimmed })))
 }
 
-macro_rules! watched {
-    ($($variant:ident: $type:ty = $kind:literal $group:literal $version:literal $plural:literal, $meta:expr, $read:expr;)*) => {$(
-        impl Watched for $type {
-            const KIND: Kind = Kind::$variant;
-            const SERVED: Served = Served { kind: $kind, group: $group, version: $version, plural: $plural };
-            fn meta(&self) -> &k8s::ObjectMeta {
-                let meta: fn(&Self) -> &k8s::ObjectMeta = $meta;
-                meta(self)
-            }
-            fn into_object(self) -> Object {
-                Object::$variant(Box::new(self))
-            }
-            fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                $read(from)
+macro_rules! sources {
+    ($($variant:ident $read:ident = $kind:literal $group:literal $version:literal $plural:literal;)*) => {
+        /// Where objects of this kind come from.
+        pub(super) fn source(kind: Kind) -> &'static Source {
+            match kind {
+                $(Kind::$variant => {
+                    static SOURCE: Source = Source {
+                        kind: Kind::$variant,
+                        name: $kind,
+                        group: $group,
+                        version: $version,
+                        plural: $plural,
+                        read: |value| $read(value, Object::$variant),
+                    };
+                    &SOURCE
+                })*
             }
         }
-    )*};
+    };
 }
 
-watched! {
-    // Pods are many: read straight, without a tree in between.
-    Pod: k8s::Pod = "Pod" "" "v1" "pods", |o| &o.metadata, Deserialize::deserialize;
-    Node: k8s::Node = "Node" "" "v1" "nodes", |o| &o.metadata, read_value;
-    NodeClaim: Both<crds::NodeClaim, k8s::NodeClaim> = "NodeClaim" "karpenter.sh" "v1" "nodeclaims", |o| &o.trimmed.metadata, Deserialize::deserialize;
-    NodePool: Both<crds::NodePool, k8s::NodePool> = "NodePool" "karpenter.sh" "v1" "nodepools", |o| &o.trimmed.metadata, Deserialize::deserialize;
-    Ec2NodeClass: Both<crds::Ec2NodeClass, k8s::Ec2NodeClass> = "EC2NodeClass" "karpenter.k8s.aws" "v1" "ec2nodeclasses", |o| &o.trimmed.metadata, Deserialize::deserialize;
-    KwokNodeClass: Both<crds::KwokNodeClass, k8s::KwokNodeClass> = "KWOKNodeClass" "karpenter.kwok.sh" "v1alpha1" "kwoknodeclasses", |o| &o.trimmed.metadata, Deserialize::deserialize;
-    NodeOverlay: k8s::NodeOverlay = "NodeOverlay" "karpenter.sh" "v1alpha1" "nodeoverlays", |o| &o.metadata, read_value;
-    CapacityBuffer: k8s::CapacityBuffer = "CapacityBuffer" "autoscaling.x-k8s.io" "v1beta1" "capacitybuffers", |o| &o.metadata, read_value;
-    DaemonSet: k8s::DaemonSet = "DaemonSet" "apps" "v1" "daemonsets", |o| &o.metadata, read_value;
-    PodDisruptionBudget: k8s::PodDisruptionBudget = "PodDisruptionBudget" "policy" "v1" "poddisruptionbudgets", |o| &o.metadata, read_value;
-    PersistentVolumeClaim: k8s::PersistentVolumeClaim = "PersistentVolumeClaim" "" "v1" "persistentvolumeclaims", |o| &o.metadata, read_value;
-    PersistentVolume: k8s::PersistentVolume = "PersistentVolume" "" "v1" "persistentvolumes", |o| &o.metadata, read_value;
-    StorageClass: k8s::StorageClass = "StorageClass" "storage.k8s.io" "v1" "storageclasses", |o| &o.metadata, read_value;
-    CsiNode: k8s::CsiNode = "CSINode" "storage.k8s.io" "v1" "csinodes", |o| &o.metadata, read_value;
-    VolumeAttachment: k8s::VolumeAttachment = "VolumeAttachment" "storage.k8s.io" "v1" "volumeattachments", |o| &o.metadata, read_value;
-    Namespace: k8s::Namespace = "Namespace" "" "v1" "namespaces", |o| &o.metadata, read_value;
-    PriorityClass: k8s::PriorityClass = "PriorityClass" "scheduling.k8s.io" "v1" "priorityclasses", |o| &o.metadata, read_value;
-    RuntimeClass: k8s::RuntimeClass = "RuntimeClass" "node.k8s.io" "v1" "runtimeclasses", |o| &o.metadata, read_value;
-    Service: k8s::Service = "Service" "" "v1" "services", |o| &o.metadata, read_value;
-    PodTemplate: k8s::PodTemplate = "PodTemplate" "" "v1" "podtemplates", |o| &o.metadata, read_value;
-}
-
-/// Three kinds are read into the same trimmed type; each gets a name of its own.
-macro_rules! workloads {
-    ($($name:ident $plural:literal;)*) => {$(
-        #[derive(Clone, Debug)]
-        pub(super) struct $name(k8s::Workload);
-
-        impl Watched for $name {
-            const KIND: Kind = Kind::$name;
-            const SERVED: Served = Served { kind: stringify!($name), group: "apps", version: "v1", plural: $plural };
-            fn meta(&self) -> &k8s::ObjectMeta {
-                &self.0.metadata
-            }
-            fn into_object(self) -> Object {
-                Object::$name(Box::new(self.0))
-            }
-            fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                read_value(from).map(Self)
-            }
-        }
-    )*};
-}
-
-workloads! {
-    Deployment "deployments";
-    ReplicaSet "replicasets";
-    StatefulSet "statefulsets";
+sources! {
+    Pod read = "Pod" "" "v1" "pods";
+    Node read = "Node" "" "v1" "nodes";
+    NodeClaim both = "NodeClaim" "karpenter.sh" "v1" "nodeclaims";
+    NodePool both = "NodePool" "karpenter.sh" "v1" "nodepools";
+    Ec2NodeClass both = "EC2NodeClass" "karpenter.k8s.aws" "v1" "ec2nodeclasses";
+    KwokNodeClass both = "KWOKNodeClass" "karpenter.kwok.sh" "v1alpha1" "kwoknodeclasses";
+    NodeOverlay read = "NodeOverlay" "karpenter.sh" "v1alpha1" "nodeoverlays";
+    CapacityBuffer read = "CapacityBuffer" "autoscaling.x-k8s.io" "v1beta1" "capacitybuffers";
+    DaemonSet read = "DaemonSet" "apps" "v1" "daemonsets";
+    PodDisruptionBudget read = "PodDisruptionBudget" "policy" "v1" "poddisruptionbudgets";
+    PersistentVolumeClaim read = "PersistentVolumeClaim" "" "v1" "persistentvolumeclaims";
+    PersistentVolume read = "PersistentVolume" "" "v1" "persistentvolumes";
+    StorageClass read = "StorageClass" "storage.k8s.io" "v1" "storageclasses";
+    CsiNode read = "CSINode" "storage.k8s.io" "v1" "csinodes";
+    VolumeAttachment read = "VolumeAttachment" "storage.k8s.io" "v1" "volumeattachments";
+    Namespace read = "Namespace" "" "v1" "namespaces";
+    PriorityClass read = "PriorityClass" "scheduling.k8s.io" "v1" "priorityclasses";
+    RuntimeClass read = "RuntimeClass" "node.k8s.io" "v1" "runtimeclasses";
+    Service read = "Service" "" "v1" "services";
+    PodTemplate read = "PodTemplate" "" "v1" "podtemplates";
+    Deployment read = "Deployment" "apps" "v1" "deployments";
+    ReplicaSet read = "ReplicaSet" "apps" "v1" "replicasets";
+    StatefulSet read = "StatefulSet" "apps" "v1" "statefulsets";
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read_tree(kind: Kind, json: &str) -> Object {
+        let tree: Tree = serde_json::from_str(json).unwrap();
+        tree.into_object(source(kind)).unwrap()
+    }
+
     #[test]
     fn an_object_is_read_with_its_version_and_without_its_managed_fields() {
         let json = r#"{"metadata":{"name":"a","namespace":"shop","resourceVersion":"7","uid":"u","creationTimestamp":null,
             "managedFields":[{"manager":"m","fieldsV1":{"f:spec":{"f:containers":{}}}}]},
             "spec":{"nodeName":"n","containers":[{"name":"c","env":[{"name":"A","value":"b"}]}]}}"#;
-        let pod: Wire<k8s::Pod> = serde_json::from_str(json).unwrap();
+        let pod: PodWire = serde_json::from_str(json).unwrap();
         assert_eq!(pod.meta().resource_version.as_deref(), Some("7"));
         assert!(pod.meta().managed_fields.is_none());
         assert_eq!(&*pod.object.spec.node_name, "n");
-        assert_eq!(Wire::<k8s::Pod>::url_path(&(), Some("shop")), "/api/v1/namespaces/shop/pods");
-        assert_eq!(Wire::<k8s::CsiNode>::url_path(&(), None), "/apis/storage.k8s.io/v1/csinodes");
+        assert_eq!(PodWire::url_path(&source(Kind::Pod), Some("shop")), "/api/v1/namespaces/shop/pods");
+        assert_eq!(Tree::url_path(&source(Kind::CsiNode), None), "/apis/storage.k8s.io/v1/csinodes");
     }
 
     #[test]
     fn a_null_list_is_an_empty_one() {
         let json = r#"{"metadata":{"name":"n","resourceVersion":"1"},"spec":{"drivers":null}}"#;
-        let node: Wire<k8s::CsiNode> = serde_json::from_str(json).unwrap();
-        assert!(node.object.spec.drivers.is_empty());
+        let Object::CsiNode(node) = read_tree(Kind::CsiNode, json) else { panic!("another kind") };
+        assert!(node.spec.drivers.is_empty());
     }
 
     #[test]
@@ -209,8 +228,8 @@ mod tests {
         let json = r#"{"apiVersion":"karpenter.sh/v1","kind":"NodePool","metadata":{"name":"general","resourceVersion":"1"},
             "spec":{"weight":7,"template":{"spec":{"requirements":[],"nodeClassRef":{"group":"karpenter.kwok.sh","kind":"KWOKNodeClass","name":"default"},
             "expireAfter":"720h"}}}}"#;
-        let pool: Wire<Both<crds::NodePool, k8s::NodePool>> = serde_json::from_str(json).unwrap();
-        assert_eq!(pool.object.trimmed.spec.weight, Some(7));
-        assert_eq!(pool.object.whole.spec.template.spec.expire_after, Some("720h".into()));
+        let Object::NodePool(pool) = read_tree(Kind::NodePool, json) else { panic!("another kind") };
+        assert_eq!(pool.trimmed.spec.weight, Some(7));
+        assert_eq!(pool.whole.spec.template.spec.expire_after, Some("720h".into()));
     }
 }
