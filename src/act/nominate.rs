@@ -166,9 +166,9 @@ impl Nominations {
     fn stranded(&self) -> Held {
         let (now, writer, mut out) = (Instant::now(), &self.0.writer, Held::new());
         self.opened().retain_mut(|(at, (node, pods))| {
+            // What is taken back is looked after until its time is over: it may be nominated here once more.
             let lost = writer.stranded(node, pods);
             let lost = if *at <= now { std::mem::take(pods) } else { lost };
-            pods.retain(|pod| !lost.contains(pod));
             if !lost.is_empty() {
                 out.push((node.clone(), lost));
             }
@@ -211,7 +211,7 @@ impl Nominations {
                     mending.spawn(async move {
                         for pause in MENDING {
                             sleep(pause).await;
-                            let opened = writer.hold(&nodes, Instant::now() + NODE_PATIENCE).await;
+                            let opened = writer.hold(&writer.with_room(&nodes), Instant::now() + NODE_PATIENCE).await;
                             debug!(?opened, "pods that lost their nomination while nodes opened");
                         }
                     });

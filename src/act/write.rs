@@ -98,6 +98,18 @@ impl Writer {
         nominated.iter().filter(|pod| !pod.requests().fits(&room)).map(|pod| pod.key.clone()).collect()
     }
 
+    /// The pods that wait and whose room is still there, node by node.
+    pub(super) fn with_room(&self, nodes: &[(Str, Vec<Str>)]) -> Vec<(Str, Vec<Str>)> {
+        let of_node = |(node, pods): &(Str, Vec<Str>)| {
+            let waiting: Vec<Arc<Pod>> =
+                pods.iter().filter_map(|pod| self.pod(pod)).filter(|pod| pod.is_provisionable()).collect();
+            let room = waiting.first().and_then(|_| self.mirror.room_on(node))?;
+            let fitting = waiting.iter().filter(|pod| pod.requests().fits(&room));
+            Some((node.clone(), fitting.map(|pod| pod.key.clone()).collect()))
+        };
+        nodes.iter().filter_map(of_node).collect()
+    }
+
     fn pod(&self, key: &str) -> Option<Arc<Pod>> {
         key.split_once('/').and_then(|(namespace, name)| self.mirror.pod(namespace, name))
     }
