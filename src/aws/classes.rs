@@ -154,7 +154,8 @@ async fn rehearse(shared: &Shared, rehearsals: &mut Rehearsals, class: &Ec2NodeC
     }
     let catalog = shared.market.catalog(&class_ref(name), class, &shared.settings).ok()?;
     let all = offers(&catalog, &Requirements::new(), &Resources::default());
-    let resolved = translate::node_class(class, &shared.market.subnets(&class_ref(name)));
+    let resolved =
+        translate::node_class(class, &shared.market.subnets(&class_ref(name)), shared.settings.reserved_capacity);
     let runs = |offer: &&Offer| {
         offer.key.capacity_type == CapacityType::OnDemand
             && resolved.images.iter().any(|image| image.requirements.allow(&offer.labels))

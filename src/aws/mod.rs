@@ -180,7 +180,8 @@ impl Cloud for Aws {
             }
             Err(error) => return Err(LaunchError::ClassNotReady { message: error.to_string() }),
         };
-        let resolved = translate::node_class(&class, &shared.market.subnets(&order.class));
+        let resolved =
+            translate::node_class(&class, &shared.market.subnets(&order.class), shared.settings.reserved_capacity);
         let profile = resolved.profile.clone();
         let mut instance = shared.seller.launch(&resolved, order).await?;
         if instance.capacity == Resources::default() {

@@ -133,12 +133,13 @@ fn a_class_becomes_what_machines_are_made_from() {
     });
     let class = settled(class(&spec), findings()).class;
     let seen = Subnet { id: "subnet-a".into(), zone: "a".into(), zone_id: "az1".into(), available: 3 };
-    let made = translate::node_class(&class, &[seen]);
+    let made = translate::node_class(&class, &[seen], true);
     assert_eq!(made.family, Some(AmiFamily::Al2023));
     assert_eq!((made.devices[0].gib, made.devices[0].iops), (Some(19), Some(4000)));
     assert_eq!((made.metadata.tokens.as_str(), made.metadata.hop_limit), ("optional", 2));
     let left: Vec<i64> = made.subnets.iter().map(|subnet| subnet.available).collect();
     assert_eq!(left, [65_535, 3], "a subnet that nobody has counted is taken to have room");
+    assert!(made.shuns_open_reservations);
     let of_catalog = translate::catalog_class(&class);
     assert_eq!(of_catalog.kubelet.max_pods, Some(40));
     assert_eq!(of_catalog.zones.len(), 1);

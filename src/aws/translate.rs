@@ -18,8 +18,9 @@ pub(super) fn family(spec: &Ec2NodeClassSpec) -> Option<AmiFamily> {
     AmiFamily::parse(spec.resolved_ami_family()?.as_str())
 }
 
-/// What machines are made from. `seen` are the class's subnets with their free addresses, if they were looked up.
-pub(super) fn node_class(class: &Ec2NodeClass, seen: &[Subnet]) -> NodeClass {
+/// What machines are made from. `seen` are the class's subnets with their free addresses, if they were looked up;
+/// `reserved_capacity` is the feature gate.
+pub(super) fn node_class(class: &Ec2NodeClass, seen: &[Subnet], reserved_capacity: bool) -> NodeClass {
     let spec = &class.spec;
     let status = class.status.clone().unwrap_or_default();
     let images = status.amis.iter().map(|ami| Image {
@@ -64,6 +65,7 @@ pub(super) fn node_class(class: &Ec2NodeClass, seen: &[Subnet]) -> NodeClass {
             .map(|nested| nested == OnOff::Enabled),
         context: spec.context.clone(),
         placement_group: None,
+        shuns_open_reservations: reserved_capacity,
     }
     .with_devices_of_family()
 }

@@ -57,6 +57,8 @@ pub struct NodeClass {
     /// Handed to `CreateFleet`.
     pub context: Option<String>,
     pub placement_group: Option<String>,
+    /// Machines that are not bought from a reservation keep out of those that are open to all.
+    pub shuns_open_reservations: bool,
 }
 
 /// An image that machines of the class may boot.

@@ -113,7 +113,7 @@ impl Template<'_> {
             .set_enclave_options(
                 self.enclave.then(|| LaunchTemplateEnclaveOptionsRequest::builder().enabled(true).build()),
             )
-            .capacity_reservation_specification(self.reservation_specification())
+            .set_capacity_reservation_specification(self.reservation_specification())
             .set_instance_market_options(self.market())
             .set_tag_specifications(Some(tags.collect()))
             .build()
@@ -192,18 +192,19 @@ impl Template<'_> {
         interface.build()
     }
 
-    /// What is not meant for a reservation keeps out of those that are open.
-    fn reservation_specification(&self) -> LaunchTemplateCapacityReservationSpecificationRequest {
+    /// Which reservation machines draw on; none where EC2 is to do as it usually does.
+    fn reservation_specification(&self) -> Option<LaunchTemplateCapacityReservationSpecificationRequest> {
         let builder = LaunchTemplateCapacityReservationSpecificationRequest::builder();
-        match &self.reservation {
-            None => builder.capacity_reservation_preference(CapacityReservationPreference::None).build(),
+        let builder = match &self.reservation {
+            None if !self.class.shuns_open_reservations => return None,
+            None => builder.capacity_reservation_preference(CapacityReservationPreference::None),
             Some(reservation) => builder
                 .capacity_reservation_preference(CapacityReservationPreference::CapacityReservationsOnly)
                 .capacity_reservation_target(
                     CapacityReservationTarget::builder().capacity_reservation_id(&reservation.id).build(),
-                )
-                .build(),
-        }
+                ),
+        };
+        Some(builder.build())
     }
 
     fn market(&self) -> Option<LaunchTemplateInstanceMarketOptionsRequest> {

@@ -51,6 +51,54 @@ async fn claims_that_are_alike_share_a_template_and_others_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn open_reservations_are_kept_out_of_where_reservations_are_bought_by_name() {
+    let mut stand = stand(|_| {}).await;
+    for (shuns, want) in [(true, Some("none")), (false, None)] {
+        stand.class.shuns_open_reservations = shuns;
+        let bought = stand.seller.launch(&stand.class, &stand.order(&format!("{shuns}"), &["m5.large"], BOTH)).await;
+        let id = bought.unwrap().provider_id.rsplit('/').next().unwrap().to_owned();
+        let preference = stand.ec2.locked(|state| state.instances[&id].reservation_preference.clone());
+        assert_eq!(preference.as_deref(), want);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reservation_is_drawn_on_until_it_is_used_up() {
+    let stand = stand(|_| {}).await;
+    let zone = stand.ec2.locked(|state| state.land.zones[0].clone());
+    stand.ec2.locked(|state| {
+        state.reserve(sim::ec2::Reservation {
+            id: "cr-1".into(),
+            instance_type: "m5.large".into(),
+            zone,
+            kind: "default".into(),
+            criteria: "targeted".into(),
+            total: 1,
+            ends_at: None,
+            interruptible: false,
+            tags: sim::ec2::Tags::new(),
+        });
+    });
+    let reserved = |claim: &str| {
+        let mut order = stand.order(claim, &["m5.large"], &["on-demand"]);
+        order.offers.retain(|offer| &*offer.key.zone == "us-west-2a");
+        let offer = &mut order.offers[0];
+        offer.key.capacity_type = CapacityType::Reserved;
+        offer.key.reservation = Some("cr-1".into());
+        offer.labels.insert("karpenter.k8s.aws/capacity-reservation-type".into(), "default".into());
+        order
+    };
+    let bought = stand.seller.launch(&stand.class, &reserved("a")).await.unwrap();
+    assert_eq!((bought.capacity_type, bought.reservation.as_deref()), (CapacityType::Reserved, Some("cr-1")));
+    let error = stand.seller.launch(&stand.class, &reserved("b")).await.unwrap_err();
+    let LaunchError::InsufficientCapacity { refused, message } = error else { panic!("{error}") };
+    assert!(message.contains("ReservationCapacityExceeded") && refused[0].reservation.as_deref() == Some("cr-1"));
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let listed = stand.seller.instances().await.unwrap();
+    assert_eq!(listed[0].reservation.as_deref(), Some("cr-1"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_arm_machine_boots_an_arm_image() {
     let stand = stand(|_| {}).await;
     let bought = stand.seller.launch(&stand.class, &stand.order("a", &["m6g.large"], BOTH)).await.unwrap();
