@@ -373,3 +373,103 @@ fn make(make: &Make, of: &[u32]) -> Make {
     }
     Make { item: make.item, parts, count: make.count }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effort::{Cancel, Effort, Meter};
+    use crate::noise::Noise;
+    use crate::problem::{BinKind, Item, ItemIdx, Problem, Spread};
+    use crate::shapes::Shapes;
+    use crate::small::search_all;
+
+    /// Items in two zones: some pinned, some spread, some limited per bin; two sizes of bins in each zone.
+    fn problem(noise: &mut Noise) -> Problem {
+        let mut kinds = Vec::new();
+        for zone in [0, 1] {
+            for (cpu, memory, cost) in [(8, 16, 100), (16, 24, 170)] {
+                kinds.push(BinKind { holds: vec![cpu, memory], cost, domains: vec![zone], ..BinKind::default() });
+            }
+        }
+        let mut spreads = Vec::new();
+        let items = (0..4u32)
+            .map(|i| {
+                let allowed = match noise.below(4) {
+                    0 => BitSet::of(4, [0, 1]),
+                    1 => BitSet::of(4, [2, 3]),
+                    _ => BitSet::full(4),
+                };
+                if allowed.count() == 4 && noise.below(2) == 0 {
+                    let counts = [(0, 0), (1, 0)].into();
+                    spreads.push(Spread { items: vec![ItemIdx(i)], key: 0, max_skew: 1, min_domains: 0, counts });
+                }
+                let mut quantity = |most: usize| i64::try_from(1 + noise.below(most)).unwrap_or(1);
+                let (cpu, memory) = (quantity(6), quantity(9));
+                Item {
+                    needs: vec![cpu, memory],
+                    count: u32::try_from(1 + noise.below(3)).unwrap_or(1),
+                    allowed,
+                    allowed_started: BitSet::new(0),
+                    per_bin_max: (noise.below(3) == 0).then_some(1),
+                }
+            })
+            .collect();
+        Problem { dims: 2, items, kinds, spreads, ..Problem::default() }
+    }
+
+    fn optimum(inst: &Instance<2>) -> Option<f64> {
+        let mut meter = Meter::new(Effort(1_000_000), &Cancel::new());
+        let none = vec![0.0; inst.classes.len()];
+        let (found, complete) = search_all(inst, &none, i64::MAX / 4, &mut meter);
+        found.filter(|_| complete).map(|draft| draft.price(inst))
+    }
+
+    #[test]
+    fn the_smaller_problem_never_costs_more_than_the_whole_one() {
+        let mut noise = Noise::new(11);
+        let (mut smaller, mut equal) = (0, 0);
+        for round in 0..200 {
+            let problem = problem(&mut noise);
+            let shapes = Shapes::new(&problem, &problem.kinds.iter().map(|k| k.cost).collect::<Vec<_>>());
+            let inst = Instance::<2>::new(&problem, &shapes, &[0, 1]);
+            let values = vec![1.0; inst.classes.len()];
+            let similar = [0.0, 0.1, 0.5][round % 3];
+            let coarse = Coarse::new(&inst, &values, &[1.0, 0.5], similar);
+            let whole = optimum(&inst).expect("small enough to search");
+            let small = optimum(&coarse.inst).expect("small enough to search");
+            assert!(small <= whole, "{small} > {whole} in {problem:?}");
+            smaller += usize::from(coarse.size(&inst) < 1.0);
+            equal += usize::from(small >= whole);
+        }
+        assert!(smaller > 150 && equal > 50, "{smaller} are smaller, {equal} cost the same");
+    }
+
+    #[test]
+    fn columns_of_the_smaller_problem_fit_into_the_whole_one() {
+        let mut noise = Noise::new(12);
+        let mut filled = 0;
+        for _ in 0..100 {
+            let problem = problem(&mut noise);
+            let shapes = Shapes::new(&problem, &problem.kinds.iter().map(|k| k.cost).collect::<Vec<_>>());
+            let inst = Instance::<2>::new(&problem, &shapes, &[0, 1]);
+            let coarse = Coarse::new(&inst, &vec![1.0; inst.classes.len()], &[1.0, 0.5], 0.5);
+            let used: Vec<(u32, f64, Pattern)> = (0..u32_of(coarse.inst.n_new))
+                .map(|o| {
+                    let fit = &coarse.inst.offers[o as usize].fit;
+                    (o, 1.5, fit.iter().take(1).copied().collect())
+                })
+                .collect();
+            for (o, pattern) in coarse.expand(&inst, &used) {
+                let node = crate::nodes::Node::with(&inst, o, pattern.clone());
+                assert!(node.free.iter().all(|&f| f >= 0));
+                for (k, n) in pattern {
+                    assert!(
+                        inst.offers[o as usize].serves.contains(k as usize) && n <= inst.classes[k as usize].per_bin
+                    );
+                    filled += 1;
+                }
+            }
+        }
+        assert!(filled > 100);
+    }
+}

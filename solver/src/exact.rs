@@ -1,7 +1,13 @@
 //! The only file that names the LP library: the set-covering problem over all maximal contents, solved by another's code.
 //! An oracle for our own simplex, pricing and search; exact for problems small enough to list.
 
-use good_lp::{Expression, ProblemVariables, Solution as _, SolverModel, constraint, default_solver, variable};
+use good_lp::{Expression, ProblemVariables, Solution as _, SolverModel, constraint, variable};
+
+// The pure Rust library, or `HiGHS` (which needs a C++ toolchain) where the feature asks for it.
+#[cfg(feature = "highs")]
+use good_lp::solvers::highs::highs as library;
+#[cfg(not(feature = "highs"))]
+use good_lp::solvers::microlp::microlp as library;
 
 use crate::instance::{Instance, active_dims};
 use crate::problem::Problem;
@@ -45,7 +51,7 @@ pub fn optimum(problem: &Problem, most_contents: usize) -> Option<Optimum> {
         for (amount, (value, _)) in amounts.iter().zip(&contents) {
             cost += *value as f64 / 1e6 * *amount;
         }
-        let mut model = variables.minimise(cost.clone()).using(default_solver);
+        let mut model = variables.minimise(cost.clone()).using(library);
         for (k, &n) in demand.iter().enumerate().filter(|d| *d.1 > 0) {
             let mut packed = Expression::from(0.0);
             for (amount, (_, pattern)) in amounts.iter().zip(&contents) {
@@ -59,4 +65,59 @@ pub fn optimum(problem: &Problem, most_contents: usize) -> Option<Optimum> {
         Some(solution.eval(&cost) * 1e6)
     };
     Some(Optimum { relaxed: solve(false)?, whole: solve(true)? })
+}
+
+/// The library's name, for reports.
+pub const LIBRARY: &str = if cfg!(feature = "highs") { "HiGHS" } else { "microlp" };
+
+/// The least cost of covering `demand` with fractions of columns.
+#[cfg(test)]
+pub(crate) fn cheapest_cover(demand: &[f64], columns: &[crate::master::Column]) -> Option<f64> {
+    let mut variables = ProblemVariables::new();
+    let amounts: Vec<_> = columns.iter().map(|_| variables.add(variable().min(0))).collect();
+    let mut cost = Expression::from(0.0);
+    for (amount, column) in amounts.iter().zip(columns) {
+        cost += column.price / 1e6 * *amount;
+    }
+    let mut model = variables.minimise(cost.clone()).using(library);
+    for (r, &wanted) in demand.iter().enumerate() {
+        let mut covered = Expression::from(0.0);
+        for (amount, column) in amounts.iter().zip(columns) {
+            for (_, a) in column.rows.iter().filter(|c| c.0 as usize == r) {
+                covered += *a * *amount;
+            }
+        }
+        model = model.with(constraint!(covered >= wanted));
+    }
+    Some(model.solve().ok()?.eval(&cost) * 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{BinKind, BitSet, Item, Problem};
+
+    /// Runs with whichever library was built; `cargo test -p solver --features highs` asks the other one.
+    #[test]
+    fn the_library_that_was_chosen_finds_a_known_optimum() {
+        let kinds = [(1000, 5), (2000, 9), (4000, 16)].map(|(holds, cost)| BinKind {
+            holds: vec![holds],
+            cost: cost * 1_000_000,
+            ..BinKind::default()
+        });
+        let item = Item { needs: vec![800], count: 5, allowed: BitSet::full(3), ..Item::default() };
+        let problem = Problem { dims: 1, items: vec![item], kinds: kinds.to_vec(), ..Problem::default() };
+        let found = super::optimum(&problem, 100).expect("small");
+        // One bin of five, or fractions of it.
+        assert!(
+            (found.whole - 16e6).abs() < 1.0 && (found.relaxed - 16e6).abs() < 1.0,
+            "{}: {found:?}",
+            super::LIBRARY
+        );
+    }
+
+    #[cfg(feature = "highs")]
+    #[test]
+    fn the_feature_chooses_the_other_library() {
+        assert_eq!(super::LIBRARY, "HiGHS");
+    }
 }

@@ -356,3 +356,81 @@ pub(crate) fn fill<const R: usize>(
     meter.charge(8 + order.len() * 6);
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bits::BitSet;
+    use crate::noise::Noise;
+    use crate::problem::{BinKind, Item, Problem};
+    use crate::shapes::Shapes;
+
+    fn instance(noise: &mut Noise) -> Instance<3> {
+        let items = (0..5).map(|_| Item {
+            needs: [900, 700, 3].map(|most| i64::try_from(1 + noise.below(most)).unwrap_or(1)).to_vec(),
+            count: u32::try_from(1 + noise.below(5)).unwrap_or(1),
+            allowed: BitSet::full(1),
+            allowed_started: BitSet::new(0),
+            per_bin_max: Some(4),
+        });
+        let kinds = vec![BinKind { holds: vec![2000, 1500, 6], cost: 100, ..BinKind::default() }];
+        let problem = Problem { dims: 3, items: items.collect(), kinds, ..Problem::default() };
+        Instance::new(&problem, &Shapes::new(&problem, &[100]), &[0, 1, 2])
+    }
+
+    /// The most that contents can be worth, by trying all.
+    fn best(inst: &Instance<3>, values: &[f64], free: [i64; 3], from: usize) -> f64 {
+        let Some(class) = inst.classes.get(from) else { return 0.0 };
+        let mut found = 0.0f64;
+        for n in 0..=class.count.min(class.per_bin) {
+            let left: [i64; 3] = std::array::from_fn(|r| free[r] - class.need[r] * i64::from(n));
+            if left.iter().any(|&l| l < 0) {
+                break;
+            }
+            found = found.max(f64::from(n) * values[from] + best(inst, values, left, from + 1));
+        }
+        found
+    }
+
+    /// What is wrong with a price.
+    fn fault(value: f64, bound: f64, contents: f64, truth: f64) -> Option<&'static str> {
+        if (value - contents).abs() > 1e-6 {
+            return Some("contents that are not worth what is said");
+        }
+        if value > truth + 1e-6 {
+            return Some("more than there can be");
+        }
+        (bound < truth - 1e-6).then_some("a bound below what there is")
+    }
+
+    #[test]
+    fn what_pricing_finds_and_proves_encloses_the_truth_and_seeded_faults_are_found() {
+        let mut noise = Noise::new(8);
+        let (mut exact, mut found) = (0, [0; 3]);
+        for round in 0..300 {
+            let inst = instance(&mut noise);
+            let values: Vec<f64> = inst.classes.iter().map(|_| 1.0 + 99.0 * noise.unit()).collect();
+            let offer = &inst.offers[0];
+            let truth = best(&inst, &values, offer.holds, 0);
+            let nodes = [0, 30, 2000][round % 3];
+            let (mut scratch, mut out) = (Scratch::default(), Pattern::new());
+            let p = price(&inst, offer, &values, &inst.demand(), 0.0, nodes, &mut scratch, &mut out);
+            let worth: f64 = out.iter().map(|&(k, n)| values[k as usize] * f64::from(n)).sum();
+            assert_eq!(fault(p.value, p.bound, worth, truth), None);
+            if nodes == 2000 {
+                assert!(p.bound <= truth * (1.0 + 1e-9), "{} {truth}", p.bound);
+                exact += 1;
+            }
+            let seeded = [
+                (p.value * 1.01, p.bound, worth),
+                (p.value * 1.01, p.bound, p.value * 1.01),
+                (p.value, p.bound * 0.98, worth),
+            ];
+            for ((value, bound, worth), found) in seeded.into_iter().zip(&mut found) {
+                *found += usize::from(fault(value, bound, worth, truth).is_some());
+            }
+        }
+        assert_eq!(exact, 100);
+        assert!(found.iter().all(|&n| n >= 100), "{found:?} of 300 are found");
+    }
+}

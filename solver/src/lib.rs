@@ -60,7 +60,7 @@ mod solve;
 
 pub use bits::BitSet;
 pub use effort::{Cancel, Effort};
-pub use exact::{Optimum, optimum};
+pub use exact::{LIBRARY, Optimum, optimum};
 pub use greedy::greedy;
 pub use problem::{BinKind, Cap, Conflict, Item, ItemIdx, KindIdx, Options, Problem, Spread, StartedBin, StartedIdx};
 pub use reopt::{Destination, Move, Moves, Reoptimized, Wave, reoptimize};

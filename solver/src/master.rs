@@ -318,3 +318,93 @@ impl Master {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effort::{Cancel, Effort};
+    use crate::noise::Noise;
+
+    /// A random covering problem and its columns.
+    fn random(noise: &mut Noise) -> (Vec<f64>, Vec<Column>) {
+        let m = 2 + noise.below(6);
+        let demand: Vec<f64> = (0..m).map(|_| 1.0 + noise.below(40) as f64).collect();
+        let columns = (0..3 * m)
+            .map(|c| {
+                let mut rows = Vec::new();
+                for r in 0..m {
+                    if r == c % m || noise.below(3) == 0 {
+                        rows.push((crate::num::u32_of(r), 1.0 + noise.below(9) as f64));
+                    }
+                }
+                Column::new(crate::num::u32_of(c), 1e6 * (1.0 + 9.0 * noise.unit()), rows, Pattern::new())
+            })
+            .collect();
+        (demand, columns)
+    }
+
+    fn solved(demand: &[f64], columns: &[Column]) -> Master {
+        let mut master = Master::new(demand.to_vec(), &vec![Some((1e9, 1.0)); demand.len()], EXACT);
+        columns.iter().for_each(|c| master.add(c.clone()));
+        master.optimise(0, 10_000, &mut Meter::new(Effort(1_000_000), &Cancel::new()));
+        master
+    }
+
+    /// What is wrong with a program that claims to be at its optimum.
+    fn fault(master: &Master) -> Option<&'static str> {
+        let mut covered = vec![0.0; master.m];
+        for (basic, &x) in master.basis.iter().zip(&master.x) {
+            if x < -1e-7 {
+                return Some("a negative amount");
+            }
+            if let Basic::Column(c) = basic {
+                master.columns[*c].rows.iter().for_each(|&(r, a)| covered[r as usize] += a * x);
+            }
+        }
+        if covered.iter().zip(&master.demand).any(|(c, d)| *c < d - 1e-6) {
+            return Some("a demand that is not covered");
+        }
+        if master.duals.iter().any(|d| *d < -1.0) || master.columns.iter().any(|c| master.reduced_cost(c) < -1.0) {
+            return Some("duals that are not legal");
+        }
+        let worth: f64 = master.duals.iter().zip(&master.demand).map(|(p, d)| p * d).sum();
+        ((worth - master.objective()).abs() > 1.0).then_some("duals that are not worth the cost")
+    }
+
+    #[test]
+    fn two_hundred_programs_end_where_the_library_ends_and_with_duals_that_prove_it() {
+        let mut noise = Noise::new(3);
+        for _ in 0..200 {
+            let (demand, columns) = random(&mut noise);
+            let master = solved(&demand, &columns);
+            assert_eq!(fault(&master), None);
+            let theirs = crate::exact::cheapest_cover(&demand, &columns).expect("feasible");
+            assert!((master.objective() - theirs).abs() < 1e-6 * theirs + 1.0, "{} {theirs}", master.objective());
+        }
+    }
+
+    #[test]
+    fn faults_seeded_into_the_simplex_are_found() {
+        let mut noise = Noise::new(4);
+        let mut found = [0; 4];
+        for _ in 0..100 {
+            let (demand, columns) = random(&mut noise);
+            let good = solved(&demand, &columns);
+            let at = noise.below(good.m);
+            // Each as a step left out, or done by a little wrong, would leave it.
+            let mut lowered = good.clone();
+            lowered.x[at] *= 0.99;
+            let mut raised = good.clone();
+            raised.duals[at] = raised.duals[at] * 1.01 + 10.0;
+            let mut early = Master::new(demand.clone(), &vec![Some((1e9, 1.0)); demand.len()], EXACT);
+            columns.iter().for_each(|c| early.add(c.clone()));
+            early.optimise(0, 1, &mut Meter::new(Effort(1_000_000), &Cancel::new()));
+            let mut stale = good.clone();
+            stale.demand[at] += 1.0;
+            for (faulty, found) in [lowered, raised, early, stale].iter().zip(&mut found) {
+                *found += usize::from(fault(faulty).is_some());
+            }
+        }
+        assert!(found.iter().all(|&n| n >= 60), "{found:?} of 100 are found");
+    }
+}

@@ -116,33 +116,65 @@ impl<'a, const R: usize> Rebuild<'a, R> {
         }
     }
 
-    pub(crate) fn run(&mut self, start: State<R>, meter: &mut Meter) -> State<R> {
-        let things: u64 = start.bins.iter().flat_map(|b| &b.node.pattern).map(|p| u64::from(p.1)).sum();
-        let average = start.cost() / (things.max(1)) as f64;
+    pub(crate) fn run(&mut self, start: &State<R>, meter: &mut Meter) -> State<R> {
+        let most = self.moves.most_things;
+        let mut all = start.clone();
+        self.retire(&mut all, most, meter);
+        // Where retiring alone uses up the moves, the search would have none: it gets some of them, and the better state
+        // is kept.
+        if all.moved.saturating_mul(10) < most.saturating_mul(9) {
+            return self.search(all, meter);
+        }
+        let mut best = all;
+        let shares: [u64; 2] = [5, 8];
+        for (i, share) in shares.iter().enumerate() {
+            let mut part = meter.part(meter.left() / (shares.len() - i) as u64);
+            let mut some = start.clone();
+            self.retire(&mut some, most / 10 * share, &mut part);
+            let found = self.search(some, &mut part);
+            meter.absorb(&part);
+            if self.worth(&found) < self.worth(&best) - 0.5 {
+                best = found;
+            }
+        }
+        best
+    }
+
+    /// What is minimised: the cost, and the moves at their price.
+    fn worth(&self, state: &State<R>) -> f64 {
+        state.cost() + self.moves.price as f64 * state.moved as f64
+    }
+
+    /// Ruin and recreate at a price per move that falls from what a thing costs on average to the one asked.
+    fn search(&mut self, mut state: State<R>, meter: &mut Meter) -> State<R> {
+        let things: u64 = state.bins.iter().flat_map(|b| &b.node.pattern).map(|p| u64::from(p.1)).sum();
+        let average = state.cost() / (things.max(1)) as f64;
         let floor = self.moves.price as f64;
-        let mut state = start;
-        self.retire(&mut state, meter);
         let mut best = state.clone();
-        let worth = |s: &State<R>| s.cost() + floor * s.moved as f64;
         let total = meter.left().max(1);
         let mut turn = 0u32;
+        let mut last = f64::INFINITY;
         while !meter.is_out() && state.bins.len() > 1 {
             let done = 1.0 - meter.left() as f64 / total as f64;
             let high = average.max(floor);
             let low = (0.01 * average).max(floor).max(1e-6);
-            let price = high * (low / high).powf((done * 1.1).min(1.0));
+            let falling = high * (low / high).powf((done * 1.1).min(1.0));
+            // Once nearly all moves are used, each has to earn what the last ones did.
+            let is_full = state.moved.saturating_mul(50) >= self.moves.most_things.saturating_mul(49);
+            let price = if is_full { falling.max(last) } else { falling };
+            last = price;
             if let Some(change) = self.ruin(&state, price, meter)
                 && self.allowed(&state, &change)
             {
                 apply(&mut state, change);
-                if turn.is_multiple_of(64) && worth(&state) < worth(&best) - 0.5 {
+                if turn.is_multiple_of(64) && self.worth(&state) < self.worth(&best) - 0.5 {
                     best = state.clone();
                 }
             }
             meter.charge(300);
             turn += 1;
         }
-        if worth(&state) < worth(&best) - 0.5 { state } else { best }
+        if self.worth(&state) < self.worth(&best) - 0.5 { state } else { best }
     }
 
     fn allowed(&self, state: &State<R>, change: &Change<R>) -> bool {
@@ -157,8 +189,8 @@ impl<'a, const R: usize> Rebuild<'a, R> {
         self.first[origin].iter().map(missing).sum()
     }
 
-    /// Retires bins one after another, the largest saving per thing moved first.
-    fn retire(&mut self, state: &mut State<R>, meter: &mut Meter) {
+    /// Retires bins one after another, the largest saving per thing moved first, while at most `most` things are moved.
+    fn retire(&mut self, state: &mut State<R>, most: u64, meter: &mut Meter) {
         let ratio_now = |b: &Held<R>| {
             let things: u32 = b.node.pattern.iter().map(|p| p.1).sum();
             b.cost / (1.0 + f64::from(things))
@@ -174,7 +206,8 @@ impl<'a, const R: usize> Rebuild<'a, R> {
                 let Some(i) = state.bins.iter().position(|b| b.origin == Some(origin)) else { continue };
                 let Some(change) = self.without(state, i, ratio, cheap, meter) else { continue };
                 let worth = change.saving - self.moves.price as f64 * change.moved as f64;
-                if worth > 0.5 && self.allowed(state, &change) {
+                let moved = state.moved.saturating_add_signed(change.moved);
+                if worth > 0.5 && moved <= most && self.allowed(state, &change) {
                     apply(state, change);
                 }
             }

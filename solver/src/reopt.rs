@@ -109,7 +109,7 @@ fn on_dims<const R: usize>(
     let mut meter = Meter::new(effort, cancel);
     let Some(start) = State::of(problem, &inst) else { return unchanged(problem) };
     let mut rebuild = Rebuild::new(problem, &inst, moves, &mut meter);
-    let end = rebuild.run(start.clone(), &mut meter);
+    let end = rebuild.run(&start, &mut meter);
     let mut result = crate::waves::waves(problem, &shapes, &values, &inst, &start, &end);
     result.effort_spent = meter.steps();
     result

@@ -52,3 +52,48 @@ fn signatures(problem: &Problem) -> Vec<std::collections::BTreeSet<usize>> {
     }
     served
 }
+
+#[cfg(test)]
+mod tests {
+    use super::values;
+    use crate::bits::BitSet;
+    use crate::problem::{BinKind, Item, Options, Problem};
+
+    fn problem(flexibility: Vec<u32>) -> Problem {
+        let kind = |cpu: i64, cost: i64, zone: u32, group: u32| BinKind {
+            holds: vec![cpu],
+            cost,
+            domains: vec![zone],
+            group,
+            ..BinKind::default()
+        };
+        let kinds = vec![kind(4, 10, 0, 1), kind(4, 12, 0, 1), kind(8, 30, 0, 1), kind(4, 1, 1, 1), kind(4, 2, 0, 0)];
+        let allowed = BitSet::full(kinds.len());
+        let items = vec![Item { needs: vec![1], count: 1, allowed, ..Item::default() }];
+        Problem { dims: 1, items, kinds, options: Options { flexibility, ..Options::default() }, ..Problem::default() }
+    }
+
+    #[test]
+    fn a_kind_is_valued_at_the_mean_of_those_of_its_group_and_domain_that_could_stand_in_for_it() {
+        // Two of four cpu: their mean, but never less than the kind's own cost. One of eight: the missing one counts
+        // double. Alone in its zone: likewise. Group 0 asks for no choice.
+        assert_eq!(values(&problem(vec![1, 2])), [11, 12, 45, 1, 2]);
+        assert_eq!(values(&problem(Vec::new())), [10, 12, 30, 1, 2]);
+    }
+
+    #[test]
+    fn a_kind_that_serves_fewer_items_is_no_stand_in() {
+        let mut problem = problem(vec![1, 2]);
+        let narrow = BitSet::of(problem.kinds.len(), [0, 2]);
+        problem.items.push(Item { needs: vec![2], count: 1, allowed: narrow, ..Item::default() });
+        // The second kind may not hold the new item, so the first has the third as its only other choice.
+        assert_eq!(values(&problem)[0], 20);
+    }
+
+    #[test]
+    fn the_charge_per_bin_comes_on_top() {
+        let mut problem = problem(vec![1, 2]);
+        problem.options.bin_charge = 7;
+        assert_eq!(values(&problem), [18, 19, 52, 8, 9]);
+    }
+}

@@ -74,10 +74,43 @@ proptest! {
     #[test]
     fn equal_problems_and_efforts_give_equal_answers_on_any_number_of_threads(problem in problem(LARGE)) {
         let one = solve(&problem, Effort(1_500), &Cancel::new());
-        let mut threaded = problem.clone();
-        threaded.options.threads = 3;
-        prop_assert_eq!(solve(&threaded, Effort(1_500), &Cancel::new()), one);
+        for threads in [2, 3, 4] {
+            let mut threaded = problem.clone();
+            threaded.options.threads = threads;
+            prop_assert_eq!(&solve(&threaded, Effort(1_500), &Cancel::new()), &one);
+        }
     }
+}
+
+/// Large enough that offers are priced, and regions polished, by several threads.
+#[test]
+fn a_problem_that_threads_share_has_one_answer_for_one_two_and_four() {
+    use solver::Options;
+    let kinds: Vec<BinKind> = (0..240)
+        .map(|i| {
+            let (cpu, memory) = (2 + i % 16, 4 + i / 16 * 5);
+            let cost = 30_000 * cpu + 4_000 * memory + 1_000 * ((i * 37) % 11);
+            BinKind { holds: vec![cpu * 1000, memory * 1024], cost, ..BinKind::default() }
+        })
+        .collect();
+    let items: Vec<Item> = (0..24)
+        .map(|i| Item {
+            needs: vec![300 + (i * 211) % 3100, 200 + (i * 977) % 9000],
+            count: 80,
+            allowed: BitSet::full(kinds.len()),
+            per_bin_max: (i % 7 == 0).then_some(2),
+            ..Item::default()
+        })
+        .collect();
+    let answer = |threads: usize| {
+        let options = Options { threads, ..Options::default() };
+        let problem = Problem { dims: 2, kinds: kinds.clone(), items: items.clone(), options, ..Problem::default() };
+        solve(&problem, Effort(40_000), &Cancel::new())
+    };
+    let one = answer(1);
+    assert!(one.n_new() > 128, "{} bins are no two regions", one.n_new());
+    assert_eq!(answer(2), one);
+    assert_eq!(answer(4), one);
 }
 
 #[test]
