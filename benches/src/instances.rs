@@ -114,6 +114,16 @@ pub fn needs_gpu(workload: &Workload) -> bool {
     workload.classes.iter().any(|c| c.req.get(3).is_some_and(|&g| g > 0))
 }
 
+/// Whether a type has room for any pod beside the daemons.
+fn is_usable(workload: &Workload, ty: &Type) -> bool {
+    ty.cap.iter().zip(&workload.daemon).take(3).all(|(c, d)| c > d)
+}
+
+/// The instance type of each kind of [`problem`].
+pub fn types_of_kinds(workload: &Workload, offerings: &Offerings) -> Vec<usize> {
+    offerings.offs.iter().map(|o| o.0).filter(|&t| is_usable(workload, &offerings.types[t])).collect()
+}
+
 /// The workload on the offerings: dimensions as in the files, zone is spread key 0, capacity type the group.
 pub fn problem(workload: &Workload, offerings: &Offerings, options: Options) -> Problem {
     let dims = workload.daemon.len();
@@ -121,7 +131,7 @@ pub fn problem(workload: &Workload, offerings: &Offerings, options: Options) -> 
     let mut of_kind = Vec::new();
     for &(t, zone, capacity_type, price) in &offerings.offs {
         let holds: Vec<i64> = offerings.types[t].cap.iter().zip(&workload.daemon).map(|(c, d)| c - d).collect();
-        if holds.iter().take(3).any(|&h| h <= 0) {
+        if !is_usable(workload, &offerings.types[t]) {
             continue;
         }
         #[expect(clippy::cast_possible_truncation, reason = "prices are a few dollars")]

@@ -1,7 +1,10 @@
 //! `cargo xtask bench NAME`: measures, prints a table, and keeps docs/benchmarks.md up to date.
 
+mod consolidation;
 mod e2e;
+mod flexibility;
 mod instances;
+mod instructions;
 mod measure;
 mod plan;
 mod read;
@@ -16,6 +19,9 @@ Usage: cargo xtask bench NAME [OPTIONS]
 Names:
   plan              the whole planner on synthetic clusters, and reading 15,000 pods
   solver            every recorded workload on its offering set, at several efforts, beside first-fit-decreasing
+  consolidation     churned clusters re-optimised, beside a model of the reference's fixpoint
+  flexibility       spot: plans on the mean of the k cheapest types, beside plans on list prices
+  instructions      instructions that two small cases take (valgrind), against those recorded; fails if it cannot count
   e2e               the controller on a real control plane with kwok nodes (needs Go once; see `cargo xtask help`)
 
 Options:
@@ -24,7 +30,8 @@ Options:
   --write           replace the section of this name in docs/benchmarks.md
   --instances DIR   (solver) read w_*.json[.gz] and cat_*.json[.gz] from DIR (default: the repository's own copies)
   --sets A,B        (solver) offering sets to use (default: the one that belongs to each workload)
-  --only TEXT       (solver) workloads whose name contains TEXT
+  --only TEXT       (plan, solver, consolidation) cases whose name contains TEXT
+  --effort STEPS    (plan, consolidation) how much work to spend
   --scenario NAME   (e2e; repeats) basic, wide, stuck or crash (default: all four)
   --loose           (e2e) nodes open as they come and no pod is nominated: what enforced placement is compared with
   --logs DIR        (e2e) keep the controllers' logs in DIR
@@ -42,6 +49,9 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let result = match name.as_str() {
+        "consolidation" => consolidation::run(&rest),
+        "flexibility" => flexibility::run(&rest),
+        "instructions" => instructions::run(&rest),
         "plan" => plan::run(&rest),
         "solver" => solver::run(&rest),
         "e2e" => e2e::run(&rest),
