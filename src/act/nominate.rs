@@ -37,6 +37,8 @@ const MENDING: [Duration; 3] = [Duration::from_millis(200), Duration::from_milli
 /// five minutes, and a nominated pod gets no other node until then. It is taken back once the mirror shows so, and so long
 /// after the node opened at the latest, whatever the reason.
 const TAKE_BACK: Duration = Duration::from_secs(15);
+/// How often the nodes that have opened are looked at for that.
+const STRAY_LOOK: Duration = Duration::from_secs(1);
 /// How often waves are looked at while one is gathering: a claim that is gone may have been the last that was waited for.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -189,10 +191,12 @@ impl Nominations {
     async fn look_after(&self, may_open: &(dyn Fn(&str) + Send + Sync)) {
         let mut writing: JoinSet<(u64, Held)> = JoinSet::new();
         let mut mending: JoinSet<()> = JoinSet::new();
+        // Every node that opens wakes this loop, and each look goes over all of them.
+        let mut strays_at = Instant::now();
         loop {
             let next = self.waves().next().map(|at| at.min(Instant::now() + LOOK));
-            let next =
-                next.into_iter().chain(self.opened().front().map(|(at, _)| (*at).min(Instant::now() + LOOK))).min();
+            let strays = (!self.opened().is_empty()).then_some(strays_at);
+            let next = next.into_iter().chain(strays).min();
             let pause = async {
                 match next {
                     Some(at) => sleep_until(at).await,
@@ -222,7 +226,11 @@ impl Nominations {
             for claim in again {
                 may_open(&claim);
             }
-            for (node, pods) in self.stranded() {
+            let is_time = strays_at <= Instant::now();
+            if is_time {
+                strays_at = Instant::now() + STRAY_LOOK;
+            }
+            for (node, pods) in if is_time { self.stranded() } else { Held::new() } {
                 let writer = self.0.writer.clone();
                 mending.spawn(async move {
                     let n_pods = writer.take_back(&node, &pods, Instant::now() + NODE_PATIENCE).await;

@@ -77,7 +77,7 @@ impl Promises {
         now: i64,
         waits: impl Fn(&str, &str) -> bool,
         stage: impl Fn(&str) -> Stage,
-        has_room: impl Fn(&str, &str) -> bool,
+        mut has_room: impl FnMut(&str, &Str) -> bool,
     ) {
         self.0.retain(|pod, promise| {
             let is_due = match stage(&promise.claim) {
@@ -134,7 +134,7 @@ mod tests {
         let mut promises = Promises::default();
         promises.give("shop/a".into(), "u1".into(), "x".into());
         promises.give("shop/b".into(), "u2".into(), "x".into());
-        promises.keep(1000, |_, _| true, |_| Stage::Initialized, |pod, claim| (pod, claim) != ("shop/a", "x"));
+        promises.keep(1000, |_, _| true, |_| Stage::Initialized, |pod, claim| (pod, &**claim) != ("shop/a", "x"));
         assert_eq!(pods(&promises), ["shop/b on x"]);
     }
 

@@ -294,10 +294,13 @@ impl State {
             Some(claim) if self.is_initialized(claim) => Stage::Initialized,
             Some(_) => Stage::Coming,
         };
-        let has_room = |pod: &str, claim: &str| {
-            let node = self.whole_claims.get(claim).and_then(|claim| self.node_of(claim));
-            let room = node.and_then(|node| self.room_on(&node.metadata.name));
-            self.pods.get(pod).zip(room).is_none_or(|(pod, room)| pod.requests().fits(&room))
+        let mut rooms: HashMap<Str, Option<Resources>> = HashMap::new();
+        let has_room = |pod: &str, claim: &Str| {
+            let room = rooms.entry(claim.clone()).or_insert_with(|| {
+                let node = self.whole_claims.get(claim).and_then(|claim| self.node_of(claim));
+                self.room_on(&node?.metadata.name)
+            });
+            self.pods.get(pod).zip(room.as_ref()).is_none_or(|(pod, room)| pod.requests().fits(room))
         };
         promises.keep(now, waits, stage, has_room);
         self.promises = promises;

@@ -217,6 +217,14 @@ mod tests {
     }
 
     #[test]
+    fn an_object_that_cannot_be_read_keeps_its_name_for_the_message() {
+        let json = r#"{"metadata":{"name":"general","resourceVersion":"1"},"spec":{"weight":"heavy"}}"#;
+        let tree: Tree = serde_json::from_str(json).unwrap();
+        assert_eq!(tree.meta().name.as_deref(), Some("general"));
+        assert!(tree.into_object(source(Kind::NodePool)).is_err());
+    }
+
+    #[test]
     fn a_null_list_is_an_empty_one() {
         let json = r#"{"metadata":{"name":"n","resourceVersion":"1"},"spec":{"drivers":null}}"#;
         let Object::CsiNode(node) = read_tree(Kind::CsiNode, json) else { panic!("another kind") };
