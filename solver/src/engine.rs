@@ -79,12 +79,16 @@ impl<'a, const R: usize> Engine<'a, R> {
         while !meter.is_out() && !self.is_settled() {
             let thorough = meter.left() > size + size / 4;
             self.polish_for(if thorough { size / 4 } else { meter.left() }, &mut noise, meter);
-            if thorough && !self.is_settled() && !meter.is_out() {
+            if !thorough {
+                // All that was left went into it, or there is nothing that it could better.
+                break;
+            }
+            if !self.is_settled() && !meter.is_out() {
                 let mut part = meter.part(meter.left().min(size * 4));
                 self.class_level(&mut part);
                 meter.absorb(&part);
             }
-            size *= 2;
+            size = size.saturating_mul(2);
         }
     }
 

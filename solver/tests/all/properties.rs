@@ -3,7 +3,8 @@
 use crate::support::{Shape, best_by_trying_everything, problem};
 use proptest::prelude::*;
 use solver::{
-    BinKind, BitSet, Cancel, Conflict, Effort, Item, ItemIdx, Problem, Spread, greedy, lower_bound, solve, verify,
+    BinKind, BitSet, Cancel, Conflict, Effort, Item, ItemIdx, Problem, Spread, StartedBin, greedy, lower_bound, solve,
+    verify,
 };
 
 const PLAIN: Shape = Shape { most_things: 7, extras: false };
@@ -168,4 +169,35 @@ fn spread_things_with_a_foe_have_a_valid_bound() {
         let solution = solve(&problem, Effort(effort), &Cancel::new());
         assert!(solution.cost_lower_bound <= 25_000, "effort {effort}: {}", solution.cost_lower_bound);
     }
+}
+
+/// Machines that are full, and things that no domain may take: nothing can be bought, and that is found out.
+#[test]
+fn work_ends_when_many_full_bins_stand_beside_things_that_nothing_may_be_bought_for() {
+    let (n_started, n_kinds, n_items) = (65, 3, 30);
+    let item = |needs: i64| Item {
+        needs: vec![needs],
+        count: 10,
+        allowed: BitSet::full(n_kinds),
+        allowed_started: BitSet::full(n_started),
+        per_bin_max: None,
+    };
+    let kind = |n: i64| BinKind { holds: vec![40 * n], cost: 100 * n, domains: vec![1], ..BinKind::default() };
+    // Domain 0 has fewer of each, and nothing is sold there.
+    let spread = |item: u32| Spread {
+        items: vec![ItemIdx(item)],
+        max_skew: 1,
+        counts: [(0, 0), (1, 5)].into(),
+        ..Spread::default()
+    };
+    let problem = Problem {
+        dims: 1,
+        items: (1..).take(n_items).map(item).collect(),
+        kinds: (1..).take(n_kinds).map(kind).collect(),
+        started: vec![StartedBin { room: vec![0], domains: vec![1], ..StartedBin::default() }; n_started],
+        spreads: (0..).take(n_items).map(spread).collect(),
+        ..Problem::default()
+    };
+    let solution = solve(&problem, Effort::DEFAULT, &Cancel::new());
+    assert_eq!((solution.bins.len(), solution.n_unpacked()), (0, 300));
 }
