@@ -19,8 +19,8 @@ use peer::{Fixpoint, fixpoint};
 
 /// Near 3 s of one thread.
 const EFFORT: u64 = 1_500_000;
-/// A plan made anew after part of the last one was carried out.
-const AGAIN: u64 = 200_000;
+/// A plan made anew when the last one is carried out has this part of the effort.
+const AGAIN: u64 = 8;
 
 /// One measurement; field names are those of the interface.
 #[derive(Serialize)]
@@ -150,9 +150,9 @@ fn compare(name: &str, effort: u64, rows: &mut Vec<Row>) -> anyhow::Result<()> {
     let low = before / i64::try_from(pods.max(1))? / 100;
     let (equal, seconds) = case.ours(low, fixed.moved, effort)?;
     rows.push(case.row("equal moves", &equal, seconds, Some((fixed.cost, fixed.moved))));
-    for percent in [30, 40, 50, 60, 70, 80, 90, 100] {
+    for percent in [30, 40, 50, 60, 70, 80, 90] {
         let (result, seconds) = case.ours(low, fixed.moved * percent / 100, effort)?;
-        if result.cost_after <= fixed.cost || percent == 100 {
+        if result.cost_after <= fixed.cost {
             rows.push(case.row(
                 &format!("its cost at {percent} % of its moves"),
                 &result,
@@ -165,15 +165,15 @@ fn compare(name: &str, effort: u64, rows: &mut Vec<Row>) -> anyhow::Result<()> {
     for percent in [10, 20] {
         let most = pods * percent / 100;
         let (result, seconds) = case.ours(low, most, effort)?;
-        let best = peers.iter().map(|p: &Fixpoint| p.within(most)).min().unwrap_or(before);
-        rows.push(case.row(&format!("{percent} % of pods"), &result, seconds, Some((best, most))));
+        let best = peers.iter().filter_map(|p: &Fixpoint| p.within(most)).min();
+        rows.push(case.row(&format!("{percent} % of pods"), &result, seconds, best));
     }
     let (first, seconds) = case.ours(low, u64::MAX, effort)?;
     rows.push(case.row("moves free", &first, seconds, Some((fixed.cost, fixed.moved))));
     let next = judge::after_first_wave(&case.cluster, &first)?;
     let case = Case { cluster: next, ..case };
-    let (again, seconds) = case.ours(low, u64::MAX, AGAIN)?;
-    rows.push(case.row("again after one wave", &again, seconds, None));
+    let (again, seconds) = case.ours(low, u64::MAX, effort / AGAIN)?;
+    rows.push(case.row("again when done", &again, seconds, None));
     Ok(())
 }
 

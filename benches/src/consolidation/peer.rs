@@ -19,9 +19,9 @@ pub struct Fixpoint {
 }
 
 impl Fixpoint {
-    /// The least cost reached with at most this many moves.
-    pub fn within(&self, moves: u64) -> i64 {
-        self.path.iter().filter(|p| p.0 <= moves).map(|p| p.1).min().unwrap_or(i64::MAX)
+    /// The least cost reached with at most this many moves, and the moves it took. Doing nothing is on every path.
+    pub fn within(&self, moves: u64) -> Option<(i64, u64)> {
+        self.path.iter().filter(|p| p.0 <= moves).map(|p| (p.1, p.0)).min()
     }
 }
 
