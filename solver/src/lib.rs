@@ -24,6 +24,7 @@ mod parallel;
 mod parts;
 
 mod finish;
+mod gather;
 mod greedy;
 mod instance;
 mod shapes;

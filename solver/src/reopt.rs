@@ -84,8 +84,7 @@ pub fn reoptimize(problem: &Problem, moves: Moves, effort: Effort, cancel: &Canc
     match dims.len() {
         0..=4 => on_dims::<4>(&inside, &dims, moves, effort, cancel),
         5..=8 => on_dims::<8>(&inside, &dims, moves, effort, cancel),
-        9..=16 => on_dims::<16>(&inside, &dims, moves, effort, cancel),
-        17..=64 => on_dims::<64>(&inside, &dims, moves, effort, cancel),
+        9..=32 => on_dims::<32>(&inside, &dims, moves, effort, cancel),
         _ => unchanged(problem),
     }
 }

@@ -3,6 +3,7 @@
 use crate::effort::{Cancel, Effort, Meter};
 use crate::engine::Engine;
 use crate::finish::finish;
+use crate::gather::gather;
 use crate::greedy::greedy_on;
 use crate::instance::{Instance, active_dims};
 use crate::num::whole_bound;
@@ -45,8 +46,7 @@ pub fn solve_watched(problem: &Problem, effort: Effort, cancel: &Cancel, watch: 
     match dims.len() {
         0..=4 => better::<4>(problem, &shapes, &values, &dims, reference, watch, &mut meter),
         5..=8 => better::<8>(problem, &shapes, &values, &dims, reference, watch, &mut meter),
-        9..=16 => better::<16>(problem, &shapes, &values, &dims, reference, watch, &mut meter),
-        _ => better::<64>(problem, &shapes, &values, &dims[..dims.len().min(64)], reference, watch, &mut meter),
+        _ => better::<32>(problem, &shapes, &values, &dims[..dims.len().min(32)], reference, watch, &mut meter),
     }
 }
 
@@ -65,9 +65,8 @@ pub(crate) fn bound_whole(problem: &Problem, effort: Effort) -> LowerBound {
     match dims.len() {
         0..=4 => bound_only::<4>(problem, &shapes, &dims, &mut meter),
         5..=8 => bound_only::<8>(problem, &shapes, &dims, &mut meter),
-        9..=16 => bound_only::<16>(problem, &shapes, &dims, &mut meter),
         // Leaving dimensions out relaxes the problem: the bound stays valid.
-        _ => bound_only::<64>(problem, &shapes, &dims[..dims.len().min(64)], &mut meter),
+        _ => bound_only::<32>(problem, &shapes, &dims[..dims.len().min(32)], &mut meter),
     }
 }
 
@@ -105,10 +104,17 @@ fn better<const R: usize>(
     // With more dimensions than the arrays hold a packing may overfill one that was left out.
     let ours = (dims.len() == active_dims(problem).len()).then(|| finish(problem, shapes, values, packed));
     let key = |s: &Solution| (s.n_unpacked(), s.objective);
+    let most = reference.objective;
     let mut best = match ours {
         Some(ours) if key(&ours) < key(&reference) => ours,
         _ => reference,
     };
+    if let Some(packed) = gather(problem, values, &best) {
+        let gathered = finish(problem, shapes, values, packed);
+        if gathered.objective <= most.max(best.objective) {
+            best = gathered;
+        }
+    }
     let plain = problem.kinds.iter().zip(values).all(|(k, v)| k.cost == *v);
     best.cost_lower_bound =
         if plain { bound_for(&inst, &certificate, &best) } else { lower_bound_for_costs(problem, &best, meter) }
