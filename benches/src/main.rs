@@ -6,6 +6,7 @@ mod flexibility;
 mod instances;
 mod instructions;
 mod measure;
+mod options;
 mod plan;
 mod read;
 mod solver;
@@ -32,6 +33,7 @@ Options:
   --sets A,B        (solver) offering sets to use (default: the one that belongs to each workload)
   --only TEXT       (plan, solver, consolidation) cases whose name contains TEXT
   --effort STEPS    (plan, consolidation) how much work to spend
+  --efforts A,B     (solver) how much work to spend, one run for each (default: 1 to 2,000,000 steps)
   --scenario NAME   (e2e; repeats) basic, wide, stuck or crash (default: all four)
   --loose           (e2e) nodes open as they come and no pod is nominated: what enforced placement is compared with
   --logs DIR        (e2e) keep the controllers' logs in DIR

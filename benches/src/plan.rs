@@ -8,10 +8,8 @@
 )]
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
 use planner::model::group::collapse;
 use planner::model::pod::{PodTerm, Spread};
 use planner::model::selector::LabelSelector;
@@ -21,8 +19,9 @@ use planner::model::{
 };
 use serde::Serialize;
 
-use crate::measure::{cpu_seconds, forget_peak, machine, median, peak_rss_mb};
-use crate::table::{Table, write_section};
+use crate::measure::{cpu_seconds, forget_peak, median, peak_rss_mb};
+use crate::options::Options as Bench;
+use crate::table::Table;
 
 /// One measurement; field names are those of the interface.
 #[derive(Serialize)]
@@ -45,41 +44,20 @@ struct Row {
 
 /// Runs every case and prints, and on request keeps, the table.
 pub fn run(args: &[String]) -> anyhow::Result<()> {
-    let (mut json, mut quick, mut write, mut only) = (None::<PathBuf>, false, false, String::new());
-    let mut effort = None;
-    let mut rest = args.iter();
-    while let Some(arg) = rest.next() {
-        match arg.as_str() {
-            "--json" => json = Some(rest.next().context("--json needs a file")?.into()),
-            "--only" => only.clone_from(rest.next().context("--only needs a text")?),
-            "--effort" => effort = Some(rest.next().context("--effort needs a number of steps")?.parse()?),
-            "--quick" => quick = true,
-            "--write" => write = true,
-            other => anyhow::bail!("unknown option {other:?}"),
-        }
-    }
+    let options = Bench::parse(args, &["--only", "--effort"])?;
+    let (quick, only) = (options.quick, &options.only);
     let mut rows = Vec::new();
-    for (name, build) in cases(quick).into_iter().filter(|(name, _)| name.contains(&only)) {
+    for (name, build) in cases(quick).into_iter().filter(|(name, _)| name.contains(only)) {
         let mut input = build()?;
-        input.policies.effort = effort.unwrap_or(input.policies.effort);
+        input.policies.effort = options.effort.unwrap_or(input.policies.effort);
         rows.push(measure(&name, &input, if quick { 1 } else { 3 }));
         eprintln!("{name} done");
     }
-    if READ.contains(&only) {
+    if READ.contains(only) {
         rows.push(read(if quick { 1 } else { 3 })?);
         eprintln!("{READ} done");
     }
-    let text = format!("{}\n\nOn {}; CPU seconds of one thread.\n", table(&rows).markdown(), machine());
-    println!("{text}");
-    if let Some(file) = json {
-        std::fs::write(&file, serde_json::to_string_pretty(&rows)?)
-            .with_context(|| format!("write {}", file.display()))?;
-    }
-    if write {
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-        write_section(&root.join("docs/benchmarks.md"), "plan", &text)?;
-    }
-    Ok(())
+    options.publish("plan", &rows, &table(&rows))
 }
 
 type Build = Box<dyn Fn() -> anyhow::Result<Snapshot>>;

@@ -1,14 +1,13 @@
 //! The solver on recorded workloads: cost, proven bound and CPU time at several efforts, beside first-fit-decreasing.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde::Serialize;
 use solver::{Cancel, Effort, Options, Problem, Solution, greedy, solve, verify};
 
-use crate::instances::{needs_gpu, offerings, own_copies, problem, set_of, workloads};
-use crate::measure::{cpu_seconds, forget_peak, machine, median, peak_rss_mb};
-use crate::table::{Table, write_section};
+use crate::instances::{needs_gpu, offerings, problem, set_of, workloads};
+use crate::measure::{cpu_seconds, forget_peak, median, peak_rss_mb};
+use crate::options::Options as Bench;
+use crate::table::Table;
 
 /// One measurement; field names are those of the interface.
 #[derive(Serialize)]
@@ -30,55 +29,20 @@ struct Row {
     unpacked: u64,
 }
 
-struct Args {
-    json: Option<PathBuf>,
-    quick: bool,
-    write: bool,
-    instances: PathBuf,
-    sets: Vec<String>,
-    only: String,
-    efforts: Vec<u64>,
-}
-
-fn parse(args: &[String]) -> anyhow::Result<Args> {
-    let mut parsed = Args {
-        json: None,
-        quick: false,
-        write: false,
-        instances: own_copies(),
-        sets: Vec::new(),
-        only: String::new(),
-        efforts: Vec::new(),
-    };
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        let mut value = || args.next().cloned().with_context(|| format!("{arg} needs a value"));
-        match arg.as_str() {
-            "--json" => parsed.json = Some(value()?.into()),
-            "--quick" => parsed.quick = true,
-            "--write" => parsed.write = true,
-            "--instances" => parsed.instances = value()?.into(),
-            "--sets" => parsed.sets = value()?.split(',').map(str::to_owned).collect(),
-            "--only" => parsed.only = value()?,
-            "--efforts" => {
-                parsed.efforts = value()?.split(',').map(str::parse).collect::<Result<_, _>>().context("--efforts")?;
-            }
-            other => bail!("unknown option {other:?}"),
-        }
+/// The efforts to measure.
+fn efforts(options: &Bench) -> Vec<u64> {
+    if !options.efforts.is_empty() {
+        options.efforts.clone()
+    } else if options.quick {
+        vec![Effort::FIRST.0, Effort::DEFAULT.0]
+    } else {
+        vec![Effort::FIRST.0, Effort::QUICK.0, Effort::DEFAULT.0, 250_000, 1_000_000, Effort::HIGH.0]
     }
-    if parsed.efforts.is_empty() {
-        parsed.efforts = if parsed.quick {
-            vec![Effort::FIRST.0, Effort::DEFAULT.0]
-        } else {
-            vec![Effort::FIRST.0, Effort::QUICK.0, Effort::DEFAULT.0, 250_000, 1_000_000, Effort::HIGH.0]
-        };
-    }
-    Ok(parsed)
 }
 
 /// Runs the bench.
 pub fn run(args: &[String]) -> anyhow::Result<()> {
-    let args = parse(args)?;
+    let args = Bench::parse(args, &["--only", "--efforts", "--instances", "--sets"])?;
     let mut rows = Vec::new();
     for workload in workloads(&args.instances)?.iter().filter(|w| w.name.contains(&args.only)) {
         let own = set_of(workload);
@@ -92,25 +56,16 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
             measure(&workload.name, &set, &problem, &args, &mut rows)?;
         }
     }
-    if let Some(path) = &args.json {
-        std::fs::write(path, serde_json::to_string_pretty(&rows)? + "\n")
-            .with_context(|| format!("write {}", path.display()))?;
-    }
-    if args.write {
-        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks.md");
-        let body = format!("Machine: {}. Times: thread CPU, one thread.\n\n{}", machine(), table(&rows).markdown());
-        write_section(&file, "solver", &body)?;
-    }
-    Ok(())
+    args.publish("solver", &rows, &table(&rows))
 }
 
-fn measure(name: &str, set: &str, problem: &Problem, args: &Args, rows: &mut Vec<Row>) -> anyhow::Result<()> {
+fn measure(name: &str, set: &str, problem: &Problem, args: &Bench, rows: &mut Vec<Row>) -> anyhow::Result<()> {
     let pods = problem.n_things();
     let start = cpu_seconds();
     let reference = greedy(problem);
     let greedy_cpu_seconds = cpu_seconds() - start;
     judge(problem, &reference, name)?;
-    for &effort in &args.efforts {
+    for effort in efforts(args) {
         forget_peak();
         let repetitions = if args.quick || effort > 500_000 { 1 } else { 3 };
         let mut times = Vec::new();
@@ -141,7 +96,7 @@ fn measure(name: &str, set: &str, problem: &Problem, args: &Args, rows: &mut Vec
             greedy_cpu_seconds,
             unpacked: solution.n_unpacked(),
         };
-        println!(
+        eprintln!(
             "{:<16} {:<4} {:>8} steps {:>8.1} ms  cost {:>10.4} bound {:>10.4} gap {:>6.2} %  ffd {:>10.4} ({:>5.1} ms)  {:>5} nodes {:>9.0} pods/s {:>4.0} MB",
             row.instance,
             row.set,

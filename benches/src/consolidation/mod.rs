@@ -5,15 +5,14 @@ mod cluster;
 mod judge;
 mod peer;
 
-use std::path::PathBuf;
-
 use anyhow::Context;
 use serde::Serialize;
 use solver::{Cancel, Effort, Moves, Options, Reoptimized, lower_bound, reoptimize};
 
 use crate::instances::{offerings, own_copies, problem, set_of, workloads};
-use crate::measure::{cpu_seconds, machine};
-use crate::table::{Table, write_section};
+use crate::measure::cpu_seconds;
+use crate::options::Options as Bench;
+use crate::table::Table;
 use cluster::{Cluster, Dice, by_zone};
 use peer::{Fixpoint, fixpoint};
 
@@ -43,40 +42,19 @@ struct Row {
 
 /// Runs the bench.
 pub fn run(args: &[String]) -> anyhow::Result<()> {
-    let (mut json, mut quick, mut write, mut only) = (None::<PathBuf>, false, false, String::new());
-    let mut effort = EFFORT;
-    let mut rest = args.iter();
-    while let Some(arg) = rest.next() {
-        match arg.as_str() {
-            "--json" => json = Some(rest.next().context("--json needs a file")?.into()),
-            "--only" => only.clone_from(rest.next().context("--only needs a text")?),
-            "--effort" => effort = rest.next().context("--effort needs a number of steps")?.parse()?,
-            "--quick" => quick = true,
-            "--write" => write = true,
-            other => anyhow::bail!("unknown option {other:?}"),
-        }
-    }
+    let options = Bench::parse(args, &["--only", "--effort"])?;
+    let (quick, only, effort) = (options.quick, &options.only, options.effort.unwrap_or(EFFORT));
     let mut rows = Vec::new();
     let churned = ["k8sC_10000", "k8sC_50000", "k8s_50000", "openb_cpu_1000"];
-    for name in churned.iter().filter(|n| n.contains(&only)).take(if quick { 1 } else { churned.len() }) {
+    for name in churned.iter().filter(|n| n.contains(only)).take(if quick { 1 } else { churned.len() }) {
         compare(name, effort, &mut rows)?;
     }
     for (name, scale, label) in [("k8sC_50000", 1.4, "pass 1000"), ("openb_cpu_10000", 3.0, "pass 10000")] {
-        if !quick && label.contains(&only) {
+        if !quick && label.contains(only) {
             pass(name, scale, label, effort, &mut rows)?;
         }
     }
-    let text = format!("{}\n\nMachine: {}. Times: thread CPU, one thread.\n", table(&rows).markdown(), machine());
-    println!("{text}");
-    if let Some(file) = json {
-        std::fs::write(&file, serde_json::to_string_pretty(&rows)?)
-            .with_context(|| format!("write {}", file.display()))?;
-    }
-    if write {
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-        write_section(&root.join("docs/benchmarks.md"), "consolidation", &text)?;
-    }
-    Ok(())
+    options.publish("consolidation", &rows, &table(&rows))
 }
 
 /// A recorded workload after twelve batches of churn, a third of its pods gone.
