@@ -81,6 +81,7 @@ impl<const R: usize> Guide<'_, R> {
         while !work.set.is_empty() {
             let value: f64 = work.set.iter().map(|&k| work.values[k as usize] * f64::from(left[k as usize])).sum();
             self.choose_offers(&mut leeway, budget, spent, value, work);
+            meter.charge(if leeway.subset < 1.0 { self.good.len() } else { self.by_price.len() } + work.set.len());
             if work.offers.is_empty() {
                 return false;
             }

@@ -26,6 +26,8 @@ pub(crate) struct Coarse<const R: usize> {
 struct Cluster<const R: usize> {
     need: [i64; R],
     group: u32,
+    /// No member has a limit per bin or a foe.
+    free: bool,
     /// Largest cost alone of a member, and what the members are worth.
     alone: f64,
     worth: f64,
@@ -257,7 +259,7 @@ fn clusters<const R: usize>(
             let need: [i64; R] = std::array::from_fn(|r| cluster.need[r].min(class.need[r]));
             let lost = |worth: f64, from: &[i64; R]| worth * (1.0 - size(&need) / size(from).max(1e-30));
             let loss = lost(own, &class.need) + lost(cluster.worth, &cluster.need);
-            let equal = need == class.need && need == cluster.need && free;
+            let equal = need == class.need && need == cluster.need && free && cluster.free;
             if (equal || loss < similar * own) && best.as_ref().is_none_or(|b| loss < b.0) {
                 best = Some((loss, c, need));
             }
@@ -271,9 +273,10 @@ fn clusters<const R: usize>(
             cluster.need = need;
             cluster.alone = cluster.alone.max(alone[k]);
             cluster.worth += own;
+            cluster.free &= free;
             c
         } else {
-            clusters.push(Cluster { need: class.need, group, alone: alone[k], worth: own, members: Vec::new() });
+            clusters.push(Cluster { need: class.need, group, free, alone: alone[k], worth: own, members: Vec::new() });
             clusters.len() - 1
         };
         clusters[at].members.append(&mut parts_of[k].clone());
@@ -377,11 +380,14 @@ fn make(make: &Make, of: &[u32]) -> Make {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bound::certify;
+    use crate::choices::with_choices;
     use crate::effort::{Cancel, Effort, Meter};
     use crate::noise::Noise;
-    use crate::problem::{BinKind, Item, ItemIdx, Problem, Spread};
+    use crate::problem::{BinKind, Cap, Conflict, Item, ItemIdx, Problem, Spread, StartedBin};
     use crate::shapes::Shapes;
     use crate::small::search_all;
+    use crate::support::best_by_trying_everything;
 
     /// Items in two zones: some pinned, some spread, some limited per bin; two sizes of bins in each zone.
     fn problem(noise: &mut Noise) -> Problem {
@@ -442,6 +448,94 @@ mod tests {
             equal += usize::from(small >= whole);
         }
         assert!(smaller > 150 && equal > 50, "{smaller} are smaller, {equal} cost the same");
+    }
+
+    /// As [`problem`], but zones of unequal prices, and with a conflict, a limit on what is bought, scarce kinds and bins
+    /// that are there already.
+    fn with_every_rule(noise: &mut Noise) -> Problem {
+        let mut problem = problem(noise);
+        let dearer = [1000, 1003, 1150][noise.below(3)];
+        for kind in &mut problem.kinds {
+            kind.cost *= if kind.domains == [1] { dearer } else { 1000 };
+        }
+        problem.kinds[noise.below(4)].available = Some(u32_of(1 + noise.below(2)));
+        let room = [3, 5].map(|least| i64::try_from(least + noise.below(6)).unwrap());
+        problem.started =
+            vec![StartedBin { room: room.to_vec(), domains: vec![u32_of(noise.below(2))], ..StartedBin::default() }];
+        for item in &mut problem.items {
+            item.count = item.count.min(2);
+            item.allowed_started = BitSet::of(1, (noise.below(3) > 0).then_some(0));
+        }
+        let a = u32_of(noise.below(4));
+        problem.conflicts = vec![Conflict { a: ItemIdx(a), b: ItemIdx((a + 1) % 4) }];
+        let limit = i64::try_from(2 + noise.below(5)).unwrap();
+        problem.caps = vec![Cap { kinds: BitSet::of(4, [1, 3]), weights: vec![0, 1, 0, 2], limit }];
+        problem
+    }
+
+    /// Values that a plan might end with: those of the resources, each off by up to a half, and now and then far off.
+    fn some_values(inst: &Instance<2>, noise: &mut Noise) -> Vec<f64> {
+        let mut meter = Meter::new(Effort(1_000_000), &Cancel::new());
+        let mut values = crate::duals::resource_values(inst, &mut meter);
+        let off = [0.0, 0.5, 4.0][noise.below(3)];
+        values.iter_mut().for_each(|v| *v *= 1.0 + off * (noise.unit() - 0.3));
+        values
+    }
+
+    #[test]
+    fn certificates_of_the_smaller_problem_hold_for_the_whole_one_with_every_rule() {
+        let mut noise = Noise::new(13);
+        let (mut judged, mut near) = (0, 0);
+        for round in 0..400 {
+            let problem = with_every_rule(&mut noise);
+            let (unpacked, optimum) = best_by_trying_everything(&problem);
+            if unpacked > 0 {
+                continue;
+            }
+            let optimum = optimum as f64 + 1e-6;
+            let shapes = Shapes::new(&problem, &problem.kinds.iter().map(|k| k.cost).collect::<Vec<_>>());
+            let inst = Instance::<2>::new(&problem, &shapes, &[0, 1]);
+            let values = some_values(&inst, &mut noise);
+            let limit_prices: Vec<f64> =
+                inst.limits.iter().map(|_| if noise.below(2) == 0 { 0.0 } else { 40_000.0 * noise.unit() }).collect();
+            let (similar, nodes) = ([0.0, 0.1, 0.5][round % 3], [0, 500][round % 2]);
+            let coarse = Coarse::new(&inst, &values, &[1.0, 0.5], similar);
+            let mut meter = Meter::new(Effort(1_000_000), &Cancel::new());
+            let seed = coarse.gather(&values);
+            let small = certify(&coarse.inst, &seed, &limit_prices, &[], nodes, 1, &mut meter);
+            let lowered = certify(&coarse.inst, &seed, &limit_prices, &small.values, nodes, 1, &mut meter);
+            let chosen = with_choices(&coarse.inst, &[], &seed, &small.values, nodes, 1, &mut meter);
+            for found in [Some(small), Some(lowered), chosen].into_iter().flatten() {
+                assert!(found.bound <= optimum, "{} > {optimum} in {problem:?}", found.bound);
+                let whole = coarse.certificate(found);
+                assert!(whole.bound <= optimum, "{} > {optimum} in {problem:?}", whole.bound);
+                let total = whole.total(&inst, |m| m.count, true);
+                assert!(total <= optimum, "{total} > {optimum} in {problem:?}");
+                near += usize::from(whole.bound > 0.6 * optimum && optimum > 1.0);
+            }
+            let own = certify(&inst, &values, &limit_prices, &[], nodes, 1, &mut meter);
+            assert!(own.bound <= optimum, "{} > {optimum} in {problem:?}", own.bound);
+            judged += 1;
+        }
+        assert!(judged >= 200 && near >= 150, "{judged} are judged, {near} bounds are near");
+    }
+
+    #[test]
+    fn a_limit_per_bin_is_kept_beside_equal_needs_without_one() {
+        let item = |count, per_bin_max| Item {
+            needs: vec![2, 2],
+            count,
+            allowed: BitSet::full(1),
+            per_bin_max,
+            ..Item::default()
+        };
+        let kinds = vec![BinKind { holds: vec![8, 8], cost: 100, ..BinKind::default() }];
+        let problem = Problem { dims: 2, items: vec![item(4, Some(1)), item(3, None)], kinds, ..Problem::default() };
+        let shapes = Shapes::new(&problem, &[100]);
+        let inst = Instance::<2>::new(&problem, &shapes, &[0, 1]);
+        let coarse = Coarse::new(&inst, &vec![1.0; inst.classes.len()], &[1.0, 1.0], 0.0);
+        assert_eq!(coarse.inst.classes.iter().filter(|c| c.per_bin == 1).count(), 1, "{:?}", coarse.inst.classes);
+        assert!((optimum(&coarse.inst).unwrap() - 400.0).abs() < 1e-9);
     }
 
     #[test]

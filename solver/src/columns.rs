@@ -50,11 +50,13 @@ pub(crate) struct Task<'a, const R: usize> {
 }
 
 /// One offer's column found by pricing; at a bound of infinity a second one for the same offer.
-struct Candidate {
+struct Candidate<const R: usize> {
     offer: u32,
     ratio: f64,
     bound: f64,
     pattern: Pattern,
+    /// The resource prices at its relaxation.
+    near: [f64; R],
     operations: usize,
 }
 
@@ -95,18 +97,21 @@ pub(crate) fn generate<const R: usize>(
     let mut now = Duals { values: seed.to_vec(), at_limits: vec![0.0; inst.limits.len()] };
     let mut centre = now.clone();
     let (mut centre_bound, mut smoothing, mut stalled, mut round) = (0.0f64, tuning.smoothing, 0, 0);
+    meter.charge(pool.len() * (rows.demand.len() + 40));
     let mut last = vec![f64::INFINITY; inst.n_new];
+    let mut near = vec![[0.0; R]; inst.n_new];
     let mut nodes = tuning.nodes;
     while !meter.is_out() || round == 0 {
         round += 1;
         let full = round % 3 == 1 || stalled > 0;
         let share = if round == 1 { 0.9 } else { 0.97 };
         let asked = |o: usize| full || last[o] >= 0.95;
-        let mut found = price_all(task, &now, share, nodes, asked);
+        let mut found = price_all(task, &now, share, nodes, &near, asked);
         let mut worst = 0.0f64;
         for c in &found {
             if c.bound.is_finite() {
                 last[c.offer as usize] = c.bound;
+                near[c.offer as usize] = c.near;
                 worst = worst.max(c.bound);
             }
             meter.charge(c.operations + 8);
@@ -116,7 +121,7 @@ pub(crate) fn generate<const R: usize>(
             // Few to a bin: lower only what is too valuable. What is not searched to the end counts as fine here; the
             // certificate looks closer.
             let legal: &[f64] = if centre_bound > 0.0 { &centre.values } else { &[] };
-            let mut order: Vec<&Candidate> = found.iter().filter(|c| c.bound.is_finite() && c.ratio > 1.0).collect();
+            let mut order: Vec<&Candidate<R>> = found.iter().filter(|c| c.bound.is_finite() && c.ratio > 1.0).collect();
             order.sort_by(|a, b| b.ratio.total_cmp(&a.ratio).then(a.offer.cmp(&b.offer)));
             let order: Vec<u32> = order.into_iter().map(|c| c.offer).collect();
             let full_price = |o: usize| now.full_price(inst, o);
@@ -128,6 +133,7 @@ pub(crate) fn generate<const R: usize>(
                 ratio: 1.0,
                 bound: f64::INFINITY,
                 pattern,
+                near: [0.0; R],
                 operations: 0,
             }));
         }
@@ -143,6 +149,7 @@ pub(crate) fn generate<const R: usize>(
             };
         }
         found.retain(|c| c.ratio > 0.0);
+        meter.charge(found.len() * (rows.demand.len() + 40));
         found.sort_by(|a, b| b.ratio.total_cmp(&a.ratio).then(a.offer.cmp(&b.offer)).then(b.bound.total_cmp(&a.bound)));
         let before = master.objective();
         let first_new = master.columns.len();
@@ -215,8 +222,9 @@ fn price_all<const R: usize>(
     now: &Duals,
     share: f64,
     nodes: usize,
+    near: &[[f64; R]],
     asked: impl Fn(usize) -> bool + Sync,
-) -> Vec<Candidate> {
+) -> Vec<Candidate<R>> {
     let inst = task.inst;
     in_parts(task.threads, inst.n_new, 48, |range| {
         let mut scratch = Scratch::default();
@@ -229,12 +237,14 @@ fn price_all<const R: usize>(
                 let mut pattern = Pattern::new();
                 scratch.operations = 0;
                 let skip = full_price * share;
-                let p = price(inst, offer, &now.values, most, skip, nodes, &mut scratch, &mut pattern);
+                let mut near = near[o];
+                let p = price(inst, offer, &now.values, most, skip, nodes, &mut near, &mut scratch, &mut pattern);
                 Candidate {
                     offer: u32_of(o),
                     ratio: p.value / full_price,
                     bound: if second { f64::INFINITY } else { p.bound / full_price },
                     pattern,
+                    near,
                     operations: scratch.operations,
                 }
             };

@@ -3,10 +3,12 @@
 use crate::buy::Work;
 use crate::columns::{Generated, Task, Tuning, generate};
 use crate::effort::Meter;
+use crate::finish::Packed;
 use crate::guide::Guide;
 use crate::instance::{Instance, Pattern};
 use crate::nodes::{Budget, Node};
 use crate::pour::{Quota, pour};
+use crate::problem::ItemIdx;
 use crate::rows::Rows;
 
 /// A packing under construction.
@@ -27,7 +29,8 @@ impl<const R: usize> Draft<R> {
         // Room that is there already is used also for what would cost nothing.
         let values: Vec<f64> = values.iter().map(|v| v + 1.0).collect();
         for (o, offer) in inst.offers.iter().enumerate().skip(inst.n_new) {
-            crate::knapsack::price(inst, offer, &values, &draft.left, 0.0, 200, &mut scratch, &mut pattern);
+            let near = &mut [0.0; R];
+            crate::knapsack::price(inst, offer, &values, &draft.left, 0.0, 200, near, &mut scratch, &mut pattern);
             for &(k, n) in &pattern {
                 draft.left[k as usize] -= n;
             }
@@ -39,6 +42,38 @@ impl<const R: usize> Draft<R> {
 
     pub(crate) fn price(&self, inst: &Instance<R>) -> f64 {
         crate::nodes::price_of(inst, &self.nodes)
+    }
+
+    /// The packing as items in bins.
+    pub(crate) fn packed(&self, inst: &Instance<R>) -> Vec<Packed> {
+        let mut queues: Vec<(usize, u32)> = vec![(0, 0); inst.classes.len()];
+        let mut out = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let mut contents: Vec<(ItemIdx, u32)> = Vec::with_capacity(node.pattern.len());
+            for &(k, n) in &node.pattern {
+                let members = &inst.classes[k as usize].members;
+                let (at, done) = &mut queues[k as usize];
+                let mut n = n;
+                while n > 0 && *at < members.len() {
+                    let (item, count) = members[*at];
+                    let take = n.min(count - *done);
+                    if take > 0 {
+                        match contents.iter_mut().find(|c| c.0 == item) {
+                            Some(c) => c.1 += take,
+                            None => contents.push((item, take)),
+                        }
+                    }
+                    n -= take;
+                    *done += take;
+                    if *done == count {
+                        *at += 1;
+                        *done = 0;
+                    }
+                }
+            }
+            out.push(Packed { kind: inst.offers[node.offer as usize].what, contents });
+        }
+        out
     }
 
     /// Things not packed.

@@ -21,6 +21,13 @@ impl Effort {
     pub const HIGH: Self = Self(2_000_000);
 }
 
+impl Effort {
+    /// The steps that so many operations are, rounded up.
+    pub(crate) fn of_operations(operations: u64) -> Self {
+        Self(operations.div_ceil(OPERATIONS_PER_STEP))
+    }
+}
+
 impl Default for Effort {
     fn default() -> Self {
         Self::DEFAULT
@@ -61,6 +68,12 @@ impl Meter {
         Self { spent: 0, limit: effort.0.saturating_mul(OPERATIONS_PER_STEP), cancel: cancel.clone() }
     }
 
+    /// A meter that starts at zero and may spend what is left until this one has spent `steps`, or all that is left.
+    pub(crate) fn until(&self, steps: u64) -> Self {
+        let end = steps.saturating_mul(OPERATIONS_PER_STEP).min(self.limit);
+        self.part(end.saturating_sub(self.spent))
+    }
+
     /// A meter that starts at zero and may spend `operations`, under the same flag.
     pub(crate) fn part(&self, operations: u64) -> Self {
         Self { spent: 0, limit: operations, cancel: self.cancel.clone() }
@@ -69,6 +82,11 @@ impl Meter {
     #[inline]
     pub(crate) fn charge(&mut self, operations: usize) {
         self.spent += operations as u64;
+    }
+
+    /// Counts work that was measured in steps elsewhere.
+    pub(crate) fn charge_steps(&mut self, steps: u64) {
+        self.spent = self.spent.saturating_add(steps.saturating_mul(OPERATIONS_PER_STEP));
     }
 
     /// Adds what a part has spent.
@@ -87,6 +105,6 @@ impl Meter {
 
     /// Steps spent, rounded up.
     pub(crate) fn steps(&self) -> u64 {
-        self.spent.div_ceil(OPERATIONS_PER_STEP)
+        Effort::of_operations(self.spent).0
     }
 }

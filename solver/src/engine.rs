@@ -3,18 +3,18 @@
 
 use crate::bound::{Certificate, certify};
 use crate::buy::{Leeway, Work};
+use crate::choices::with_choices;
 use crate::coarse::Coarse;
 use crate::columns::{Generated, Task, Tuning, generate};
 use crate::dive::{Dive, Draft};
 use crate::duals::resource_values;
-use crate::effort::Meter;
+use crate::effort::{Effort, Meter};
 use crate::finish::Packed;
 use crate::guide::Guide;
 use crate::instance::{Instance, Pattern};
 use crate::mix::plan_and_pour;
 use crate::noise::Noise;
 use crate::polish::polish;
-use crate::problem::ItemIdx;
 use crate::rows::Rows;
 use crate::small::search_all;
 
@@ -66,30 +66,51 @@ impl<'a, const R: usize> Engine<'a, R> {
         }
     }
 
-    /// Runs the pipeline until the meter is out or optimality is proven.
-    pub(crate) fn run(&mut self, meter: &mut Meter) {
-        self.bound_at_once(meter);
-        self.first_plans(meter);
-        if self.is_optimal() || self.small(meter) || self.is_settled() {
-            return;
-        }
-        // Sizes do not depend on the effort, so that more effort goes further on the same way.
+    /// Runs the pipeline until the meter is out or optimality is proven: in epochs, the first of `first_epoch` steps, each
+    /// next one ending at four times as many. What is done in an epoch does not depend on what comes after it, so an effort
+    /// never ends worse than an epoch that it contains.
+    pub(crate) fn run(&mut self, first_epoch: Effort, meter: &mut Meter) {
         let mut noise = Noise::new(1);
         let mut size = self.size_of_class_level();
+        let mut end = first_epoch.0.max(1);
+        let mut is_planned = false;
+        loop {
+            let mut epoch = meter.until(end);
+            if !is_planned {
+                self.bound_at_once(&mut epoch);
+                self.first_plans(&mut epoch);
+                is_planned = !epoch.is_out();
+            }
+            if self.is_optimal() || self.small(&mut epoch) || self.is_settled() {
+                meter.absorb(&epoch);
+                return;
+            }
+            let is_exhausted = self.improve(&mut size, &mut noise, &mut epoch);
+            meter.absorb(&epoch);
+            if meter.is_out() || is_exhausted || self.is_settled() {
+                return;
+            }
+            end = end.saturating_mul(4);
+        }
+    }
+
+    /// Polishes and plans with a row per class until the meter is out; whether nothing is left to better.
+    fn improve(&mut self, size: &mut u64, noise: &mut Noise, meter: &mut Meter) -> bool {
         while !meter.is_out() && !self.is_settled() {
-            let thorough = meter.left() > size + size / 4;
-            self.polish_for(if thorough { size / 4 } else { meter.left() }, &mut noise, meter);
+            let thorough = meter.left() > *size + *size / 4;
+            self.polish_for(if thorough { *size / 4 } else { meter.left() }, noise, meter);
             if !thorough {
                 // All that was left went into it, or there is nothing that it could better.
-                break;
+                return !meter.is_out();
             }
             if !self.is_settled() && !meter.is_out() {
-                let mut part = meter.part(meter.left().min(size * 4));
+                let mut part = meter.part(meter.left().min(*size * 4));
                 self.class_level(&mut part);
                 meter.absorb(&part);
             }
-            size = size.saturating_mul(2);
+            *size = size.saturating_mul(2);
         }
+        false
     }
 
     /// Operations that planning with a row per class takes at least: pivots cost the square of the rows, and there are some
@@ -121,40 +142,15 @@ impl<'a, const R: usize> Engine<'a, R> {
         let price = Guide::new(inst, &self.values, meter).price;
         self.make_coarse(&price, meter);
         let plan = self.plan(&start, &own, tuning, nodes * 5, meter);
-        self.prove(&plan.values, &plan.limit_prices, nodes * 20, meter);
+        if nodes > 0 {
+            // Planning has proven this with a shorter look; without a search there is no longer one.
+            self.prove(&plan.values, &plan.limit_prices, nodes * 20, meter);
+        }
     }
 
     /// The best packing as items in bins.
     pub(crate) fn packed(&self) -> Vec<Packed> {
-        let Some(best) = &self.best else { return Vec::new() };
-        let mut queues: Vec<(usize, u32)> = vec![(0, 0); self.inst.classes.len()];
-        let mut out = Vec::with_capacity(best.nodes.len());
-        for node in &best.nodes {
-            let mut contents: Vec<(ItemIdx, u32)> = Vec::with_capacity(node.pattern.len());
-            for &(k, n) in &node.pattern {
-                let members = &self.inst.classes[k as usize].members;
-                let (at, done) = &mut queues[k as usize];
-                let mut n = n;
-                while n > 0 && *at < members.len() {
-                    let (item, count) = members[*at];
-                    let take = n.min(count - *done);
-                    if take > 0 {
-                        match contents.iter_mut().find(|c| c.0 == item) {
-                            Some(c) => c.1 += take,
-                            None => contents.push((item, take)),
-                        }
-                    }
-                    n -= take;
-                    *done += take;
-                    if *done == count {
-                        *at += 1;
-                        *done = 0;
-                    }
-                }
-            }
-            out.push(Packed { kind: self.inst.offers[node.offer as usize].what, contents });
-        }
-        out
+        self.best.as_ref().map_or(Vec::new(), |best| best.packed(self.inst))
     }
 
     fn is_optimal(&self) -> bool {
@@ -295,9 +291,10 @@ impl<'a, const R: usize> Engine<'a, R> {
             // Searches are long where few things fill a bin, so classes are joined that are not quite equal.
             if few && coarse.inst.classes.len() > MOST_COARSE {
                 coarse = Coarse::new(self.inst, &self.values, price, similar);
+                meter.charge(self.inst.classes.len() * self.inst.n_new * 2);
             }
         }
-        meter.charge(self.inst.classes.len() * self.inst.n_new);
+        meter.charge(self.inst.classes.len() * self.inst.n_new * 2);
         if coarse.size(self.inst) < 0.5 {
             self.coarse = Some((coarse, Vec::new()));
         }
@@ -406,6 +403,7 @@ impl<'a, const R: usize> Engine<'a, R> {
         let mut part = meter.part(meter.left() / 2);
         let plan = self.generate(start, own, &pool, fine, &mut part);
         meter.absorb(&part);
+
         let few = self.few_to_a_bin().1;
         let nodes = if self.is_bounded_by_coarse() && !few { 0 } else { nodes };
         let part = &mut meter.part(meter.left() / if few { 2 } else { 4 });
@@ -419,33 +417,26 @@ impl<'a, const R: usize> Engine<'a, R> {
         self.coarse.is_some() && self.inst.classes.len() * self.inst.n_new > SMALL
     }
 
-    /// Proves a better bound where spreads leave much choice: columns for the problem without the choices made.
+    /// Proves a better bound where spreads leave much choice: columns for the problem without the choices made, of the
+    /// smaller problem where its bound has to do. (There, choices remain between domains whose menus differ.)
     fn prove_with_choices(&mut self, pool: &[(u32, Pattern)], nodes: usize, meter: &mut Meter) {
-        let inst = self.inst;
-        if self.is_bounded_by_coarse() {
-            return; // In the smaller problem the choices are not made.
-        }
-        let free: u32 =
-            inst.makes.iter().map(|m| m.count - m.parts.iter().map(|p| p.1).sum::<u32>().min(m.count)).sum();
-        let all: u32 = inst.makes.iter().map(|m| m.count).sum();
-        if f64::from(free) < 0.003 * f64::from(all) {
-            return;
-        }
-        let rows = Rows::with_choices(inst);
-        let most: Vec<u32> = inst.classes.iter().map(|c| c.most).collect();
-        let task = Task { inst, rows: &rows, most: &most, threads: self.threads };
-        let tuning = Tuning {
-            nodes: 100,
-            most_nodes: nodes,
-            rounds: 60,
-            stall: 1e-4,
-            tolerance: 0.001,
-            columns: 60,
-            smoothing: 0.5,
-        };
+        let threads = self.threads;
         let mut part = meter.part(meter.left() / 8);
-        let plan = generate(task, pool, &self.values, tuning, &mut part);
-        self.prove(&plan.values, &plan.limit_prices, nodes, &mut part);
+        if self.is_bounded_by_coarse()
+            && let Some((coarse, legal)) = &self.coarse
+        {
+            let (pool, seed) = (coarse.project(pool), coarse.gather(&self.values));
+            let found = with_choices(&coarse.inst, &pool, &seed, legal, nodes, threads, &mut part);
+            if let Some(found) = found.filter(|c| c.bound > self.certificate.bound) {
+                self.certificate = coarse.certificate(found);
+            }
+        } else {
+            let legal = &self.certificate.values;
+            let found = with_choices(self.inst, pool, &self.values, legal, nodes, threads, &mut part);
+            if let Some(found) = found.filter(|c| c.bound > self.certificate.bound) {
+                self.certificate = found;
+            }
+        }
         meter.absorb(&part);
     }
 
@@ -489,5 +480,61 @@ impl<'a, const R: usize> Engine<'a, R> {
             part.charge(1000);
         }
         meter.absorb(&part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bits::BitSet;
+    use crate::effort::Cancel;
+    use crate::num::u32_of;
+    use crate::problem::{BinKind, Item, ItemIdx, Problem, Spread};
+    use crate::shapes::Shapes;
+
+    /// Spread over three zones of which each is dearer than the one before, so that no two can be joined.
+    fn spread_over_unequal_zones() -> Problem {
+        let kinds: Vec<BinKind> = (0..180u32)
+            .map(|i| {
+                let (zone, size) = (i % 3, i64::from(i / 3));
+                let (cpu, memory) = (10 + size % 10, 20 + 3 * (size / 10) + size % 10);
+                let cost = (1000 * cpu + 300 * memory) * (10 + i64::from(zone)) / 10;
+                BinKind { holds: vec![cpu, memory], cost, domains: vec![zone], ..BinKind::default() }
+            })
+            .collect();
+        let items: Vec<Item> = (0..60)
+            .map(|i| Item {
+                needs: vec![1 + i % 5, 1 + i / 5],
+                count: 7,
+                allowed: BitSet::full(kinds.len()),
+                ..Item::default()
+            })
+            .collect();
+        let spread = |i| Spread {
+            items: vec![ItemIdx(u32_of(i))],
+            key: 0,
+            max_skew: 3,
+            min_domains: 0,
+            counts: [(0, 0), (1, 0), (2, 0)].into(),
+        };
+        Problem { dims: 2, spreads: (0..items.len()).map(spread).collect(), items, kinds, ..Problem::default() }
+    }
+
+    #[test]
+    fn choices_between_zones_of_different_prices_are_proven_in_the_smaller_problem_too() {
+        let problem = spread_over_unequal_zones();
+        let shapes = Shapes::new(&problem, &problem.kinds.iter().map(|k| k.cost).collect::<Vec<_>>());
+        let inst = Instance::<2>::new(&problem, &shapes, &[0, 1]);
+        let mut meter = Meter::new(Effort(1_000_000), &Cancel::new());
+        let mut silent = |_, _, _| {};
+        let mut engine = Engine::new(&inst, 1, &mut silent);
+        engine.bound_at_once(&mut meter);
+        let coarse = Coarse::new(&inst, &engine.values, &[1000.0, 300.0], 0.0);
+        assert!(coarse.inst.makes.iter().all(|m| m.parts.len() == 3), "zones of different prices stay apart");
+        engine.coarse = Some((coarse, Vec::new()));
+        assert!(engine.is_bounded_by_coarse());
+        let by_resources = std::mem::take(&mut engine.certificate).bound;
+        engine.prove_with_choices(&[], 0, &mut meter);
+        assert!(engine.certificate.bound > by_resources * 0.99, "{} {by_resources}", engine.certificate.bound);
     }
 }

@@ -17,10 +17,17 @@ pub(crate) struct Packed {
 }
 
 /// Completes packed bins to a solution without a bound. `values` is what each kind costs in the objective.
-pub(crate) fn finish(problem: &Problem, shapes: &Shapes, values: &[i64], mut packed: Vec<Packed>) -> Solution {
+pub(crate) fn finish(problem: &Problem, shapes: &Shapes, values: &[i64], packed: Vec<Packed>) -> Solution {
+    let mut solution = outline(problem, shapes, values, packed);
+    list_alternatives(problem, shapes, &mut solution);
+    solution
+}
+
+/// As [`finish`], but bins have no alternatives yet.
+pub(crate) fn outline(problem: &Problem, shapes: &Shapes, values: &[i64], mut packed: Vec<Packed>) -> Solution {
     while level(problem, &mut packed) {}
     let mut left: Vec<u32> = problem.items.iter().map(|i| i.count).collect();
-    let mut lists: BTreeMap<Vec<(ItemIdx, u32)>, Arc<[KindIdx]>> = BTreeMap::new();
+    let none: Arc<[KindIdx]> = Arc::from([]);
     let mut bins: Vec<Bin> = Vec::with_capacity(packed.len());
     let mut started = Vec::new();
     for p in packed {
@@ -33,20 +40,13 @@ pub(crate) fn finish(problem: &Problem, shapes: &Shapes, values: &[i64], mut pac
         for &(item, n) in &contents {
             left[item.at()] = left[item.at()].saturating_sub(n);
         }
-        match p.kind {
-            BinRef::Started(_) => started.push(Bin { kind: p.kind, contents, alternatives: Arc::from([]) }),
-            BinRef::New(_) => {
-                let list = lists
-                    .entry(contents.clone())
-                    .or_insert_with(|| alternatives(problem, shapes, &contents).into())
-                    .clone();
-                bins.push(Bin { kind: p.kind, contents, alternatives: list });
-            }
-        }
+        let into = if matches!(p.kind, BinRef::New(_)) { &mut bins } else { &mut started };
+        into.push(Bin { kind: p.kind, contents, alternatives: none.clone() });
     }
     bins.sort_by(|a, b| a.kind.cmp(&b.kind).then_with(|| a.contents.cmp(&b.contents)));
     started.sort_by_key(|a| a.kind);
     if let Some(percent) = problem.options.max_share_percent {
+        list_all(problem, shapes, &mut bins);
         limit_shares(problem, &mut bins, percent);
     }
     let (mut cost, mut objective) = (0i64, 0i64);
@@ -59,6 +59,29 @@ pub(crate) fn finish(problem: &Problem, shapes: &Shapes, values: &[i64], mut pac
     bins.append(&mut started);
     let unpacked = left.iter().enumerate().filter(|l| *l.1 > 0).map(|(i, &n)| (ItemIdx(u32_of(i)), n)).collect();
     Solution { bins, unpacked, cost, objective, ..Solution::default() }
+}
+
+/// Gives each new bin of a solution its alternatives.
+pub(crate) fn list_alternatives(problem: &Problem, shapes: &Shapes, solution: &mut Solution) {
+    if problem.options.max_share_percent.is_none() {
+        list_all(problem, shapes, &mut solution.bins);
+    }
+}
+
+/// Equal contents share one list.
+fn list_all(problem: &Problem, shapes: &Shapes, bins: &mut [Bin]) {
+    let mut lists: BTreeMap<Vec<(ItemIdx, u32)>, Arc<[KindIdx]>> = BTreeMap::new();
+    for bin in bins.iter_mut().filter(|b| matches!(b.kind, BinRef::New(_))) {
+        let list = match lists.get(&bin.contents) {
+            Some(list) => list.clone(),
+            None => {
+                let list: Arc<[KindIdx]> = alternatives(problem, shapes, &bin.contents).into();
+                lists.insert(bin.contents.clone(), list.clone());
+                list
+            }
+        };
+        bin.alternatives = list;
+    }
 }
 
 /// Every usable kind that holds the contents, cheapest first.

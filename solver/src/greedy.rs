@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use crate::bits::BitSet;
-use crate::finish::{Packed, finish};
+use crate::effort::Effort;
+use crate::finish::{Packed, list_alternatives, outline};
 use crate::num::u32_of;
 use crate::problem::{ItemIdx, Problem, StartedIdx};
 use crate::shapes::{Shape, Shapes};
@@ -18,9 +19,12 @@ use crate::solution::{BinRef, Solution};
 pub fn greedy(problem: &Problem) -> Solution {
     let values = crate::value::values(problem);
     let shapes = Shapes::new(problem, &values);
-    greedy_on(problem, &shapes, &values)
+    let mut solution = greedy_on(problem, &shapes, &values);
+    list_alternatives(problem, &shapes, &mut solution);
+    solution
 }
 
+/// The packing without alternatives.
 pub(crate) fn greedy_on(problem: &Problem, shapes: &Shapes, values: &[i64]) -> Solution {
     let mut state = State::new(problem, shapes);
     let mut order: Vec<usize> = (0..problem.items.len()).collect();
@@ -29,7 +33,9 @@ pub(crate) fn greedy_on(problem: &Problem, shapes: &Shapes, values: &[i64]) -> S
     for i in order {
         state.pack_item(i);
     }
-    finish(problem, shapes, values, state.close())
+    let work = state.work + 50 * problem.items.len();
+    let steps = Effort::of_operations(work as u64);
+    Solution { effort_spent: steps.0, ..outline(problem, shapes, values, state.close()) }
 }
 
 /// A bin that is being filled.
@@ -59,7 +65,11 @@ struct State<'a> {
     left: Vec<i64>,
     started: Vec<Filled>,
     open: Vec<Open>,
+    /// Open bins by ascending key.
+    order: Vec<usize>,
     clock: i64,
+    /// Operations, for the meter.
+    work: usize,
 }
 
 impl<'a> State<'a> {
@@ -94,7 +104,9 @@ impl<'a> State<'a> {
             left: shapes.limits.iter().map(|l| l.left).collect(),
             started: problem.started.iter().map(|s| (s.room.clone(), Vec::new())).collect(),
             open: Vec::new(),
+            order: Vec::new(),
             clock: 0,
+            work: 0,
         }
     }
 
@@ -104,48 +116,41 @@ impl<'a> State<'a> {
             return;
         }
         left -= self.fill_started(i, left);
-        let mut order: Vec<usize> = (0..self.open.len()).collect();
-        order.sort_unstable_by_key(|&b| self.open[b].key);
-        let mut dead = vec![false; self.open.len()];
-        let mut start = 0;
+        // Bins that may still take one, and those that never will, each by ascending key.
+        let (mut alive, mut dead) = (std::mem::take(&mut self.order), Vec::new());
         while left > 0 {
-            let mut at = start;
-            let mut placed = false;
-            while at < order.len() {
-                let b = order[at];
-                if dead[b] {
-                    start += usize::from(at == start);
-                    at += 1;
-                    continue;
-                }
+            let (mut at, mut kept, mut placed) = (0, 0, false);
+            while at < alive.len() && !placed {
+                let b = alive[at];
                 match self.try_open(i, b) {
-                    Try::Placed => {
-                        let key = self.open[b].key;
-                        let behind = order[at + 1..].partition_point(|&o| self.open[o].key < key);
-                        order[at..=at + behind].rotate_left(1);
-                        placed = true;
-                        break;
+                    Try::Placed => placed = true,
+                    Try::NotNow => {
+                        alive[kept] = b;
+                        kept += 1;
                     }
-                    Try::NotNow => {}
-                    Try::Never => {
-                        dead[b] = true;
-                        start += usize::from(at == start);
-                    }
+                    Try::Never => dead.push(b),
                 }
-                at += 1;
+                at += usize::from(!placed);
             }
-            if !placed {
+            self.work += at * 6 + (at - kept) * 4;
+            alive.drain(kept..at);
+            if placed {
+                let key = self.open[alive[kept]].key;
+                let behind = alive[kept + 1..].partition_point(|&o| self.open[o].key < key);
+                alive[kept..=kept + behind].rotate_left(1);
+            } else {
                 if !self.open_new(i) {
-                    return;
+                    break;
                 }
                 let new = self.open.len() - 1;
-                let key = self.open[new].key;
-                let at = start + order[start..].partition_point(|&o| self.open[o].key < key);
-                order.insert(at, new);
-                dead.push(false);
+                let at = alive.partition_point(|&o| self.open[o].key < self.open[new].key);
+                alive.insert(at, new);
             }
             left -= 1;
         }
+        alive.append(&mut dead);
+        alive.sort_by_key(|&b| self.open[b].key);
+        self.order = alive;
     }
 
     /// First fit into started bins, in their order; returns how many went in.
@@ -228,11 +233,12 @@ impl<'a> State<'a> {
         {
             return Try::Never;
         }
-        let usage: Vec<i64> = bin.usage.iter().zip(&item.needs).map(|(u, n)| u + n).collect();
+        let first = bin.usage.first().zip(item.needs.first()).map(|(u, n)| u + n);
         let some_fit = |mask: &BitSet| {
             mask.iter_and(&self.shapes.labels[label])
-                .take_while(|&s| self.shapes.list[s].holds.first() >= usage.first())
-                .any(|s| holds(&self.shapes.list[s], &usage))
+                .map(|s| &self.shapes.list[s].holds)
+                .take_while(|holds| holds.first().copied() >= first)
+                .any(|holds| bin.usage.iter().zip(&item.needs).zip(holds).all(|((u, n), h)| u + n <= *h))
         };
         if !some_fit(&bin.mask) {
             return Try::Never;
@@ -252,12 +258,15 @@ impl<'a> State<'a> {
             }
             mask.intersect_with(&self.shapes.labels[label]);
             let bin = &mut self.open[b];
-            bin.most = most_held(self.shapes, &mask);
-            bin.mask = mask;
+            if bin.mask != mask {
+                bin.most = most_held(self.shapes, &mask);
+                bin.mask = mask;
+            }
         }
         self.clock += 1;
+        self.work += 50;
         let bin = &mut self.open[b];
-        bin.usage = usage;
+        bin.usage.iter_mut().zip(&item.needs).for_each(|(u, n)| *u += n);
         add_one(&mut bin.contents, idx);
         bin.key = (bin.key.0 + 1, -self.clock);
         self.count(&chosen);

@@ -16,6 +16,8 @@ pub(crate) struct Guide<'a, const R: usize> {
     pub values: Vec<f64>,
     /// New offers by price.
     pub by_price: Vec<u32>,
+    /// Most of each dimension that an offer up to this place of `by_price` holds.
+    most_up_to: Vec<[i64; R]>,
     /// New offers worth using in local search, by price.
     pub good: Vec<u32>,
     /// Relaxed value per price of each offer.
@@ -54,6 +56,12 @@ impl<'a, const R: usize> Guide<'a, R> {
             .collect();
         let mut by_price: Vec<u32> = (0..u32_of(inst.n_new)).collect();
         by_price.sort_by_key(|&o| (inst.offers[o as usize].value, o));
+        let mut most_up_to: Vec<[i64; R]> = Vec::with_capacity(by_price.len());
+        for &o in &by_price {
+            let holds = &inst.offers[o as usize].holds;
+            let before = most_up_to.last().copied().unwrap_or([0; R]);
+            most_up_to.push(std::array::from_fn(|r| holds[r].max(before[r])));
+        }
         let most = inst.demand();
         let mut scratch = Scratch::default();
         let (mut prices, mut ratio) = (Vec::new(), Vec::new());
@@ -69,6 +77,7 @@ impl<'a, const R: usize> Guide<'a, R> {
         let good = good(inst, &by_price, &ratio);
         let (family, n_families) = families(inst, &worth, &weight);
         let kinship = kinship(inst, &family, n_families);
+        meter.charge(n_families * n_families * n_classes.div_ceil(64) * 3 + n_classes * inst.n_new / 2);
         let size = |k: u32| -> f64 {
             let class = &inst.classes[k as usize];
             let limited = if class.per_bin == u32::MAX { 0.0 } else { 1e6 };
@@ -87,6 +96,7 @@ impl<'a, const R: usize> Guide<'a, R> {
             inst,
             values,
             by_price,
+            most_up_to,
             good,
             ratio,
             prices,
@@ -117,7 +127,8 @@ impl<'a, const R: usize> Guide<'a, R> {
         }
         let used = node.used(inst);
         let now = inst.offers[node.offer as usize].value;
-        for &o in &self.by_price {
+        let from = self.most_up_to.partition_point(|most| (0..R).any(|r| used[r] > most[r]));
+        for &o in &self.by_price[from..] {
             let offer = &inst.offers[o as usize];
             if offer.value >= now {
                 return;

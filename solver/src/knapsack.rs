@@ -43,6 +43,7 @@ pub(crate) struct Priced<const R: usize> {
 
 /// Value and upper bound of the best contents of `offer` at `values`, using at most `limit` of each class. Contents go
 /// to `out`. They are not looked for when the bound shows that they are worth at most `skip`. `nodes` bounds the search.
+/// `near` has resource prices of an earlier answer for this offer, or zeros, and gets those of this one.
 #[expect(clippy::too_many_arguments, reason = "one knapsack and where its answer goes")]
 pub(crate) fn price<const R: usize>(
     inst: &Instance<R>,
@@ -51,11 +52,22 @@ pub(crate) fn price<const R: usize>(
     limit: &[u32],
     skip: f64,
     nodes: usize,
+    near: &mut [f64; R],
     scratch: &mut Scratch<R>,
     out: &mut Pattern,
 ) -> Priced<R> {
-    let (prices, bound) = relax(inst, offer, values, limit, scratch);
     out.clear();
+    list(offer, values, limit, scratch);
+    if near.iter().any(|&p| p > 0.0) {
+        // Any prices prove a bound, also those of an earlier answer.
+        scratch.operations += scratch.list.len() * R;
+        let bound = bound_at(inst, offer, near, &scratch.list);
+        if bound <= skip {
+            return Priced { value: 0.0, bound };
+        }
+    }
+    let (prices, bound) = relax_from(inst, offer, near, scratch);
+    *near = prices;
     if bound <= skip {
         return Priced { value: 0.0, bound };
     }
@@ -81,6 +93,12 @@ pub(crate) fn relax<const R: usize>(
     limit: &[u32],
     scratch: &mut Scratch<R>,
 ) -> ([f64; R], f64) {
+    list(offer, values, limit, scratch);
+    relax_from(inst, offer, &[0.0; R], scratch)
+}
+
+/// Lists the classes that count for an offer.
+fn list<const R: usize>(offer: &Offer<R>, values: &[f64], limit: &[u32], scratch: &mut Scratch<R>) {
     scratch.list.clear();
     for &(k, most) in &offer.fit {
         let v = values[k as usize];
@@ -89,6 +107,16 @@ pub(crate) fn relax<const R: usize>(
             scratch.list.push((k, f64::from(u), v));
         }
     }
+}
+
+/// Solves the relaxation over the classes listed. It starts with what is worth more than the prices of `near` say, as far
+/// as that fits; with prices of an earlier, similar answer little is left to do.
+fn relax_from<const R: usize>(
+    inst: &Instance<R>,
+    offer: &Offer<R>,
+    near: &[f64; R],
+    scratch: &mut Scratch<R>,
+) -> ([f64; R], f64) {
     let n = scratch.list.len();
     scratch.state.clear();
     scratch.state.resize(n, At::Zero);
@@ -101,6 +129,17 @@ pub(crate) fn relax<const R: usize>(
     let mut slack_basic = [true; R];
     let mut slack_of: [usize; R] = std::array::from_fn(|r| r);
     let mut x: [f64; R] = offer.share;
+    if near.iter().any(|&p| p > 0.0) {
+        for (i, &(k, u, v)) in scratch.list.iter().enumerate() {
+            let share = &inst.classes[k as usize].share;
+            let worth: f64 = (0..R).map(|r| near[r] * share[r]).sum();
+            if v > worth && (0..R).all(|r| share[r] * u <= x[r]) {
+                scratch.state[i] = At::Most;
+                (0..R).for_each(|r| x[r] -= share[r] * u);
+            }
+        }
+        scratch.operations += n * R;
+    }
     let mut prices = [0.0f64; R];
     for _ in 0..40 + 8 * R {
         scratch.operations += n * R;
@@ -406,7 +445,7 @@ mod tests {
     #[test]
     fn what_pricing_finds_and_proves_encloses_the_truth_and_seeded_faults_are_found() {
         let mut noise = Noise::new(8);
-        let (mut exact, mut found) = (0, [0; 3]);
+        let (mut found, mut before) = ([0; 3], [0.0; 3]);
         for round in 0..300 {
             let inst = instance(&mut noise);
             let values: Vec<f64> = inst.classes.iter().map(|_| 1.0 + 99.0 * noise.unit()).collect();
@@ -414,12 +453,14 @@ mod tests {
             let truth = best(&inst, &values, offer.holds, 0);
             let nodes = [0, 30, 2000][round % 3];
             let (mut scratch, mut out) = (Scratch::default(), Pattern::new());
-            let p = price(&inst, offer, &values, &inst.demand(), 0.0, nodes, &mut scratch, &mut out);
+            // Prices of another problem's answer are a start as good as any.
+            let mut near = [[0.0; 3], before][round % 2];
+            let p = price(&inst, offer, &values, &inst.demand(), 0.0, nodes, &mut near, &mut scratch, &mut out);
+            before = near;
             let worth: f64 = out.iter().map(|&(k, n)| values[k as usize] * f64::from(n)).sum();
             assert_eq!(fault(p.value, p.bound, worth, truth), None);
             if nodes == 2000 {
-                assert!(p.bound <= truth * (1.0 + 1e-9), "{} {truth}", p.bound);
-                exact += 1;
+                assert!(p.bound <= truth * (1.0 + 1e-9), "a search to the end proves its find: {} {truth}", p.bound);
             }
             let seeded = [
                 (p.value * 1.01, p.bound, worth),
@@ -430,7 +471,6 @@ mod tests {
                 *found += usize::from(fault(value, bound, worth, truth).is_some());
             }
         }
-        assert_eq!(exact, 100);
         assert!(found.iter().all(|&n| n >= 100), "{found:?} of 300 are found");
     }
 }

@@ -129,9 +129,13 @@ impl<const R: usize> Lattice<R> {
     }
 }
 
-/// The step, among those that give about as many, in which least of the needs is lost by rounding down. `needs` come with
-/// what they are worth.
+/// What all needs are multiples of, where that gives few enough steps: then nothing is lost. Else the step, among those that
+/// give about as many, in which least of the needs is lost by rounding down. `needs` come with what they are worth.
 fn step(holds: i64, needs: &(impl Iterator<Item = (i64, f64)> + Clone)) -> i64 {
+    let exact = needs.clone().fold(0, |g, n| gcd(g, n.0)).max(1);
+    if holds / exact <= STEPS {
+        return exact;
+    }
     let least = (holds / STEPS).max(1);
     let lost = |step: i64| -> f64 {
         needs.clone().filter(|n| n.0 > 0).map(|(need, worth)| worth * (need % step) as f64 / need as f64).sum()
@@ -169,6 +173,14 @@ mod tests {
             found = found.max(f64::from(n) * values[from] + best(needs, most, values, left, from + 1));
         }
         found
+    }
+
+    #[test]
+    fn a_step_loses_nothing_where_few_enough_are_exact() {
+        let needs = |list: &'static [i64]| list.iter().map(|&n| (n, 1.0));
+        assert_eq!(step(STEPS, &needs(&[3, 7, 11])), 1, "a small dimension is counted in its units");
+        assert_eq!(step(96_000, &needs(&[500, 2000, 16_500])), 500, "and a large one in what its needs have in common");
+        assert!(step(96_000, &needs(&[501, 2000])) > 96_000 / STEPS);
     }
 
     #[test]

@@ -43,6 +43,7 @@ mod rows;
 mod search;
 
 mod buy;
+mod choices;
 mod dive;
 mod engine;
 mod guide;
@@ -68,3 +69,11 @@ pub use reopt::{Destination, Move, Moves, Reoptimized, Wave, reoptimize};
 pub use solution::{Bin, BinRef, LowerBound, Proof, Solution};
 pub use solve::{Progress, lower_bound, solve, solve_watched};
 pub use verify::{Fault, verify};
+
+/// What tests in here share with those outside, which name this crate.
+#[cfg(test)]
+extern crate self as solver;
+#[cfg(test)]
+#[path = "../tests/all/support.rs"]
+#[expect(dead_code, reason = "random problems of a kind that the tests in here do not ask for")]
+mod support;

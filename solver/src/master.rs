@@ -134,6 +134,7 @@ impl Master {
         let mut done = 0;
         while done < most_pivots && !meter.is_out() {
             let surplus = self.worst_surplus();
+            meter.charge(self.m * 2 + list.len() * 8);
             let mut best: Option<(f64, usize)> = None;
             list.retain_mut(|e| {
                 let c = &self.columns[e.1];

@@ -43,7 +43,8 @@ pub(crate) fn solve_by_parts(problem: &Problem, effort: Effort, cancel: &Cancel)
     let mut out = Solution { proof: Proof::Optimal, ..Solution::default() };
     for part in &parts {
         let own = only(problem, part, parts.len());
-        let solution = solve_whole(&own, share(problem, part, parts.len(), effort), cancel);
+        let share = |effort| share(problem, part, parts.len(), effort);
+        let solution = solve_whole(&own, share(effort), share(Effort::DEFAULT), cancel);
         let whole = |item: ItemIdx| ItemIdx(crate::num::u32_of(part[item.at()]));
         out.bins.extend(solution.bins.into_iter().map(|mut bin| {
             bin.contents.iter_mut().for_each(|(item, _)| *item = whole(*item));
@@ -95,7 +96,7 @@ fn searched(part: &Problem, bound: &LowerBound, effort: Effort) -> (i64, u64) {
     if part.items.len() > MOST_ITEMS || part.n_things() > MOST_THINGS {
         return (0, 0);
     }
-    let solution = solve_whole(part, effort, &Cancel::new());
+    let solution = solve_whole(part, effort, Effort::DEFAULT, &Cancel::new());
     let is_near = (solution.cost - bound.cost) as f64 <= NEAR * bound.cost as f64;
     let proven = if solution.unpacked.is_empty() && !is_near { solution.cost_lower_bound } else { 0 };
     (proven, solution.effort_spent)
@@ -110,6 +111,9 @@ fn parts(problem: &Problem) -> Vec<Vec<usize>> {
     let is_joint =
         !problem.spreads.is_empty() || options.max_share_percent.is_some() || !options.flexibility.is_empty();
     if is_joint || problem.kinds.iter().any(|kind| kind.available.is_some()) {
+        return vec![(0..n).collect()];
+    }
+    if are_tied_by_large_kinds(problem) {
         return vec![(0..n).collect()];
     }
     let mut union = Union((0..n).collect());
@@ -144,6 +148,30 @@ fn parts(problem: &Problem) -> Vec<Vec<usize>> {
     rest.sort_unstable();
     parts.extend((!rest.is_empty()).then_some(rest));
     parts
+}
+
+/// Whether kinds that hold the largest need of each dimension of the items with equal places tie all items together: then
+/// nothing has to be looked at item by item.
+fn are_tied_by_large_kinds(problem: &Problem) -> bool {
+    let mut groups: std::collections::BTreeMap<&crate::bits::BitSet, (usize, Vec<i64>)> =
+        std::collections::BTreeMap::new();
+    for item in &problem.items {
+        let next = groups.len();
+        let (_, needs) = groups.entry(&item.allowed).or_insert_with(|| (next, item.needs.clone()));
+        needs.iter_mut().zip(&item.needs).for_each(|(most, need)| *most = (*most).max(*need));
+    }
+    let mut union = Union((0..groups.len()).collect());
+    let mut is_held = vec![false; groups.len()];
+    let n_kinds = problem.kinds.len();
+    let mut of_kind: Vec<Option<usize>> = vec![None; n_kinds];
+    for (allowed, (group, needs)) in &groups {
+        for kind in allowed.iter().filter(|&k| k < n_kinds && Problem::fits(needs, &problem.kinds[k].holds)) {
+            is_held[*group] = true;
+            let first = *of_kind[kind].get_or_insert(*group);
+            union.join(first, *group);
+        }
+    }
+    !is_held.is_empty() && is_held.iter().all(|&held| held) && (0..groups.len()).all(|group| union.root(group) == 0)
 }
 
 /// Which items belong together: each points to another one of its part, or to itself.

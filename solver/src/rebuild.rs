@@ -168,6 +168,7 @@ impl<'a, const R: usize> Rebuild<'a, R> {
             {
                 apply(&mut state, change);
                 if turn.is_multiple_of(64) && self.worth(&state) < self.worth(&best) - 0.5 {
+                    meter.charge(state.bins.len() * 30);
                     best = state.clone();
                 }
             }

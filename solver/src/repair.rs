@@ -46,10 +46,11 @@ pub(crate) fn repair<const R: usize>(
         }
         let offer = &inst.offers[o as usize];
         let full = full_price(o as usize);
-        let mut bound = f64::INFINITY;
+        let (mut bound, mut near) = (f64::INFINITY, [0.0; R]);
         for _ in 0..40 {
             scratch.operations = 0;
-            let p = price(inst, offer, &values, most, full * (1.0 + SLACK), nodes, &mut scratch, &mut pattern);
+            let skip = full * (1.0 + SLACK);
+            let p = price(inst, offer, &values, most, skip, nodes, &mut near, &mut scratch, &mut pattern);
             meter.charge(scratch.operations + 8);
             bound = p.bound / full;
             if p.value <= full * (1.0 + SLACK) || meter.is_out() {
