@@ -15,8 +15,8 @@ mod signals;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloud::Cloud;
 use cloud::catalog::{CatalogError, KwokSettings, KwokTypes};
+use cloud::{AnyCloud, Cloud};
 use futures::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -201,7 +201,7 @@ pub async fn lead<C: Cloud>(
     let config = &ground.config;
     let kinds = watch::kinds(classes, &config.feature_gates, config.scheduler_config.is_some());
     let mirror = Mirror::new(&kinds);
-    let cloud = Arc::new(cloud(mirror.clone())?);
+    let cloud = Arc::new(AnyCloud::new(cloud(mirror.clone())?));
     ground.health.leads(true);
     ground.metrics.cluster_state_synced.set([], 0.0);
     let mut watches = JoinSet::new();
@@ -224,12 +224,7 @@ pub async fn lead<C: Cloud>(
 }
 
 /// Starts deciding and acting on a mirror that is filled. Each gives its name when it ends.
-fn parts<C: Cloud>(
-    ground: &Ground,
-    mirror: &Mirror,
-    cloud: &Arc<C>,
-    stop: &CancellationToken,
-) -> JoinSet<&'static str> {
+fn parts(ground: &Ground, mirror: &Mirror, cloud: &Arc<AnyCloud>, stop: &CancellationToken) -> JoinSet<&'static str> {
     let Ground { config, clients, clock, metrics, recorder, insight, .. } = ground;
     let facts = Facts::default();
     let world = World::new(mirror.clone(), facts.clone());

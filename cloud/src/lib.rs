@@ -8,6 +8,6 @@ mod contract;
 pub mod generate;
 
 pub use contract::{
-    Class, ClassError, ClassKind, ClassRef, Cloud, Instance, InstanceState, LaunchError, LaunchOrder, ListError,
-    Notice, NoticeKind, Offer, OfferingKey, RepairPolicy, Retry, TerminateError, Termination, offers,
+    AnyCloud, Class, ClassError, ClassKind, ClassRef, Cloud, Instance, InstanceState, LaunchError, LaunchOrder,
+    ListError, Notice, NoticeKind, Offer, OfferingKey, RepairPolicy, Retry, TerminateError, Termination, offers,
 };

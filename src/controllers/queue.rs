@@ -63,6 +63,8 @@ struct State {
     since: BTreeMap<String, Instant>,
     /// Where each is in `delayed`.
     due: BTreeMap<String, Instant>,
+    /// By when those under way are to be looked at again.
+    late: BTreeMap<String, Instant>,
     n_failures: BTreeMap<String, u32>,
 }
 
@@ -100,6 +102,22 @@ impl Queue {
             drop(state);
             self.wake.notify_one();
         }
+    }
+
+    /// The object is to be looked at before long. One look answers whatever asks for it until then.
+    pub fn add_within(&self, name: &str, most: Duration) {
+        let due = Instant::now() + most;
+        let mut state = self.state();
+        if state.dirty.contains(name) || state.due.get(name).is_some_and(|earlier| *earlier <= due) {
+            return;
+        }
+        if state.under_way.contains(name) {
+            state.late.entry(name.to_owned()).or_insert(due);
+            return;
+        }
+        state.delay(name, due);
+        drop(state);
+        self.wake.notify_one();
     }
 
     fn tell(&self, state: &State) {
@@ -152,6 +170,7 @@ impl Queue {
     pub fn done(&self, name: &str, again: Again) {
         let mut state = self.state();
         state.under_way.remove(name);
+        let late = state.late.remove(name);
         let delay = match again {
             Again::OnChange => None,
             Again::After(delay) => Some(delay),
@@ -183,10 +202,13 @@ impl Queue {
                 }
             }
         }
-        if let Some(delay) = delay {
-            let due = Instant::now() + delay;
-            state.due.insert(name.to_owned(), due);
-            state.delayed.insert((due, name.to_owned()));
+        let due = delay.map(|delay| Instant::now() + delay);
+        let due = match again {
+            Again::OnChange | Again::After(_) => due.into_iter().chain(late).min(),
+            Again::Failed | Again::FailedFor(_) => due,
+        };
+        if let Some(due) = due {
+            state.delay(name, due);
             drop(state);
             // Whoever waits may wait for a later one.
             self.wake.notify_one();
@@ -223,6 +245,12 @@ impl State {
     fn push(&mut self, name: String) {
         self.since.insert(name.clone(), Instant::now());
         self.ready.push_back(name);
+    }
+
+    fn delay(&mut self, name: &str, due: Instant) {
+        self.forget_delay(name);
+        self.due.insert(name.to_owned(), due);
+        self.delayed.insert((due, name.to_owned()));
     }
 
     fn forget_delay(&mut self, name: &str) {
@@ -327,6 +355,35 @@ mod tests {
         queue.done("a", Again::OnChange);
         tokio::time::advance(Duration::from_secs(3601)).await;
         assert_eq!(at_once(&queue).await, None, "the delay was forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_time_is_looked_at_once_for_all_that_asked_meanwhile() {
+        let second = Duration::from_secs(1);
+        let queue = Queue::new(BACKOFF);
+        let start = Instant::now();
+        queue.add_within("a", second);
+        tokio::time::advance(second / 2).await;
+        queue.add_within("a", second);
+        assert_eq!(queue.next().await, "a");
+        assert_eq!(start.elapsed(), second, "the first to ask says when");
+        // Asked for while under way, by one that has time and one that has more.
+        queue.add_within("a", second);
+        queue.done("a", Again::After(Duration::from_hours(1)));
+        assert_eq!(queue.next().await, "a");
+        assert_eq!(start.elapsed(), 2 * second);
+        queue.done("a", Again::After(second / 4));
+        queue.add_within("a", second);
+        assert_eq!(queue.next().await, "a");
+        assert_eq!(start.elapsed(), 2 * second + second / 4, "what was due earlier stays so");
+        queue.done("a", Again::OnChange);
+        // One that has no time is not kept waiting by one that has.
+        queue.add_within("a", second);
+        queue.add("a");
+        assert_eq!(at_once(&queue).await.as_deref(), Some("a"));
+        queue.done("a", Again::OnChange);
+        tokio::time::advance(2 * second).await;
+        assert_eq!(at_once(&queue).await, None);
     }
 
     #[test]

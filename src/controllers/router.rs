@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crds::names;
 use planner::model::Str;
@@ -21,6 +22,9 @@ const KINDS: [Kind; 7] = [
     Kind::Pod,
     Kind::VolumeAttachment,
 ];
+
+/// What pods on a node say of its claim is looked at within this time, for all of them at once: it counts in minutes.
+const POD_EVENTS: Duration = Duration::from_secs(1);
 
 /// The queues that changes go to.
 pub struct Router {
@@ -141,7 +145,8 @@ impl Router {
                 self.nodes.add(&name);
             }
             for claim in self.world.mirror.claims_of_provider(&node.spec.provider_id) {
-                self.claims.add(claim.metadata.name());
+                // A pod is bound, starts and becomes ready in a row, and so do its neighbours.
+                self.claims.add_within(claim.metadata.name(), POD_EVENTS);
             }
         }
     }

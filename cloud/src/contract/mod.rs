@@ -2,6 +2,7 @@
 //!
 //! The shell is generic over [`Cloud`]. Nothing here knows how a node is made, nor any Kubernetes client.
 
+mod any;
 mod class;
 mod error;
 mod instance;
@@ -14,6 +15,7 @@ use std::future::Future;
 
 use planner::model::catalog::Catalog;
 
+pub use any::AnyCloud;
 pub use class::{Class, ClassKind, ClassRef};
 pub use error::{ClassError, LaunchError, ListError, Retry, TerminateError};
 pub use instance::{Instance, InstanceState, Termination};
