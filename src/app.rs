@@ -163,7 +163,7 @@ pub async fn lead_on_aws(
     let (seller, market, settings) = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
-        started = crate::aws::start(connection, &config.aws, reserved, &clients.client) => started?,
+        started = crate::aws::start(connection, &config.aws, reserved, *clock, &clients.client) => started?,
     };
     let api = crate::act::Api::new(clients.client.clone(), clients.once.clone());
     lead(ground, &[Kind::Ec2NodeClass], stop, |mirror| {

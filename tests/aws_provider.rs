@@ -4,13 +4,10 @@
 #[path = "aws/stage.rs"]
 mod stage;
 
-use std::time::Duration;
-
 use planner::model::CapacityType;
 use serde_json::json;
 use sim::ec2::{Fault, Rule};
 use stage::{Stage, deployment, gpu_pod, pod};
-use tokio::time::sleep;
 
 #[tokio::test(start_paused = true)]
 async fn pending_pods_become_machines_of_ec2_and_run_on_them() {
@@ -120,14 +117,9 @@ async fn a_storm_of_interruptions_is_over_before_the_machines_are_taken() {
 #[tokio::test(start_paused = true)]
 async fn a_class_says_what_it_lacks_and_mends_itself() {
     let stage = Stage::open(|options| options.cluster = "other".into());
-    sleep(Duration::from_secs(30)).await;
-    let condition = |stage: &Stage, kind: &str| {
-        let class = stage.class();
-        let all = class["status"]["conditions"].as_array().unwrap().clone();
-        all.into_iter().find(|c| c["type"] == kind).unwrap()
-    };
-    assert_eq!(condition(&stage, "SubnetsReady")["reason"], "SubnetsNotFound");
-    assert_eq!(condition(&stage, "Ready")["status"], "False");
+    let is_missing = |stage: &Stage| stage.condition("SubnetsReady")["reason"] == "SubnetsNotFound";
+    stage.until(30, "the class says what it lacks", is_missing).await;
+    assert_eq!(stage.condition("Ready")["status"], "False");
     stage.ec2.locked(|state| {
         for subnet in state.land.subnets.values_mut() {
             subnet.tags.insert("karpenter.sh/discovery".into(), "demo".into());
@@ -137,7 +129,7 @@ async fn a_class_says_what_it_lacks_and_mends_itself() {
         }
         state.roles.insert("KarpenterNodeRole-demo".into());
     });
-    stage.until(120, "the class is ready", |stage| condition(stage, "Ready")["status"] == json!("True")).await;
+    stage.until(120, "the class is ready", |stage| stage.condition("Ready")["status"] == json!("True")).await;
     stage.close().await;
 }
 
@@ -148,12 +140,13 @@ async fn what_the_role_may_not_do_is_a_condition_of_the_class() {
     stage.ec2.faults(|faults| {
         faults.add(Rule { action: Some("RunInstances".into()), skip: 0, times: 100, fault: Fault::Refused(denied) });
     });
-    sleep(Duration::from_secs(30)).await;
-    let class = stage.class();
-    let conditions = class["status"]["conditions"].as_array().unwrap();
-    let validation = conditions.iter().find(|condition| condition["type"] == "ValidationSucceeded").unwrap();
-    assert_eq!(validation["reason"], "RunInstancesAuthCheckFailed");
+    let is_told = |stage: &Stage| stage.condition("ValidationSucceeded")["reason"] == "RunInstancesAuthCheckFailed";
+    stage.until(30, "the class says what may not be done", is_told).await;
+    let validation = stage.condition("ValidationSucceeded");
     assert!(validation["message"].as_str().unwrap().contains("grant ec2:RunInstances"), "{validation}");
+    // Granted, it is tried again by itself.
+    stage.ec2.faults(sim::ec2::Faults::clear);
+    stage.until(120, "the class is ready", |stage| stage.condition("Ready")["status"] == "True").await;
     stage.close().await;
 }
 

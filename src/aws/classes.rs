@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloud::aws::{profile, resolve};
+use cloud::catalog::AmiFamily;
 use cloud::{ClassRef, Offer, offers};
 use crds::hash::EC2_NODE_CLASS_HASH_VERSION;
 use crds::names::aws as names;
@@ -24,8 +25,10 @@ const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// How often it is seen whether a class is due.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long what a launch came to that was not carried out holds.
+/// How long it holds that a launch which was not carried out went well.
 const REHEARSED: Duration = Duration::from_mins(30);
+/// How long it holds that one was refused: somebody may be granting what was missing. What AWS did not answer holds for no time.
+const REFUSED: Duration = Duration::from_mins(1);
 /// Types that a launch is tried with if the class sells them.
 const COMMON: [&str; 2] = ["m5.large", "m6g.large"];
 
@@ -72,9 +75,13 @@ pub(super) async fn run(shared: Arc<Shared>) {
             };
             let state = (class.metadata.generation.unwrap_or_default(), class.metadata.is_deleting());
             match look(&shared, &parameters, &mut rehearsals, &class).await {
-                Ok(()) => {
+                Ok(looked) => {
                     seen.insert(name.clone(), state);
-                    due.insert(name, Instant::now() + interval);
+                    let pause = match looked {
+                        Looked::Whole => interval,
+                        Looked::InPart => AFTER_FAILURE,
+                    };
+                    due.insert(name, Instant::now() + pause);
                 }
                 Err(error) => {
                     tracing::warn!(EC2NodeClass = name, %error, "looking at a class");
@@ -96,18 +103,31 @@ fn going(shared: &Shared) -> Vec<String> {
     going.map(|class| class.metadata.name().to_owned()).collect()
 }
 
+/// How much of what there is to know of a class was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looked {
+    Whole,
+    /// AWS did not answer something.
+    InPart,
+}
+
 async fn look(
     shared: &Shared,
     parameters: &cloud::aws::alias::Parameters,
     rehearsals: &mut Rehearsals,
     class: &Ec2NodeClass,
-) -> Result<(), ClassFault> {
+) -> Result<Looked, ClassFault> {
     if class.metadata.is_deleting() {
-        return let_go(shared, class).await;
+        return let_go(shared, class).await.map(|()| Looked::Whole);
     }
     let reserved = shared.settings.reserved_capacity;
     let mut draft = Draft::new(class.clone(), &shared.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), reserved);
     let findings = find(shared, parameters, class).await;
+    let mut looked = Looked::Whole;
+    for fault in findings.faults() {
+        tracing::warn!(EC2NodeClass = class.metadata.name(), error = %fault, "looking up what a class selects");
+        looked = Looked::InPart;
+    }
     if let Ok(subnets) = &findings.subnets {
         shared.market.saw_subnets(class_ref(class.metadata.name()), subnets.clone());
     }
@@ -115,11 +135,18 @@ async fn look(
     restamp(shared, class, &hash).await?;
     draft.stamp(hash);
     draft.settle(findings, translate::family(&class.spec), reserved);
-    if draft.is_sound()
-        && !shared.settings.config.disable_dry_run
-        && let Some(rehearsal) = rehearse(shared, rehearsals, &draft.class).await
-    {
+    if draft.is_sound {
+        let rehearsal = match shared.settings.config.disable_dry_run {
+            true => Ok(()),
+            false => rehearse(shared, rehearsals, &draft.class).await.unwrap_or(Ok(())),
+        };
         draft.rehearsed(&rehearsal);
+        if let Err(refused) = &rehearsal
+            && refused.is_unanswered()
+        {
+            tracing::warn!(EC2NodeClass = class.metadata.name(), ?refused, "trying a launch under a class");
+            looked = Looked::InPart;
+        }
     }
     let name = class.metadata.name();
     if let Some(patch) = draft.metadata_patch() {
@@ -128,7 +155,7 @@ async fn look(
     if let Some(patch) = draft.status_patch() {
         let _: Ec2NodeClass = shared.api.merge_status("", name, patch).await?;
     }
-    Ok(())
+    Ok(looked)
 }
 
 /// What a launch under the class would come to: tried anew when the class changed, or half an hour has passed. None when it
@@ -148,7 +175,7 @@ async fn rehearse(shared: &Shared, rehearsals: &mut Rehearsals, class: &Ec2NodeC
     .to_string();
     if let Some((at, of, rehearsal)) = rehearsals.get(name)
         && *of == key
-        && at.elapsed() < REHEARSED
+        && at.elapsed() < if rehearsal.is_ok() { REHEARSED } else { REFUSED }
     {
         return Some(rehearsal.clone());
     }
@@ -163,7 +190,9 @@ async fn rehearse(shared: &Shared, rehearsals: &mut Rehearsals, class: &Ec2NodeC
     let usual = |offer: &&Offer| COMMON.contains(&&*offer.key.instance_type) && runs(offer);
     let offer = all.iter().find(usual).or_else(|| all.iter().find(runs))?;
     let rehearsal = shared.seller.rehearse(&resolved, offer).await;
-    rehearsals.insert(name.to_owned(), (Instant::now(), key, rehearsal.clone()));
+    if rehearsal.as_ref().err().is_none_or(|refused| !refused.is_unanswered()) {
+        rehearsals.insert(name.to_owned(), (Instant::now(), key, rehearsal.clone()));
+    }
     Some(rehearsal)
 }
 
@@ -171,13 +200,22 @@ async fn find(shared: &Shared, parameters: &cloud::aws::alias::Parameters, class
     let (clients, spec) = (shared.clients(), &class.spec);
     let subnet_terms = translate::subnet_terms(&spec.subnet_selector_terms);
     let group_terms = translate::group_terms(&spec.security_group_selector_terms);
-    let (images, subnets, groups, profile) = tokio::join!(
+    let (images, subnets, groups, profile, service_cidr) = tokio::join!(
         images(shared, parameters, class),
         resolve::subnets(clients, &subnet_terms),
         resolve::security_groups(clients, &group_terms),
         profile_of(shared, class),
+        service_cidr(shared, class),
     );
-    Findings { images, subnets, groups, profile }
+    Findings { images, subnets, groups, profile, service_cidr }
+}
+
+/// Nodes of AL2023 do not join without the addresses of services.
+async fn service_cidr(shared: &Shared, class: &Ec2NodeClass) -> Found<bool> {
+    match translate::family(&class.spec) {
+        Some(AmiFamily::Al2023) => Ok(shared.seller.find_service_cidr().await?.is_some()),
+        _ => Ok(true),
+    }
 }
 
 async fn images(

@@ -12,6 +12,7 @@ use planner::model::catalog::Catalog;
 use tokio::time::{Instant, sleep};
 
 use super::{Settings, Shared, translate};
+use crate::clock::Clock;
 
 /// How often spot prices are asked for; they move by the hour.
 const PRICES: Duration = Duration::from_mins(10);
@@ -34,6 +35,8 @@ struct Inner {
     made: BTreeMap<ClassRef, (Made, Catalog)>,
     /// Subnets of classes with their free addresses, as last looked up.
     subnets: BTreeMap<ClassRef, Vec<Subnet>>,
+    /// How often subnets were looked up.
+    n_looks: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +50,7 @@ impl Market {
     ///
     /// # Errors
     /// The region and what EC2 said, if neither knows the region.
-    pub async fn ask(clients: &Clients, is_isolated: bool) -> Result<Self, (String, Fault)> {
+    pub async fn ask(clients: &Clients, clock: Clock, is_isolated: bool) -> Result<Self, (String, Fault)> {
         let facts = match Facts::ask(clients).await {
             Ok(facts) => facts,
             Err(fault) => {
@@ -63,9 +66,10 @@ impl Market {
             version: 0,
             made: BTreeMap::new(),
             subnets: BTreeMap::new(),
+            n_looks: 0,
         };
         let market = Self(Mutex::new(inner));
-        market.renew_prices(clients).await;
+        market.renew_prices(clients, clock.seconds()).await;
         market.renew_on_demand(clients, is_isolated).await;
         Ok(market)
     }
@@ -74,15 +78,13 @@ impl Market {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn renew_prices(&self, clients: &Clients) {
-        // EC2 goes by the time of the wall; asked for a moment past, it tells the price at it and all since.
-        let now = jiff::Timestamp::now().as_second();
+    async fn renew_prices(&self, clients: &Clients, now: i64) {
+        // Asked for a moment, EC2 tells the price at it and all since.
         match spot_prices(clients, now).await {
             Ok(prices) => self.locked(|inner| {
-                if inner.spot != prices {
-                    inner.spot = prices;
-                    inner.version += 1;
-                }
+                let before = inner.spot.clone();
+                inner.spot.lay_over(&prices);
+                inner.version += u64::from(inner.spot != before);
             }),
             Err(error) => tracing::warn!(%error, "spot prices cannot be asked for; the last ones stay"),
         }
@@ -95,10 +97,9 @@ impl Market {
         }
         match on_demand(clients).await {
             Ok(prices) => self.locked(|inner| {
-                if inner.on_demand != prices {
-                    inner.on_demand.lay_over(&prices);
-                    inner.version += 1;
-                }
+                let before = inner.on_demand.clone();
+                inner.on_demand.lay_over(&prices);
+                inner.version += u64::from(inner.on_demand != before);
             }),
             Err(error) => tracing::warn!(%error, "on-demand prices cannot be asked for; the last ones stay"),
         }
@@ -159,8 +160,12 @@ impl Market {
     }
 
     /// Subnets of a class were looked up.
-    pub(super) fn saw_subnets(&self, class: ClassRef, subnets: Vec<Subnet>) {
-        self.locked(|inner| drop(inner.subnets.insert(class, subnets)));
+    pub(super) fn saw_subnets(&self, class: ClassRef, mut subnets: Vec<Subnet>) {
+        self.locked(|inner| {
+            inner.n_looks += 1;
+            subnets.iter_mut().for_each(|subnet| subnet.look = inner.n_looks);
+            inner.subnets.insert(class, subnets);
+        });
     }
 
     pub(super) fn subnets(&self, class: &ClassRef) -> Vec<Subnet> {
@@ -181,7 +186,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let mut types_at = Instant::now();
     loop {
         sleep(PRICES).await;
-        shared.market.renew_prices(shared.clients()).await;
+        shared.market.renew_prices(shared.clients(), shared.clock.seconds()).await;
         if types_at.elapsed() >= TYPES {
             types_at = Instant::now();
             shared.market.renew_types(shared.clients()).await;

@@ -9,6 +9,7 @@
 //! is in EC2 with the claim's uid on it.
 
 mod classes;
+mod kubelet;
 mod market;
 mod settings;
 mod tagging;
@@ -232,8 +233,13 @@ impl Cloud for Aws {
 
 /// Keeps the launch templates of the cluster to those that are used.
 async fn upkeep(shared: Arc<Shared>) {
-    told(shared.seller.hydrate().await, "looking for launch templates of earlier runs");
+    let mut is_hydrated = false;
     loop {
+        if !is_hydrated {
+            let answer = shared.seller.hydrate().await;
+            is_hydrated = answer.is_ok();
+            told(answer, "looking for launch templates of earlier runs");
+        }
         sleep(UPKEEP).await;
         told(shared.seller.collect().await.map(drop), "taking away launch templates that are not used");
     }

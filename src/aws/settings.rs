@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 
 use super::market::Market;
+use crate::clock::Clock;
 use crate::config::AwsConfig;
 
 /// What the provider goes by.
@@ -41,6 +42,7 @@ pub async fn start(
     connection: Connection,
     config: &AwsConfig,
     reserved_capacity: bool,
+    clock: Clock,
     client: &kube::Client,
 ) -> Result<(Seller, Market, Settings), StartError> {
     let clients = Clients::connect(connection).await?;
@@ -64,7 +66,7 @@ pub async fn start(
         service_cidr: told.service_cidr,
         dns: dns(client).await,
     };
-    let asked = Market::ask(&clients, config.isolated_vpc).await;
+    let asked = Market::ask(&clients, clock, config.isolated_vpc).await;
     let market = asked.map_err(|(region, fault)| StartError::Region(region, fault))?;
     let settings =
         Settings { config: config.clone(), reserved_capacity, kubernetes: format!("{}.{minor}", version.major) };

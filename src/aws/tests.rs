@@ -35,12 +35,14 @@ fn findings() -> Findings {
     let mut requirements = Requirements::new();
     requirements.add(Requirement::equal("kubernetes.io/arch", "amd64"));
     let image = Image { id: "ami-1".into(), name: "one".into(), requirements, is_deprecated: false };
-    let subnet = |id: &str, available| Subnet { id: id.into(), zone: "a".into(), zone_id: "az1".into(), available };
+    let subnet =
+        |id: &str, available| Subnet { id: id.into(), zone: "a".into(), zone_id: "az1".into(), available, look: 0 };
     Findings {
         images: Ok(vec![image]),
         subnets: Ok(vec![subnet("subnet-b", 9), subnet("subnet-a", 3)]),
         groups: Ok(vec![("sg-1".into(), "nodes".to_owned())]),
         profile: Ok("demo_1".to_owned()),
+        service_cidr: Ok(true),
     }
 }
 
@@ -49,6 +51,9 @@ fn settled(class: Ec2NodeClass, findings: Findings) -> Draft {
     let mut draft = Draft::new(class, "2026-01-02T00:00:00Z", true);
     draft.stamp("7".to_owned());
     draft.settle(findings, family, true);
+    if draft.is_sound {
+        draft.rehearsed(&Ok(()));
+    }
     draft
 }
 
@@ -88,6 +93,14 @@ fn what_was_not_found_is_told_and_what_was_not_answered_changes_nothing() {
     ] {
         assert_eq!(said(&draft, kind), ("False".to_owned(), reason.to_owned()));
     }
+    // Being refused is an answer: what is known is not known any more, and what to grant is said.
+    let mut ready = settled(class(&json!({})), findings());
+    ready.class.status.as_mut().unwrap().conditions = ready.conditions.conditions().to_vec();
+    let denied = || Fault { kind: Kind::Unauthorized, code: "UnauthorizedOperation".into(), ..fault() };
+    let draft = settled(ready.class, Findings { subnets: Err(denied()), ..findings() });
+    assert_eq!(said(&draft, "SubnetsReady"), ("Unknown".to_owned(), "Unauthorized".to_owned()));
+    assert_eq!(said(&draft, "Ready").0, "Unknown");
+    assert!(draft.conditions.get("SubnetsReady").unwrap().message.contains("grant ec2:DescribeSubnets"));
     let unanswered = || Findings { subnets: Err(fault()), profile: Err(fault()), ..findings() };
     let draft = settled(class(&json!({})), unanswered());
     assert_eq!(said(&draft, "SubnetsReady"), ("Unknown".to_owned(), "RequestLimitExceeded".to_owned()));
@@ -132,7 +145,7 @@ fn a_class_becomes_what_machines_are_made_from() {
         "userData": "echo hi",
     });
     let class = settled(class(&spec), findings()).class;
-    let seen = Subnet { id: "subnet-a".into(), zone: "a".into(), zone_id: "az1".into(), available: 3 };
+    let seen = Subnet { id: "subnet-a".into(), zone: "a".into(), zone_id: "az1".into(), available: 3, look: 4 };
     let made = translate::node_class(&class, &[seen], true);
     assert_eq!(made.family, Some(AmiFamily::Al2023));
     assert_eq!((made.devices[0].gib, made.devices[0].iops), (Some(19), Some(4000)));
@@ -149,7 +162,8 @@ fn a_class_becomes_what_machines_are_made_from() {
 #[test]
 fn what_a_launch_would_be_refused_is_told_before_any_is_made() {
     let denied = || Fault { kind: Kind::Unauthorized, code: "UnauthorizedOperation".into(), ..fault() };
-    let rejected = |reason: &str| LaunchError::Rejected { reason: reason.into(), message: "m".into() };
+    let rejected =
+        |reason: &str| LaunchError::Rejected { reason: reason.into(), message: "m".into(), refused: Vec::new() };
     let profile = Fault {
         kind: Kind::Refused,
         code: "InvalidParameterValue".into(),
@@ -162,6 +176,7 @@ fn what_a_launch_would_be_refused_is_told_before_any_is_made() {
         (Refused::Fleet(denied()), Some("CreateFleetAuthCheckFailed")),
         (Refused::Run(denied()), Some("RunInstancesAuthCheckFailed")),
         (Refused::Run(profile), Some("InstanceProfileNotFound")),
+        (Refused::Template(rejected("UserDataInvalid")), Some("UserDataInvalid")),
         (Refused::Fleet(fault()), None),
     ] {
         let mut draft = settled(class(&json!({})), findings());
@@ -169,4 +184,42 @@ fn what_a_launch_would_be_refused_is_told_before_any_is_made() {
         let told = draft.conditions.get("ValidationSucceeded").filter(|condition| condition.is_false());
         assert_eq!(told.map(|condition| condition.reason.as_str()), reason, "{refused:?}");
     }
+}
+
+#[test]
+fn a_launch_that_could_not_be_tried_leaves_what_the_last_one_came_to() {
+    let busy = || Err(Refused::Fleet(fault()));
+    let denied = Fault { kind: Kind::Unauthorized, code: "UnauthorizedOperation".into(), ..fault() };
+    let next = |draft: &Draft, generation: i64| {
+        let mut written = draft.class.clone();
+        written.metadata.generation = Some(generation);
+        written.status.as_mut().unwrap().conditions = draft.conditions.conditions().to_vec();
+        let mut draft = Draft::new(written, "2026-01-02T00:05:00Z", true);
+        draft.settle(findings(), Some(AmiFamily::Al2023), true);
+        draft.rehearsed(&busy());
+        draft
+    };
+    let mut draft = settled(class(&json!({})), findings());
+    assert_eq!(said(&next(&draft, 3), "ValidationSucceeded").0, "True");
+    assert_eq!(said(&next(&draft, 4), "ValidationSucceeded").0, "Unknown", "another spec was never tried");
+    draft.rehearsed(&Err(Refused::Run(denied)));
+    let again = next(&draft, 3);
+    assert_eq!(said(&again, "ValidationSucceeded"), ("False".to_owned(), "RunInstancesAuthCheckFailed".to_owned()));
+    assert_eq!(again.status_patch(), None, "and is not written anew each time");
+    let mut never = Draft::new(class(&json!({})), "2026-01-02T00:00:00Z", true);
+    never.settle(findings(), Some(AmiFamily::Al2023), true);
+    never.rehearsed(&busy());
+    assert_eq!(said(&never, "ValidationSucceeded"), ("Unknown".to_owned(), "RequestLimitExceeded".to_owned()));
+}
+
+#[test]
+fn images_that_are_to_know_the_addresses_of_services_wait_for_them() {
+    let with = |service_cidr| {
+        said(&settled(class(&json!({})), Findings { service_cidr, ..findings() }), "ValidationSucceeded")
+    };
+    let reason = "ClusterCIDRResolutionFailed".to_owned();
+    assert_eq!(with(Ok(false)), ("False".to_owned(), reason.clone()));
+    let denied = Fault { action: "eks:DescribeCluster", kind: Kind::Unauthorized, ..fault() };
+    assert_eq!(with(Err(denied)), ("False".to_owned(), reason.clone()));
+    assert_eq!(with(Err(fault())), ("Unknown".to_owned(), reason));
 }

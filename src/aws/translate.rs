@@ -30,11 +30,15 @@ pub(super) fn node_class(class: &Ec2NodeClass, seen: &[Subnet], reserved_capacit
         is_deprecated: ami.deprecated.unwrap_or_default(),
     });
     // A subnet that nobody has counted is taken to have room: EC2 says if not.
-    let subnets = status.subnets.iter().map(|subnet| Subnet {
-        id: subnet.id.as_str().into(),
-        zone: subnet.zone.as_str().into(),
-        zone_id: subnet.zone_id.as_deref().unwrap_or_default().into(),
-        available: seen.iter().find(|seen| *seen.id == subnet.id).map_or(i64::from(u16::MAX), |seen| seen.available),
+    let subnets = status.subnets.iter().map(|subnet| {
+        let seen = seen.iter().find(|seen| *seen.id == subnet.id);
+        Subnet {
+            id: subnet.id.as_str().into(),
+            zone: subnet.zone.as_str().into(),
+            zone_id: subnet.zone_id.as_deref().unwrap_or_default().into(),
+            available: seen.map_or(i64::from(u16::MAX), |seen| seen.available),
+            look: seen.map_or(0, |seen| seen.look),
+        }
     });
     NodeClass {
         name: class.metadata.name().to_owned(),

@@ -11,6 +11,7 @@ use crds::{Condition, Ec2NodeClass, LabelRequirement};
 use planner::model::Str;
 use serde_json::{Value, json};
 
+use super::kubelet;
 use crate::act::merge::merge_patch;
 
 const AMIS: &str = "AMIsReady";
@@ -20,6 +21,9 @@ const PROFILE: &str = "InstanceProfileReady";
 const PLACEMENT: &str = "PlacementGroupReady";
 const RESERVATIONS: &str = "CapacityReservationsReady";
 const VALIDATION: &str = "ValidationSucceeded";
+
+const NOT_READY: &str = "DependenciesNotReady";
+const NO_CIDR: &str = "ClusterCIDRResolutionFailed";
 
 /// What a question of AWS came to.
 pub(super) type Found<T> = Result<T, Fault>;
@@ -31,6 +35,23 @@ pub(super) struct Findings {
     pub subnets: Found<Vec<Subnet>>,
     pub groups: Found<Vec<(Str, String)>>,
     pub profile: Found<String>,
+    /// Whether the addresses of services are known, for images that want to be told.
+    pub service_cidr: Found<bool>,
+}
+
+impl Findings {
+    /// What went wrong.
+    pub fn faults(&self) -> impl Iterator<Item = &Fault> {
+        [
+            self.images.as_ref().err(),
+            self.subnets.as_ref().err(),
+            self.groups.as_ref().err(),
+            self.profile.as_ref().err(),
+            self.service_cidr.as_ref().err(),
+        ]
+        .into_iter()
+        .flatten()
+    }
 }
 
 /// What a launch that was not carried out came to.
@@ -41,6 +62,8 @@ pub(super) type Rehearsal = Result<(), Refused>;
 #[must_use = "nothing is changed before the patches are sent"]
 pub(super) struct Draft {
     before: Ec2NodeClass,
+    /// Whether the class is as it should be, as far as it can be seen without trying a launch.
+    pub is_sound: bool,
     pub class: Ec2NodeClass,
     pub conditions: ConditionSet,
 }
@@ -53,7 +76,7 @@ impl Draft {
         let conditions = ConditionSet::new(types, &class.metadata, written, now);
         let mut changed = class.clone();
         changed.status.get_or_insert_default();
-        Self { before: class, class: changed, conditions }
+        Self { before: class, is_sound: false, class: changed, conditions }
     }
 
     /// Marks the class as ours, with the hash of what its machines are made from.
@@ -66,44 +89,61 @@ impl Draft {
         meta.annotations.insert(names::NODE_CLASS_HASH_VERSION.to_owned(), EC2_NODE_CLASS_HASH_VERSION.to_owned());
     }
 
-    /// Writes what was found, and what follows from it.
+    /// Writes what was found, and what follows from it. A class that is sound then is valid once [`Draft::rehearsed`] says so.
     pub fn settle(&mut self, findings: Findings, family: Option<AmiFamily>, reserved_capacity: bool) {
         self.images(findings.images);
         self.subnets(findings.subnets);
         self.groups(findings.groups);
         self.profile(findings.profile);
         self.others(reserved_capacity);
-        self.validate(family);
+        self.validate(family, findings.service_cidr);
     }
 
-    /// Whether the class is as it should be, as far as it can be seen without trying a launch.
-    pub fn is_sound(&self) -> bool {
-        self.conditions.get(VALIDATION).is_some_and(Condition::is_true)
-    }
-
-    /// What trying a launch came to. What AWS did not answer changes nothing of what is written; a class that was never
-    /// tried stays unknown.
+    /// What trying a launch came to. Where AWS did not answer, what was written of this generation stays; a class that was
+    /// never tried is unknown.
     pub fn rehearsed(&mut self, rehearsal: &Rehearsal) {
-        let Err(refused) = rehearsal else { return };
-        let told = match refused {
-            Refused::Template(LaunchError::Rejected { reason, message }) => match reason.as_str() {
-                "Unauthorized" => Some(("CreateLaunchTemplateAuthCheckFailed", message.clone())),
-                "UserDataSizeLimitExceeded" => Some(("UserDataSizeLimitExceeded", message.clone())),
-                _ => None,
-            },
+        let Err(refused) = rehearsal else {
+            self.conditions.set_true(VALIDATION);
+            return;
+        };
+        match refused {
+            Refused::Template(LaunchError::Rejected { reason, message, .. }) => {
+                let reason = match reason.as_str() {
+                    "Unauthorized" => "CreateLaunchTemplateAuthCheckFailed",
+                    other => other,
+                };
+                self.conditions.set_false(VALIDATION, reason, message);
+            }
+            Refused::Template(error) => self.not_tried("LaunchFailed", &error.to_string()),
             Refused::Fleet(fault) if fault.kind == Kind::Unauthorized => {
-                Some(("CreateFleetAuthCheckFailed", fault.to_string()))
+                self.conditions.set_false(VALIDATION, "CreateFleetAuthCheckFailed", &fault.to_string());
             }
             Refused::Run(fault) if fault.kind == Kind::Unauthorized => {
-                Some(("RunInstancesAuthCheckFailed", fault.to_string()))
+                self.conditions.set_false(VALIDATION, "RunInstancesAuthCheckFailed", &fault.to_string());
             }
             Refused::Run(fault) if fault.reason() == "InstanceProfileNameInvalid" => {
-                Some(("InstanceProfileNotFound", fault.to_string()))
+                self.conditions.set_false(VALIDATION, "InstanceProfileNotFound", &fault.to_string());
             }
-            _ => None,
-        };
-        if let Some((reason, message)) = told {
-            self.conditions.set_false(VALIDATION, reason, &message);
+            Refused::Fleet(fault) | Refused::Run(fault) if refused.is_unanswered() => {
+                self.not_tried(fault.reason(), &fault.to_string());
+            }
+            Refused::Fleet(fault) | Refused::Run(fault) => {
+                self.conditions.set_unknown_because(VALIDATION, fault.reason(), &fault.to_string());
+            }
+        }
+    }
+
+    /// A launch could not be tried: the last one under the same spec counts, if there was one.
+    fn not_tried(&mut self, reason: &str, message: &str) {
+        let generation = self.before.metadata.generation;
+        let written = self.before.status.iter().flat_map(|status| &status.conditions);
+        let last = written.filter(|one| one.type_ == VALIDATION && Some(one.observed_generation) == generation).last();
+        match last.cloned() {
+            Some(last) if last.is_true() => drop(self.conditions.set_true(VALIDATION)),
+            Some(last) if last.is_false() && last.reason != NOT_READY => {
+                self.conditions.set_false(VALIDATION, &last.reason, &last.message);
+            }
+            _ => drop(self.conditions.set_unknown_because(VALIDATION, reason, message)),
         }
     }
 
@@ -200,31 +240,41 @@ impl Draft {
         }
     }
 
-    /// A question without an answer: what is known stays, and what was never known is told.
+    /// A question without an answer: what is known stays if AWS was only busy or out of reach, and anything else is told,
+    /// with what to grant.
     fn unanswered(&mut self, condition: &str, fault: &Fault) {
         let is_known = self.conditions.get(condition).is_some_and(Condition::is_true);
-        if !is_known {
+        if !is_known || !fault.is_unanswered() {
             self.conditions.set_unknown_because(condition, fault.reason(), &fault.to_string());
         }
     }
 
-    fn validate(&mut self, family: Option<AmiFamily>) {
+    fn validate(&mut self, family: Option<AmiFamily>, service_cidr: Found<bool>) {
         let parts = [AMIS, PROFILE, GROUPS, SUBNETS];
         if parts.iter().any(|part| self.conditions.get(part).is_some_and(Condition::is_false)) {
             let message = "Awaiting AMI, Instance Profile, Security Group, and Subnet resolution";
-            self.conditions.set_false(VALIDATION, "DependenciesNotReady", message);
+            self.conditions.set_false(VALIDATION, NOT_READY, message);
         } else if !self.conditions.are_true(&parts) {
             let message = "Awaiting AMI, Instance Profile, Security Group, and Subnet resolution";
-            self.conditions.set_unknown_because(VALIDATION, "DependenciesNotReady", message);
+            self.conditions.set_unknown_because(VALIDATION, NOT_READY, message);
         } else if let Some(tag) =
             self.class.spec.tags.iter().flatten().map(|(key, _)| key).find(|key| is_restricted(key))
         {
             let message = format!("\"{tag}\" tag does not pass tag validation requirements");
             self.conditions.set_false(VALIDATION, "TagValidationFailed", &message);
-        } else if let Some(kubelet) = kubelet_fault(&self.class, family) {
+        } else if let Some(kubelet) = self.class.spec.kubelet.as_ref().and_then(|of| kubelet::fault(of, family)) {
             self.conditions.set_false(VALIDATION, kubelet.0, &kubelet.1);
         } else {
-            self.conditions.set_true(VALIDATION);
+            match service_cidr {
+                Ok(true) => self.is_sound = true,
+                Ok(false) => {
+                    let message =
+                        "EKS tells no addresses of services of the cluster, which nodes of AL2023 are to know";
+                    self.conditions.set_false(VALIDATION, NO_CIDR, message);
+                }
+                Err(fault) if fault.is_unanswered() => self.not_tried(NO_CIDR, &fault.to_string()),
+                Err(fault) => drop(self.conditions.set_false(VALIDATION, NO_CIDR, &fault.to_string())),
+            }
         }
     }
 
@@ -274,44 +324,4 @@ fn ami(image: &Image) -> Ami {
 fn is_restricted(key: &str) -> bool {
     [names::CLUSTER_NAME_TAG, "karpenter.sh/nodepool", names::NODE_CLAIM_TAG, names::NODE_CLASS].contains(&key)
         || key.starts_with(names::CLUSTER_TAG_PREFIX)
-}
-
-/// Fields of `spec.kubelet` that images other than AL2023's and the user's own are told.
-const KUBELET: [&str; 12] = [
-    "clusterDNS",
-    "maxPods",
-    "podsPerCore",
-    "systemReserved",
-    "kubeReserved",
-    "evictionHard",
-    "evictionSoft",
-    "evictionSoftGracePeriod",
-    "evictionMaxPodGracePeriod",
-    "imageGCHighThresholdPercent",
-    "imageGCLowThresholdPercent",
-    "cpuCFSQuota",
-];
-
-/// Reason and message of kubelet settings that would not reach the kubelet, or not as meant.
-fn kubelet_fault(class: &Ec2NodeClass, family: Option<AmiFamily>) -> Option<(&'static str, String)> {
-    let kubelet = class.spec.kubelet.as_ref()?;
-    if kubelet.contains_key("registerWithTaints") {
-        let message = "kubelet.registerWithTaints is set by the controller: use the NodePool's taints".to_owned();
-        return Some(("InvalidKubeletConfiguration", message));
-    }
-    if kubelet.get("maxPods").is_some_and(Value::is_string) {
-        let message =
-            "kubelet.maxPods is an expression, which this version does not evaluate: write a number".to_owned();
-        return Some(("KubeletExpressionsDisabled", message));
-    }
-    if matches!(family, Some(AmiFamily::Al2023 | AmiFamily::Custom) | None) {
-        return None;
-    }
-    if family == Some(AmiFamily::Bottlerocket) && kubelet.contains_key("podsPerCore") {
-        let message = "kubelet.podsPerCore is not supported by images of Bottlerocket".to_owned();
-        return Some(("UnsupportedKubeletConfiguration", message));
-    }
-    let unsupported = kubelet.keys().find(|key| !KUBELET.contains(&key.as_str()))?;
-    let message = format!("kubelet.{unsupported} is not supported by images of this family");
-    Some(("UnsupportedKubeletConfiguration", message))
 }

@@ -91,7 +91,7 @@ pub struct SimArgs {
 pub enum SimPart {
     /// An EC2 on a loopback port: finite stock, fleets that fail in part, slow machines, limits, faults.
     #[command(
-        after_help = "Its address is printed on stdout; programs find it by AWS_ENDPOINT_URL_EC2 and any credentials. What it does not \
+        after_help = "Its address is printed on stdout; programs find it by AWS_ENDPOINT_URL and any credentials. What it does not \
                       implement it refuses with 501 NotImplemented.\nExit codes: 0 ended with Ctrl-C · 1 an error, told on stderr"
     )]
     Ec2(SimEc2Args),

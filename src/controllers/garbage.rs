@@ -36,8 +36,8 @@ pub fn lost_claims<'a>(
     claims.filter(is_lost).map(|claim| claim.metadata.name().to_owned()).collect()
 }
 
-/// Instances that were bought for a claim which is not there, neither by its uid nor by provider id. One that does not say
-/// for which claim it was bought may be anybody's, and is left alone.
+/// Instances that were bought for a claim which is not there, or which has another one: a claim that has written down its
+/// instance needs no second. One that does not say for which claim it was bought may be anybody's, and is left alone.
 pub fn orphans<'a>(
     instances: &'a [Instance],
     claims: impl Iterator<Item = &'a NodeClaim>,
@@ -45,8 +45,7 @@ pub fn orphans<'a>(
 ) -> Vec<&'a Instance> {
     let mut known = BTreeSet::new();
     for claim in claims {
-        known.extend(claim.metadata.uid.as_deref());
-        known.extend(claim.status.as_ref().and_then(|status| status.provider_id.as_deref()));
+        known.extend(provider_id(claim).or(claim.metadata.uid.as_deref()));
     }
     let is_orphan = |instance: &&Instance| {
         instance.state != InstanceState::Terminating
@@ -55,6 +54,11 @@ pub fn orphans<'a>(
             && instance.token.as_deref().is_some_and(|token| !known.contains(token))
     };
     instances.iter().filter(is_orphan).collect()
+}
+
+/// The instance that is written down in a claim.
+fn provider_id(claim: &NodeClaim) -> Option<&str> {
+    claim.status.as_ref()?.provider_id.as_deref().filter(|id| !id.is_empty())
 }
 
 /// Looks for garbage until `stop`.
@@ -105,11 +109,9 @@ pub async fn collect<C: Cloud>(deps: &Deps<C>) -> Result<(), Fault> {
 async fn is_wanted<C: Cloud>(deps: &Deps<C>, instance: &Instance) -> Result<bool, Fault> {
     let Some(name) = instance.claim.as_deref() else { return Ok(false) };
     let claim: Option<NodeClaim> = deps.api.get("", name).await?;
-    Ok(claim.is_some_and(|claim| {
-        let is_token = claim.metadata.uid.as_deref() == instance.token.as_deref();
-        let names_it =
-            claim.status.as_ref().and_then(|status| status.provider_id.as_deref()) == Some(&*instance.provider_id);
-        is_token || names_it
+    Ok(claim.is_some_and(|claim| match provider_id(&claim) {
+        Some(id) => *id == *instance.provider_id,
+        None => claim.metadata.uid.as_deref() == instance.token.as_deref(),
     }))
 }
 
@@ -164,6 +166,7 @@ mod tests {
         let claims = [claim("ordered"), launched("named")];
         let mut terminating = instance("kwok://t", "nobody", 0);
         terminating.state = InstanceState::Terminating;
+        let stopped = Instance { state: InstanceState::Stopped, ..instance("kwok://s", "nobody", 0) };
         let nobodys = Instance { token: None, ..instance("kwok://hand-made", "", 0) };
         let instances = [
             nobodys,
@@ -171,10 +174,12 @@ mod tests {
             instance("kwok://named", "lost mark", 0),
             instance("kwok://orphan", "nobody", 0),
             instance("kwok://young", "nobody", 941),
+            instance("kwok://second-of-named", "uid-of-named", 0),
+            stopped,
             terminating,
         ];
         let found: Vec<_> =
             orphans(&instances, claims.iter(), 1000).iter().map(|i| i.provider_id.to_string()).collect();
-        assert_eq!(found, ["kwok://orphan"]);
+        assert_eq!(found, ["kwok://orphan", "kwok://second-of-named", "kwok://s"]);
     }
 }

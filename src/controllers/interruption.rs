@@ -55,6 +55,9 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
 }
 
 /// Acts on one notice and acknowledges it, once everything that follows from it is written.
+///
+/// One about machines that no claim has is acknowledged too, as by Karpenter: most are of machines that we ended ourselves.
+/// If one was of a machine whose claim had not written it down yet, the claim notices by itself that nothing joins.
 pub async fn act<C: Cloud>(deps: &Deps<C>, notice: &Notice) -> Result<(), Fault> {
     let label = label(notice.kind);
     deps.metrics.interruption_received_messages_total.inc([label]);
@@ -82,7 +85,7 @@ fn is_of(claim: &NodeClaim, id: &str) -> bool {
 async fn on_claim<C: Cloud>(deps: &Deps<C>, notice: &Notice, claim: &NodeClaim) -> Result<(), Fault> {
     let meta = &claim.metadata;
     let uid = meta.uid.as_deref().unwrap_or_default();
-    let event = event(notice.kind, uid);
+    let Some(event) = event(notice.kind, uid) else { return Ok(()) };
     if let Some(node) = deps.world.mirror.node_of(claim) {
         deps.recorder.publish(About::node(&node.metadata.name, &node.metadata.uid), event.clone());
     }
@@ -122,17 +125,19 @@ fn label(kind: NoticeKind) -> &'static str {
         NoticeKind::ScheduledChange => "scheduled_change",
         NoticeKind::Stopped => "instance_terminated",
         NoticeKind::ReservationEnds => "capacity_reservation_interrupted",
+        NoticeKind::Other => "no_op",
     }
 }
 
-fn event(kind: NoticeKind, uid: &str) -> Event {
-    match kind {
+fn event(kind: NoticeKind, uid: &str) -> Option<Event> {
+    Some(match kind {
         NoticeKind::SpotInterruption => catalog::spot_interrupted(uid),
         NoticeKind::RebalanceRecommendation => catalog::spot_rebalance_recommendation(uid),
         NoticeKind::ScheduledChange => catalog::instance_unhealthy(uid),
         NoticeKind::Stopped => catalog::instance_terminating(uid),
         NoticeKind::ReservationEnds => catalog::reservation_instance_interrupted(uid),
-    }
+        NoticeKind::Other => return None,
+    })
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ impl Kwok {
                     return Ok(there);
                 }
                 let message = format!("Node {name} exists and belongs to another claim");
-                Err(LaunchError::Rejected { reason: "NodeNameTaken".into(), message })
+                Err(LaunchError::Rejected { reason: "NodeNameTaken".into(), message, refused: Vec::new() })
             }
             Err(other) => Err(other.into_launch()),
         }
@@ -212,6 +212,7 @@ impl Cloud for Kwok {
         let instance = self.instance_of(&node).ok_or_else(|| LaunchError::Rejected {
             reason: "UnknownInstanceType".into(),
             message: format!("Node {} has no instance type that is sold", order.claim),
+            refused: Vec::new(),
         })?;
         let launched_at = if instance.launched_at == 0 { self.0.clock.seconds() } else { instance.launched_at };
         Ok(Instance { refused, launched_at, ..instance })
@@ -290,7 +291,7 @@ impl Failure {
         match self {
             Self::Api(429, _) => LaunchError::Throttled { retry_after: Duration::from_secs(1) },
             Self::Api(code, message) if (400..500).contains(&code) => {
-                LaunchError::Rejected { reason: "NodeRefused".into(), message }
+                LaunchError::Rejected { reason: "NodeRefused".into(), message, refused: Vec::new() }
             }
             other => LaunchError::Unreachable { message: other.to_string() },
         }

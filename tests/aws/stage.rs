@@ -128,6 +128,13 @@ impl Stage {
         found.map(|class| class.value().clone()).unwrap_or_default()
     }
 
+    /// A condition of the class, null if it has none of the kind.
+    pub fn condition(&self, kind: &str) -> Value {
+        let class = self.class();
+        let all = class["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        all.into_iter().find(|condition| condition["type"] == kind).unwrap_or_default()
+    }
+
     pub fn running(&self) -> usize {
         self.pods().iter().filter(|pod| pod["status"]["phase"] == "Running").count()
     }

@@ -65,10 +65,10 @@ fn reserved<'a>(offers: &[&'a Offer]) -> Vec<&'a Offer> {
 
 #[cfg(test)]
 mod tests {
-    use planner::model::{MicroUsdPerHour, Operator, Requirement, Requirements};
+    use planner::model::{MicroUsdPerHour, Operator, Requirement};
 
     use super::*;
-    use crate::{ClassRef, OfferingKey};
+    use crate::OfferingKey;
 
     fn offer(name: &str, capacity_type: CapacityType, price: i64) -> Offer {
         let gpus = i64::from(name.starts_with('g'));
@@ -82,19 +82,7 @@ mod tests {
     }
 
     fn order(offers: Vec<Offer>) -> LaunchOrder {
-        LaunchOrder {
-            token: "t".into(),
-            claim: "c".into(),
-            pool: None,
-            class: ClassRef::default(),
-            offers,
-            requirements: Requirements::new(),
-            requests: Resources::default(),
-            labels: Labels::new(),
-            annotations: Labels::new(),
-            taints: Vec::new(),
-            startup_taints: Vec::new(),
-        }
+        LaunchOrder { token: "t".into(), claim: "c".into(), offers, ..LaunchOrder::default() }
     }
 
     fn chosen(order: &LaunchOrder) -> Vec<&str> {

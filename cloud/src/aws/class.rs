@@ -80,6 +80,8 @@ pub struct Subnet {
     pub zone_id: Str,
     /// Free addresses when it was looked up.
     pub available: i64,
+    /// Which look that was: goes up with each, over all classes.
+    pub look: u64,
 }
 
 /// A volume.

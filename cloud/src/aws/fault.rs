@@ -101,6 +101,11 @@ impl Fault {
         Self { action, kind: kind(&code, status), code, message }
     }
 
+    /// Whether AWS gave no answer to what was asked: it was too busy, or not to be reached.
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self.kind, Kind::Throttled | Kind::Unreachable)
+    }
+
     /// The reason that goes into conditions, as Karpenter names it.
     pub fn reason(&self) -> &'static str {
         reason(&self.code, &self.message)
@@ -186,7 +191,10 @@ impl From<Fault> for LaunchError {
             Kind::Unreachable | Kind::TokenMismatch | Kind::TemplateNotFound => {
                 Self::Unreachable { message: fault.to_string() }
             }
-            _ => Self::Rejected { reason: fault.reason().to_owned(), message: fault.to_string() },
+            _ => {
+                let reason = fault.reason().to_owned();
+                Self::Rejected { reason, message: fault.to_string(), refused: Vec::new() }
+            }
         }
     }
 }

@@ -127,8 +127,8 @@ const NO_SPOT_ROLE: &str = "AuthFailure.ServiceLinkedRoleCreationNotPermitted";
 /// What the fleet came to.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Outcome {
-    /// Id of the machine and the place of its way.
-    pub bought: Option<(String, usize)>,
+    /// Id of the machine and the place of its way; no place if the answer names none that was asked for.
+    pub bought: Option<(String, Option<usize>)>,
     /// Pools that had nothing.
     pub refused: Vec<OfferingKey>,
     /// Subnets that are full.
@@ -152,10 +152,14 @@ impl Refused {
 
 impl Outcome {
     pub fn read(fleet: &Fleet<'_>, answer: &CreateFleetOutput) -> Self {
-        let place = |instance_type: Option<&str>, subnet: Option<&str>| {
+        let place = |instance_type: Option<&str>, subnet: Option<&str>, zone: Option<&str>| {
             let is_it = |way: &Way<'_>| {
                 instance_type.is_some_and(|name| name == &*way.offer.key.instance_type)
-                    && subnet.is_none_or(|subnet| subnet == &*way.subnet)
+                    && match (subnet, zone) {
+                        (Some(subnet), _) => subnet == &*way.subnet,
+                        (None, Some(zone)) => zone == &*way.offer.key.zone,
+                        (None, None) => false,
+                    }
             };
             fleet.ways.iter().position(is_it)
         };
@@ -164,7 +168,8 @@ impl Outcome {
             let overrides = error.launch_template_and_overrides().and_then(|of| of.overrides());
             let instance_type =
                 overrides.and_then(|one| one.instance_type()).map(aws_sdk_ec2::types::InstanceType::as_str);
-            let at = place(instance_type, overrides.and_then(|one| one.subnet_id()));
+            let zone = overrides.and_then(|one| one.availability_zone());
+            let at = place(instance_type, overrides.and_then(|one| one.subnet_id()), zone);
             let refused = Refused {
                 code: error.error_code().unwrap_or_default().to_owned(),
                 message: error.error_message().unwrap_or_default().to_owned(),
@@ -184,13 +189,15 @@ impl Outcome {
         outcome.errors.sort();
         outcome.errors.dedup();
         outcome.bought = answer.instances().iter().find_map(|group| {
+            let id = group.instance_ids().first()?.clone();
             let overrides = group.launch_template_and_overrides().and_then(|of| of.overrides());
             let instance_type = group.instance_type().or_else(|| overrides.and_then(|one| one.instance_type()));
             let at = place(
                 instance_type.map(aws_sdk_ec2::types::InstanceType::as_str),
                 overrides.and_then(|one| one.subnet_id()),
-            )?;
-            Some((group.instance_ids().first()?.clone(), at))
+                overrides.and_then(|one| one.availability_zone()),
+            );
+            Some((id, at))
         });
         outcome
     }
@@ -203,7 +210,7 @@ impl Outcome {
             None => LaunchError::InsufficientCapacity { refused: self.refused, message },
             Some(other) => {
                 let reason = super::fault::reason(&other.code, &other.message).to_owned();
-                LaunchError::Rejected { reason, message }
+                LaunchError::Rejected { reason, message, refused: self.refused }
             }
         }
     }

@@ -57,7 +57,12 @@ pub(super) async fn of_cluster(clients: &Clients, cluster: &str) -> Result<Vec<I
 pub(super) async fn of_token(clients: &Clients, token: &str) -> Result<Option<Instance>, Fault> {
     let filters = vec![filter(&format!("tag:{TOKEN_TAG}"), [token.to_owned()])];
     let found = find(clients, filters).await?.into_iter();
-    Ok(found.min_by_key(|instance| (instance.state == InstanceState::Terminating, instance.launched_at)))
+    Ok(found.min_by_key(|instance| (!is_alive(instance.state), instance.launched_at)))
+}
+
+/// Whether a machine may still become a node, or is one.
+pub(super) fn is_alive(state: InstanceState) -> bool {
+    matches!(state, InstanceState::Pending | InstanceState::Running)
 }
 
 /// Machines by id; those EC2 does not know, or no longer, are not in it. A filter and not a list of ids: one unknown id
@@ -142,6 +147,7 @@ fn read(instance: &Ec2Instance) -> Option<Instance> {
         state: match instance.state().and_then(|state| state.name()) {
             Some(InstanceStateName::Pending) => InstanceState::Pending,
             Some(InstanceStateName::Running) => InstanceState::Running,
+            Some(InstanceStateName::Stopping | InstanceStateName::Stopped) => InstanceState::Stopped,
             _ => InstanceState::Terminating,
         },
         instance_type: instance.instance_type()?.as_str().into(),

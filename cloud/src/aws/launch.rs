@@ -10,19 +10,19 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use planner::model::{CapacityType, Labels, Str};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::Seller;
 use super::call::again;
 use super::choice::choose;
-use super::class::{Device, Image, NodeClass};
+use super::class::{Cluster, Device, Image, NodeClass};
 use super::fault::{Fault, Kind};
 use super::fleet::{Fleet, Outcome, Way};
-use super::instances::{CLAIM_TAG, CLASS_TAG, POOL_TAG, TOKEN_TAG, of_token, provider_id};
+use super::instances::{CLAIM_TAG, CLASS_TAG, POOL_TAG, TOKEN_TAG, is_alive, of_token, provider_id};
 use super::template::{CLUSTER_TAG, Reservation, Template};
 use super::userdata::UserData;
 use crate::catalog::AmiFamily;
-use crate::{Instance, InstanceState, LaunchError, LaunchOrder, Offer};
+use crate::{Instance, InstanceState, LaunchError, LaunchOrder, Offer, OfferingKey};
 
 const TENANCY: &str = "karpenter.k8s.aws/instance-tenancy";
 const EFA: &str = "vpc.amazonaws.com/efa";
@@ -85,12 +85,18 @@ impl Seller {
     }
 
     async fn buy(&self, order: &LaunchOrder, fleet: &Fleet<'_>, offers: &[&Offer]) -> Result<Instance, LaunchError> {
+        // The pools of a fleet share its one machine: what each subnet would lose to it is held until it is known which does.
+        let held = self.addresses.hold(fleet.ways.iter().map(|way| (&*way.subnet, addresses_of(way.offer))));
         self.fleet_pace.turn().await;
         let answer = again("ec2:CreateFleet", || fleet.call(&self.clients).send()).await;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(fault) if fault.kind == Kind::TokenMismatch => return self.bought_before(order, offers, fault).await,
+            Err(fault) if fault.kind == Kind::TokenMismatch => {
+                held.give_back();
+                return self.bought_before(order, offers, fault).await;
+            }
             Err(fault) => {
+                held.give_back();
                 if fault.kind == Kind::TemplateNotFound {
                     fleet.ways.iter().for_each(|way| self.templates.forget(&way.template));
                 }
@@ -100,12 +106,17 @@ impl Seller {
         let outcome = Outcome::read(fleet, &answer);
         outcome.full.iter().for_each(|subnet| self.addresses.mark_full(subnet));
         let Some((id, at)) = outcome.bought.clone() else {
+            held.give_back();
             self.attempts.failed(&order.token);
             return Err(outcome.into_error());
         };
-        let way = &fleet.ways[at];
-        self.addresses.take(&way.subnet, 1);
         self.recent.note(&id);
+        let Some(at) = at else {
+            held.give_back();
+            return self.bought_otherwise(order, offers, &id, outcome.refused).await;
+        };
+        let way = &fleet.ways[at];
+        held.keep(&way.subnet, addresses_of(way.offer));
         Ok(Instance {
             provider_id: provider_id(&way.offer.key.zone, &id).into(),
             image: Some(way.image.clone()),
@@ -122,36 +133,42 @@ impl Seller {
         offers: &[&Offer],
         fault: Fault,
     ) -> Result<Instance, LaunchError> {
-        let start = Instant::now();
-        for _ in 0..LOOKS {
-            let found = of_token(&self.clients, &order.token).await?;
-            if let Some(found) = found {
-                if found.state == InstanceState::Terminating {
-                    let message = format!("the machine {} that was bought for it has ended", found.provider_id);
-                    return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message });
-                }
-                let is_it = |offer: &&&Offer| {
-                    let key = &offer.key;
-                    (&key.instance_type, &key.zone, key.capacity_type)
-                        == (&found.instance_type, &found.zone, found.capacity_type)
-                };
-                // Offers as they are now, in stock or not: what it is does not change.
-                let all = order.offers.iter().collect::<Vec<_>>();
-                if let Some(offer) = offers.iter().find(is_it).or_else(|| all.iter().find(is_it)) {
-                    return Ok(Instance {
-                        labels: instance_of(order, offer).labels,
-                        capacity: offer.capacity.clone(),
-                        allocatable: offer.allocatable.clone(),
-                        ..found
-                    });
-                }
-                return Ok(found);
-            }
-            sleep(BETWEEN_LOOKS).await;
+        if let Some(found) = self.look_for(order).await? {
+            return known(order, offers, found);
         }
         self.attempts.failed(&order.token);
-        let waited = start.elapsed().as_secs();
+        let waited = (BETWEEN_LOOKS * LOOKS).as_secs();
         Err(LaunchError::Unreachable { message: format!("{fault}; no machine of that order was seen in {waited} s") })
+    }
+
+    /// A machine was bought, and the answer does not say by which of the ways that were asked for: its tag tells what it
+    /// is. Until EC2 shows it, the same token is asked again; there is no other, for something was bought.
+    async fn bought_otherwise(
+        &self,
+        order: &LaunchOrder,
+        offers: &[&Offer],
+        id: &str,
+        refused: Vec<OfferingKey>,
+    ) -> Result<Instance, LaunchError> {
+        match self.look_for(order).await? {
+            Some(found) => known(order, offers, found).map(|found| Instance { refused, ..found }),
+            None => Err(LaunchError::Unreachable {
+                message: format!("{id} was bought, and EC2 does not show yet what it is"),
+            }),
+        }
+    }
+
+    /// Looks several times for the machine that was bought under the order's token.
+    async fn look_for(&self, order: &LaunchOrder) -> Result<Option<Instance>, LaunchError> {
+        for at in 0..LOOKS {
+            if at > 0 {
+                sleep(BETWEEN_LOOKS).await;
+            }
+            if let Some(found) = of_token(&self.clients, &order.token).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// What is asked: for each offer a subnet, an image and a template.
@@ -168,13 +185,15 @@ impl Seller {
         let mut tags = template_tags.clone();
         tags.insert(TOKEN_TAG.into(), order.token.to_string());
         tags.insert(CLAIM_TAG.into(), order.claim.to_string());
+        // The machine's own address, and one for each pod it is bought for.
+        let n_pods = order.requests.get(planner::model::resources::PODS).max(1);
         let mut ways = Vec::new();
-        let mut made: BTreeMap<String, String> = BTreeMap::new();
+        let mut made: BTreeMap<Group<'_>, String> = BTreeMap::new();
         for offer in offers {
             let image = class.images.iter().find(|image| image.requirements.allow(&offer.labels));
-            let subnet = self.addresses.best(&class.subnets, &offer.key.zone);
+            let subnet = self.addresses.best(&class.subnets, &offer.key.zone, n_pods);
             let (Some(image), Some(subnet)) = (image, subnet) else { continue };
-            let group = format!("{} {} {:?}", image.id, max_pods(offer), offer.key.reservation);
+            let group = group(order, offer, image);
             let name = if let Some(name) = made.get(&group) {
                 name.clone()
             } else {
@@ -189,7 +208,7 @@ impl Seller {
             && !offers.iter().any(|offer| class.images.iter().any(|image| image.requirements.allow(&offer.labels)))
         {
             let message = format!("no image of the class {} runs on the types asked for", class.name);
-            return Err(LaunchError::Rejected { reason: "AMINotFound".to_owned(), message });
+            return Err(LaunchError::Rejected { reason: "AMINotFound".to_owned(), message, refused: Vec::new() });
         }
         let attempt = self.attempts.of(&order.token);
         let token = if attempt == 0 { order.token.to_string() } else { format!("{}-{attempt}", order.token) };
@@ -227,9 +246,10 @@ impl Seller {
     ) -> Result<Template<'a>, LaunchError> {
         let mut labels: Labels = order.labels.clone();
         labels.insert("karpenter.sh/capacity-type".into(), offer.key.capacity_type.as_str().into());
+        let cluster = Cluster { service_cidr: self.service_cidr().map(str::to_owned), ..self.cluster.clone() };
         let user_data = UserData {
             family: class.family.unwrap_or(AmiFamily::Al2023),
-            cluster: &self.cluster,
+            cluster: &cluster,
             custom: class.user_data.as_deref(),
             labels: &labels,
             taints: order.taints.iter().chain(&order.startup_taints).cloned().collect(),
@@ -239,17 +259,17 @@ impl Seller {
             image_name: &image.name,
         };
         let text = user_data.text().map_err(|error| LaunchError::Rejected {
-            reason: "UserDataInvalid".to_owned(),
+            reason: error.reason().to_owned(),
             message: error.to_string(),
+            refused: Vec::new(),
         })?;
-        let n_efa = if order.requests.get(EFA) > 0 { offer.capacity.get(EFA) } else { 0 };
         Ok(Template {
             class,
             cluster: &self.cluster.name,
             is_ipv6: self.cluster.is_ipv6(),
             image: &image.id,
             user_data: aws_smithy_types::base64::encode(text.as_bytes()),
-            n_efa: i32::try_from(n_efa).unwrap_or(i32::MAX),
+            n_efa: i32::try_from(n_efa(order, offer)).unwrap_or(i32::MAX),
             is_spot: offer.key.capacity_type == CapacityType::Spot,
             tenancy: offer.labels.get(TENANCY).map_or_else(|| "default".to_owned(), ToString::to_string),
             reservation: reservation(offer),
@@ -271,6 +291,20 @@ impl NodeClass {
     }
 }
 
+/// What machines have to have in common to be made from one template.
+type Group<'a> = (&'a str, i64, Option<&'a str>, i64, &'a str, &'a str);
+
+fn group<'a>(order: &LaunchOrder, offer: &'a Offer, image: &'a Image) -> Group<'a> {
+    let label = |key: &str| offer.labels.get(key).map_or("", |value| &**value);
+    let reservation = offer.key.reservation.as_deref();
+    (&image.id, max_pods(offer), reservation, n_efa(order, offer), label(TENANCY), label(PARTITION))
+}
+
+/// Interfaces for RDMA, for orders that ask for some: as many as the type has.
+fn n_efa(order: &LaunchOrder, offer: &Offer) -> i64 {
+    if order.requests.get(EFA) > 0 { offer.capacity.get(EFA) } else { 0 }
+}
+
 fn max_pods(offer: &Offer) -> i64 {
     offer.capacity.get(planner::model::resources::PODS)
 }
@@ -283,6 +317,35 @@ fn reservation(offer: &Offer) -> Option<Reservation> {
         is_block: says(RESERVATION_TYPE, "capacity-block"),
         is_interruptible: says(INTERRUPTIBLE, "true"),
     })
+}
+
+/// A machine that was found by its tag, as the claim's.
+fn known(order: &LaunchOrder, offers: &[&Offer], found: Instance) -> Result<Instance, LaunchError> {
+    if !is_alive(found.state) {
+        let message = format!("the machine {} that was bought for it has ended", found.provider_id);
+        return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message });
+    }
+    let is_it = |offer: &&&Offer| {
+        let key = &offer.key;
+        (&key.instance_type, &key.zone, key.capacity_type) == (&found.instance_type, &found.zone, found.capacity_type)
+            && key.reservation == found.reservation
+    };
+    // Offers as they are now, in stock or not: what it is does not change.
+    let all = order.offers.iter().collect::<Vec<_>>();
+    Ok(match offers.iter().find(is_it).or_else(|| all.iter().find(is_it)) {
+        None => found,
+        Some(offer) => Instance {
+            labels: instance_of(order, offer).labels,
+            capacity: offer.capacity.clone(),
+            allocatable: offer.allocatable.clone(),
+            ..found
+        },
+    })
+}
+
+/// How many addresses of its subnet a machine takes once its pods are there.
+fn addresses_of(offer: &Offer) -> i64 {
+    max_pods(offer).max(1)
 }
 
 /// What is known of a machine before EC2 tells more.

@@ -22,8 +22,12 @@ pub mod profile;
 mod queue;
 mod rehearse;
 pub mod resolve;
+#[cfg(test)]
+mod scripted;
 mod seller;
 mod template;
+#[cfg(test)]
+mod tests;
 mod transport;
 pub mod userdata;
 

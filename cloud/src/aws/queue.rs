@@ -42,7 +42,8 @@ impl Queue {
         self.url.get_or_try_init(ask).await.map(String::as_str)
     }
 
-    /// The next messages; none if none came while SQS waited. What says nothing about machines is deleted at once.
+    /// The next messages; none if none came while SQS waited. What says nothing about machines is to be deleted like the
+    /// others.
     ///
     /// # Errors
     /// When SQS cannot be asked.
@@ -53,15 +54,18 @@ impl Queue {
             call.visibility_timeout(UNSEEN).wait_time_seconds(WAIT).send()
         })
         .await?;
-        let mut notices = Vec::new();
-        for message in answer.messages() {
-            let Some(receipt) = message.receipt_handle() else { continue };
-            match read(message.body().unwrap_or_default(), receipt) {
-                Some(notice) => notices.push(notice),
-                None => self.delete(clients, receipt).await?,
-            }
-        }
-        Ok(notices)
+        let with_receipt = answer.messages().iter().filter_map(|message| Some((message.receipt_handle()?, message)));
+        Ok(with_receipt
+            .map(|(receipt, message)| {
+                let read = read(message.body().unwrap_or_default(), receipt);
+                read.unwrap_or_else(|| Notice {
+                    receipt: receipt.into(),
+                    kind: NoticeKind::Other,
+                    instances: Vec::new(),
+                    deadline: None,
+                })
+            })
+            .collect())
     }
 
     /// Deletes a message: it was acted on.

@@ -3,7 +3,6 @@
 use aws_sdk_ec2::types::{
     InstanceNetworkInterfaceSpecification, LaunchTemplateSpecification, ResourceType, TagSpecification,
 };
-use planner::model::{Labels, Requirements, Resources};
 
 use super::Seller;
 use super::call::once;
@@ -11,15 +10,27 @@ use super::class::NodeClass;
 use super::fault::{Fault, Kind};
 use super::fleet::Fleet;
 use super::template::tag_list;
-use crate::{ClassRef, LaunchError, LaunchOrder, Offer};
+use crate::{LaunchError, LaunchOrder, Offer};
 
-/// What was refused.
+/// What was refused, or not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// Making a launch template, which is really made: there is no other way to try a fleet.
     Template(LaunchError),
     Fleet(Fault),
     Run(Fault),
+}
+
+impl Refused {
+    /// Whether AWS did not say anything about the launch: it was too busy, or not to be reached.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Template(error) => !matches!(error, LaunchError::Rejected { .. }),
+            Self::Fleet(fault) | Self::Run(fault) => {
+                fault.is_unanswered() || fault.kind == Kind::TemplateNotFound || fault.kind == Kind::TokenMismatch
+            }
+        }
+    }
 }
 
 impl Seller {
@@ -29,34 +40,33 @@ impl Seller {
     /// What was refused. What AWS did not answer is in it too; its kind says so.
     pub async fn rehearse(&self, class: &NodeClass, offer: &Offer) -> Result<(), Refused> {
         // The policy wants the tag of the pool, whatever its value.
-        let order = LaunchOrder {
-            token: "rehearsal".into(),
-            claim: "".into(),
-            pool: None,
-            class: ClassRef::default(),
-            offers: Vec::new(),
-            requirements: Requirements::new(),
-            requests: Resources::default(),
-            labels: Labels::new(),
-            annotations: Labels::new(),
-            taints: Vec::new(),
-            startup_taints: Vec::new(),
-        };
+        let order = LaunchOrder { token: "rehearsal".into(), ..LaunchOrder::default() };
         let fleet = self.fleet(class, &order, &[offer]).await.map_err(Refused::Template)?;
         if fleet.ways.is_empty() {
             // Every subnet is full, which is no question of what is allowed.
             return Ok(());
         }
         let asked = fleet.call(&self.clients).dry_run(true).send();
-        passed(once("ec2:CreateFleet", Box::pin(asked)).await.map(drop)).map_err(Refused::Fleet)?;
+        let answer = passed(once("ec2:CreateFleet", Box::pin(asked)).await.map(drop));
+        answer.inspect_err(|fault| self.forget_if_missing(&fleet, fault)).map_err(Refused::Fleet)?;
         let mut first = None;
         for subnet in &class.subnets {
             match self.run(&fleet, &subnet.id).await {
                 Ok(()) => return Ok(()),
-                Err(fault) => first = first.or(Some(fault)),
+                Err(fault) => {
+                    self.forget_if_missing(&fleet, &fault);
+                    first = first.or(Some(fault));
+                }
             }
         }
         first.map_or(Ok(()), |fault| Err(Refused::Run(fault)))
+    }
+
+    /// A template that is not there any more is made anew with the next try.
+    fn forget_if_missing(&self, fleet: &Fleet<'_>, fault: &Fault) {
+        if fault.kind == Kind::TemplateNotFound {
+            fleet.ways.iter().for_each(|way| self.templates.forget(&way.template));
+        }
     }
 
     async fn run(&self, fleet: &Fleet<'_>, subnet: &str) -> Result<(), Fault> {

@@ -65,6 +65,7 @@ pub async fn subnets(clients: &Clients, terms: &[Term]) -> Result<Vec<Subnet>, F
                     zone: subnet.availability_zone()?.into(),
                     zone_id: subnet.availability_zone_id().unwrap_or_default().into(),
                     available: subnet.available_ip_address_count().map_or(0, i64::from),
+                    look: 0,
                 })
             }));
             next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
@@ -73,9 +74,16 @@ pub async fn subnets(clients: &Clients, terms: &[Term]) -> Result<Vec<Subnet>, F
             }
         }
     }
-    found.sort_by(|a, b| b.available.cmp(&a.available).then_with(|| a.id.cmp(&b.id)));
+    Ok(by_room(found))
+}
+
+/// Each subnet once, those with most free addresses first. Two terms may have found the same one at two moments, with
+/// different counts.
+fn by_room(mut found: Vec<Subnet>) -> Vec<Subnet> {
+    found.sort_by(|a, b| a.id.cmp(&b.id).then_with(|| a.available.cmp(&b.available)));
     found.dedup_by(|later, first| later.id == first.id);
-    Ok(found)
+    found.sort_by(|a, b| b.available.cmp(&a.available).then_with(|| a.id.cmp(&b.id)));
+    found
 }
 
 /// The security groups of a class: id and name, by id.
@@ -227,4 +235,18 @@ fn best(mut found: Vec<Found>) -> Vec<Image> {
     }
     kept.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.image.id.cmp(&b.image.id)));
     kept.into_iter().map(|found| found.image).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subnet_that_two_terms_found_is_there_once_whatever_they_counted() {
+        let subnet =
+            |id: &str, available| Subnet { id: id.into(), zone: "a".into(), zone_id: "az1".into(), available, look: 0 };
+        let found = by_room(vec![subnet("one", 9), subnet("two", 5), subnet("one", 3)]);
+        let found: Vec<_> = found.iter().map(|subnet| (&*subnet.id, subnet.available)).collect();
+        assert_eq!(found, [("two", 5), ("one", 3)]);
+    }
 }

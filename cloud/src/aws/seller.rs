@@ -1,7 +1,7 @@
 //! The seller: what is shared by everything that is bought, ended and listed.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -38,6 +38,8 @@ pub struct Seller {
     pub(super) attempts: Attempts,
     pub(super) recent: Recent,
     queue: Option<Queue>,
+    /// Addresses of services, as EKS told after the start.
+    service_cidr: OnceLock<String>,
     finding: Batch<Result<Option<Box<Instance>>, Fault>>,
     ending: Batch<Result<(), Fault>>,
 }
@@ -89,6 +91,7 @@ impl Seller {
             attempts: Attempts::default(),
             recent: Recent::default(),
             queue: None,
+            service_cidr: OnceLock::new(),
             finding,
             ending,
         }
@@ -128,6 +131,25 @@ impl Seller {
 
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// Addresses of the cluster's services, if they are known.
+    pub fn service_cidr(&self) -> Option<&str> {
+        self.cluster.service_cidr.as_deref().or_else(|| self.service_cidr.get().map(String::as_str))
+    }
+
+    /// Asks EKS for the addresses of services unless they are known; none if EKS does not tell.
+    ///
+    /// # Errors
+    /// When EKS cannot be asked, or knows no such cluster.
+    pub async fn find_service_cidr(&self) -> Result<Option<&str>, Fault> {
+        if self.service_cidr().is_none()
+            && let Some(told) = super::cluster::describe(&self.clients, &self.cluster.name).await?.service_cidr
+        {
+            // Whoever was quicker told the same.
+            let _ = self.service_cidr.set(told);
+        }
+        Ok(self.service_cidr())
     }
 
     /// One machine; none when EC2 does not know it, or no longer.

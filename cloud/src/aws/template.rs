@@ -289,15 +289,23 @@ impl Templates {
 
     /// Takes away what was not used for long.
     pub async fn collect(&self, clients: &Clients) -> Result<usize, Fault> {
-        let stale: Vec<String> = {
+        let stale: Vec<(String, Instant)> = {
             let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-            used.iter().filter(|(_, at)| at.elapsed() >= KEPT).map(|(name, _)| name.clone()).collect()
+            used.iter().filter(|(_, at)| at.elapsed() >= KEPT).map(|(name, at)| (name.clone(), *at)).collect()
         };
-        for name in &stale {
-            self.forget(name);
-            delete(clients, name).await?;
+        let (mut n_gone, mut first) = (0, None);
+        for (name, at) in stale {
+            // Forgotten before: a launch that comes now makes it anew. One that could not be deleted is tried next time.
+            self.forget(&name);
+            match delete(clients, &name).await {
+                Ok(()) => n_gone += 1,
+                Err(fault) => {
+                    self.used.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_insert(at);
+                    first = first.or(Some(fault));
+                }
+            }
         }
-        Ok(stale.len())
+        first.map_or(Ok(n_gone), Err)
     }
 }
 

@@ -42,9 +42,10 @@ pub enum LaunchError {
     ClassNotReady { message: String },
     #[error("throttled")]
     Throttled { retry_after: Duration },
-    /// The order cannot be filled as it is. The reason goes into the claim's condition.
+    /// The order cannot be filled as it is. The reason goes into the claim's condition; `refused` are offerings that were
+    /// found to be out of stock all the same.
     #[error("{reason}: {message}")]
-    Rejected { reason: String, message: String },
+    Rejected { reason: String, message: String, refused: Vec<OfferingKey> },
     /// No answer: it may have been bought or not. Asking again with the same token finds out.
     #[error("no answer: {message}")]
     Unreachable { message: String },

@@ -39,6 +39,8 @@ pub struct Instance {
 pub enum InstanceState {
     Pending,
     Running,
+    /// Halted, or about to be: it runs nothing any more, and stays until it is ended.
+    Stopped,
     /// It is going, and still there.
     Terminating,
 }

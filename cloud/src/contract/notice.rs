@@ -26,4 +26,6 @@ pub enum NoticeKind {
     Stopped,
     /// The capacity block or reservation it runs on ends.
     ReservationEnds,
+    /// Nothing about instances: there is only to be acknowledged that it was read.
+    Other,
 }

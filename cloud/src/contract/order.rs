@@ -5,7 +5,7 @@ use planner::model::{Labels, Requirements, Resources, Str, Taint};
 use super::{ClassRef, Offer};
 
 /// One node, please.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaunchOrder {
     /// The uid of the claim. The same token never buys twice.
     pub token: Str,

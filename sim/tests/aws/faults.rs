@@ -71,7 +71,7 @@ async fn what_may_not_be_done_is_told_at_once_with_what_to_grant() {
     let denied = sim::ec2::Refusal::with_status(403, "UnauthorizedOperation", "You are not authorized");
     stand.ec2.faults(|faults| faults.add(on_fleets(Fault::Refused(denied), 1)));
     let error = stand.seller.launch(&stand.class, &stand.order("a", &["m5.large"], BOTH)).await.unwrap_err();
-    let LaunchError::Rejected { reason, message } = error else { panic!("{error}") };
+    let LaunchError::Rejected { reason, message, .. } = error else { panic!("{error}") };
     assert_eq!(reason, "Unauthorized");
     assert!(message.contains("grant ec2:CreateFleet"), "{message}");
     assert_eq!(stand.ec2.n_calls("CreateFleet"), 1);

@@ -124,7 +124,7 @@ pub fn settle(draft: &mut Draft, answer: &Result<Instance, LaunchError>) -> Laun
         Err(error @ LaunchError::ClassNotReady { .. }) => {
             Launched::Hopeless { reason: "nodeclass_not_ready", message: error.to_string() }
         }
-        Err(LaunchError::Rejected { reason, message }) => {
+        Err(LaunchError::Rejected { reason, message, .. }) => {
             draft.conditions.set_unknown_because(LAUNCHED, reason, &cut(message));
             Launched::Again { after: None }
         }
@@ -210,7 +210,8 @@ mod tests {
 
     #[test]
     fn errors_end_the_claim_or_are_written_into_it() {
-        let rejected = |message: String| LaunchError::Rejected { reason: "BadSubnet".to_owned(), message };
+        let rejected =
+            |message: String| LaunchError::Rejected { reason: "BadSubnet".to_owned(), message, refused: Vec::new() };
         let long = "x".repeat(400);
         let cut = format!("{}...", "x".repeat(300));
         let table = [

@@ -149,7 +149,10 @@ impl<C: Cloud> Claims<C> {
             self.remember(&draft.claim, |memory| memory.instance = Some(instance.clone()));
         }
         let refused = match &answer {
-            Ok(Instance { refused, .. }) | Err(LaunchError::InsufficientCapacity { refused, .. }) => refused.as_slice(),
+            Ok(Instance { refused, .. })
+            | Err(LaunchError::InsufficientCapacity { refused, .. } | LaunchError::Rejected { refused, .. }) => {
+                refused.as_slice()
+            }
             Err(_) => &[],
         };
         self.deps.world.refused(refused, self.deps.clock.seconds());

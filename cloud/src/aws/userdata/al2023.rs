@@ -18,7 +18,8 @@ pub(super) fn text(data: &UserData<'_>) -> Result<String, UserDataError> {
             vec![Part { kind: kind.to_owned(), text: custom.to_owned() }]
         }
     };
-    let config = format!("# Karpenter Generated NodeConfig\n{}", yaml::write(&node_config(data)));
+    let cidr = data.cluster.service_cidr.as_deref().ok_or(UserDataError::NoServiceCidr)?;
+    let config = format!("# Karpenter Generated NodeConfig\n{}", yaml::write(&node_config(data, cidr)));
     parts.push(Part { kind: mime::NODE_CONFIG.to_owned(), text: config });
     Ok(mime::join(&parts))
 }
@@ -36,16 +37,14 @@ fn is_yaml_mapping(text: &str) -> bool {
     lines.clone().next().is_some() && lines.all(is_key)
 }
 
-fn node_config(data: &UserData<'_>) -> Value {
+fn node_config(data: &UserData<'_>, cidr: &str) -> Value {
     let cluster = data.cluster;
-    let mut of_cluster = json!({
+    let of_cluster = json!({
         "name": cluster.name,
         "apiServerEndpoint": cluster.endpoint,
         "certificateAuthority": cluster.ca_bundle,
+        "cidr": cidr,
     });
-    if let Some(cidr) = &cluster.service_cidr {
-        of_cluster["cidr"] = json!(cidr);
-    }
     let labels: Vec<String> = data.node_labels().iter().map(|(key, value)| format!("{key}={value}")).collect();
     let mut storage = json!({});
     if data.raid0 {

@@ -44,6 +44,20 @@ pub struct UserData<'a> {
 pub enum UserDataError {
     #[error("the class's userData: {0}")]
     Custom(String),
+    #[error(
+        "the addresses of the cluster's services are not known, without which AL2023 does not join: grant eks:DescribeCluster"
+    )]
+    NoServiceCidr,
+}
+
+impl UserDataError {
+    /// The reason that goes into conditions.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Custom(_) => "UserDataInvalid",
+            Self::NoServiceCidr => "ClusterCIDRResolutionFailed",
+        }
+    }
 }
 
 impl UserData<'_> {
