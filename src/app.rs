@@ -158,18 +158,16 @@ pub async fn lead_on_aws(
     connection: cloud::aws::Connection,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
-    let Ground { config, clients, clock, .. } = ground;
+    let Ground { config, clients, clock, metrics, .. } = ground;
     let reserved = config.feature_gates.reserved_capacity;
-    let (seller, market, settings) = tokio::select! {
+    let started = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
-        started = crate::aws::start(connection, &config.aws, reserved, *clock, &clients.client) => started?,
+        started = crate::aws::start(connection, &config.aws, reserved, *clock, metrics, &clients.client) => started?,
     };
     let api = crate::act::Api::new(clients.client.clone(), clients.once.clone());
-    lead(ground, &[Kind::Ec2NodeClass], stop, |mirror| {
-        Ok(crate::aws::Aws::new(seller, market, settings, mirror, api, *clock))
-    })
-    .await
+    lead(ground, &[Kind::Ec2NodeClass], stop, |mirror| Ok(crate::aws::Aws::new(started, metrics.clone(), mirror, api)))
+        .await
 }
 
 /// Leads with nodes of kwok.

@@ -150,6 +150,157 @@ async fn what_the_role_may_not_do_is_a_condition_of_the_class() {
     stage.close().await;
 }
 
+fn reservation(stage: &Stage, id: &str, kind: &str, ends_in: Option<i64>) -> sim::ec2::Reservation {
+    let (zone, now) = stage.ec2.locked(|state| (state.land.zones[1].clone(), state.seconds()));
+    sim::ec2::Reservation {
+        id: id.into(),
+        instance_type: "m5.xlarge".into(),
+        zone,
+        kind: kind.into(),
+        criteria: "targeted".into(),
+        total: 2,
+        ends_at: ends_in.map(|seconds| now + seconds),
+        interruptible: false,
+        tags: [("team".to_owned(), "a".to_owned())].into(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reserved_capacity_is_used_first_and_given_up_before_it_ends() {
+    let stage = Stage::open(|_| {});
+    stage.allow_reserved();
+    let block = reservation(&stage, "cr-0b", "capacity-block", Some(3600 + 40 * 60));
+    stage.ec2.locked(|state| state.reserve(block));
+    stage.change_class(|class| {
+        class["spec"]["capacityReservationSelectorTerms"] = json!([{ "tags": { "team": "a" } }]);
+    });
+    let is_known = |stage: &Stage| stage.class()["status"]["capacityReservations"][0]["state"] == "active";
+    stage.until(60, "the reservation is known", is_known).await;
+    for at in 0..6 {
+        stage.direct.put(pod(&format!("web-{at}"), "1", "1Gi")).unwrap();
+    }
+    stage.until(300, "six pods run", |stage| stage.running() == 6).await;
+    let reserved = |stage: &Stage| {
+        let machines = stage.ec2.machines();
+        machines.iter().filter(|one| one.key.reservation.as_deref() == Some("cr-0b")).count()
+    };
+    assert_eq!(reserved(&stage), 2, "both are in use");
+    let claims = stage.claims();
+    let of_block = claims.iter().filter(|claim| {
+        let labels = &claim["metadata"]["labels"];
+        labels["karpenter.sh/capacity-type"] == "reserved"
+            && labels["karpenter.k8s.aws/capacity-reservation-id"] == "cr-0b"
+            && labels["karpenter.k8s.aws/capacity-reservation-type"] == "capacity-block"
+    });
+    assert_eq!(of_block.count(), 2);
+    // Forty minutes before its end nothing is to be left in it.
+    stage.until(3600 + 600, "the block is empty", |stage| reserved(stage) == 0).await;
+    assert_eq!(stage.class()["status"]["capacityReservations"][0]["state"], "expiring");
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_its_reservation_let_go_of_is_called_what_it_is() {
+    let stage = Stage::open(|_| {});
+    stage.allow_reserved();
+    let plain = reservation(&stage, "cr-0a", "default", None);
+    stage.ec2.locked(|state| state.reserve(plain));
+    stage.change_class(|class| class["spec"]["capacityReservationSelectorTerms"] = json!([{ "id": "cr-0a" }]));
+    let is_known = |stage: &Stage| stage.class()["status"]["capacityReservations"][0]["id"] == "cr-0a";
+    stage.until(60, "the reservation is known", is_known).await;
+    stage.direct.put(pod("web-0", "1", "1Gi")).unwrap();
+    stage.until(300, "the pod runs", |stage| stage.running() == 1).await;
+    let type_of = |object: &serde_json::Value| object["metadata"]["labels"]["karpenter.sh/capacity-type"].clone();
+    assert_eq!(type_of(&stage.claims()[0]), "reserved");
+    stage.ec2.locked(|state| {
+        for one in state.instances.values_mut() {
+            (one.key.reservation, one.key.capacity_type) = (None, CapacityType::OnDemand);
+        }
+    });
+    stage.until(120, "it is on demand", |stage| type_of(&stage.claims()[0]) == "on-demand").await;
+    assert_eq!(type_of(&stage.nodes()[0]), "on-demand");
+    assert!(stage.claims()[0]["metadata"]["labels"]["karpenter.k8s.aws/capacity-reservation-id"].is_null());
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn machines_go_into_the_placement_group_of_their_class() {
+    let stage = Stage::open(|_| {});
+    stage.change_class(|class| class["spec"]["placementGroupSelector"] = json!({ "name": "apart" }));
+    let reason = |stage: &Stage| stage.condition("PlacementGroupReady")["reason"].clone();
+    stage.until(60, "the group is missing", |stage| reason(stage) == "PlacementGroupNotFound").await;
+    stage.direct.put(pod("web-0", "1", "1Gi")).unwrap();
+    stage.ec2.locked(|state| {
+        let group = sim::ec2::PlacementGroup {
+            id: "pg-0123".into(),
+            name: "apart".into(),
+            strategy: "partition".into(),
+            n_partitions: Some(3),
+            tags: sim::ec2::Tags::new(),
+        };
+        state.placement_groups.insert(group.id.clone(), group);
+    });
+    stage.until(300, "the pod runs", |stage| stage.running() == 1).await;
+    let machines = stage.ec2.machines();
+    let (group, partition) = machines[0].placement.clone().unwrap();
+    let labels = &stage.nodes()[0]["metadata"]["labels"];
+    assert_eq!((group.as_str(), labels["karpenter.k8s.aws/placement-group-id"].as_str()), ("pg-0123", Some("pg-0123")));
+    let partition = partition.unwrap().to_string();
+    assert_eq!(labels["karpenter.k8s.aws/placement-group-partition"], partition.as_str());
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_whose_checks_fail_is_replaced_without_waiting_for_its_pods() {
+    let stage = Stage::open(|_| {});
+    stage.direct.put(deployment(2, "500m", "1Gi")).unwrap();
+    stage.until(300, "the pods run", |stage| stage.running() == 2).await;
+    let ill = stage.ec2.machines()[0].id.clone();
+    stage.ec2.locked(|state| {
+        let now = state.now();
+        state.instances.get_mut(&ill).unwrap().impaired.0 = Some(now);
+    });
+    let is_gone = |stage: &Stage| stage.ec2.machines().iter().all(|one| one.id != ill) && stage.running() == 2;
+    stage.until(600, "it is replaced", is_gone).await;
+    let page = stage.metrics.render();
+    let counted = "karpenter_interruption_instance_status_unhealthy_total{category=\"InstanceStatus\"} 1";
+    assert!(page.contains(counted), "{page}");
+    assert!(page.contains("karpenter_cloudprovider_instance_type_offering_available{"), "what can be bought is shown");
+    assert!(page.contains("karpenter_ec2nodeclasses_userdata_bytes{nodeclass=\"default\"}"));
+    assert!(page.contains("karpenter_cloudprovider_batcher_batch_size_count{batcher=\"describe_instances\"}"));
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_private_network_machines_are_bought_and_what_is_missing_is_said() {
+    let out_of_reach = ["pricing:GetProducts", "iam:ListInstanceProfiles", "ssm:GetParameter"];
+    let stage = Stage::open_with(
+        |_| {},
+        |ec2| {
+            ec2.faults(|faults| {
+                for action in out_of_reach {
+                    let (skip, times, fault) = (0, u64::MAX, Fault::LostBefore);
+                    faults.add(Rule { action: Some(action.into()), skip, times, fault });
+                }
+            });
+        },
+    );
+    // An alias is looked up in SSM: the class says so.
+    stage.until(60, "the class says what it misses", |stage| stage.condition("AMIsReady")["status"] == "Unknown").await;
+    let message = stage.condition("AMIsReady")["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("ssm:GetParameter"), "{message}");
+    // Images by name and a profile of one's own need neither SSM nor IAM.
+    stage.change_class(|class| {
+        class["spec"]["amiFamily"] = json!("AL2023");
+        class["spec"]["amiSelectorTerms"] = json!([{ "name": "amazon-eks-node-al2023-x86_64-standard-*" }]);
+        class["spec"]["role"] = json!(null);
+        class["spec"]["instanceProfile"] = json!("KarpenterNodeInstanceProfile-demo");
+    });
+    stage.direct.put(pod("web-0", "500m", "1Gi")).unwrap();
+    stage.until(600, "the pod runs", |stage| stage.running() == 1).await;
+    stage.close().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_thousand_pods_stay_inside_the_limits_of_an_account() {
     let stage = Stage::open(|options| options.level = sim::ec2::Level::Each(500));

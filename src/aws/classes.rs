@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloud::aws::{profile, resolve};
-use cloud::catalog::AmiFamily;
+use cloud::aws::{profile, reserve, resolve};
+use cloud::catalog::{AmiFamily, PlacementGroup};
 use cloud::{ClassRef, Offer, offers};
 use crds::hash::EC2_NODE_CLASS_HASH_VERSION;
 use crds::names::aws as names;
@@ -71,6 +71,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 seen.remove(&name);
                 rehearsals.remove(&name);
                 shared.market.forget(&class_ref(&name));
+                shared.metrics.ec2nodeclasses_userdata_bytes.remove([&name]);
                 continue;
             };
             let state = (class.metadata.generation.unwrap_or_default(), class.metadata.is_deleting());
@@ -92,7 +93,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-fn class_ref(name: &str) -> ClassRef {
+pub(super) fn class_ref(name: &str) -> ClassRef {
     ClassRef { group: CLASSES[0].group.into(), kind: CLASSES[0].kind.into(), name: name.into() }
 }
 
@@ -128,17 +129,20 @@ async fn look(
         tracing::warn!(EC2NodeClass = class.metadata.name(), error = %fault, "looking up what a class selects");
         looked = Looked::InPart;
     }
+    let now = shared.clock.seconds();
+    keep(shared, class, &findings);
     if let Ok(subnets) = &findings.subnets {
         shared.market.saw_subnets(class_ref(class.metadata.name()), subnets.clone());
     }
     let hash = shared.hash(class);
     restamp(shared, class, &hash).await?;
     draft.stamp(hash);
-    draft.settle(findings, translate::family(&class.spec), reserved);
+    draft.settle(findings, translate::family(&class.spec), now);
     if draft.is_sound {
-        let rehearsal = match shared.settings.config.disable_dry_run {
-            true => Ok(()),
-            false => rehearse(shared, rehearsals, &draft.class).await.unwrap_or(Ok(())),
+        let rehearsal = if shared.settings.config.disable_dry_run {
+            Ok(())
+        } else {
+            rehearse(shared, rehearsals, &draft.class).await.unwrap_or(Ok(()))
         };
         draft.rehearsed(&rehearsal);
         if let Err(refused) = &rehearsal
@@ -181,8 +185,7 @@ async fn rehearse(shared: &Shared, rehearsals: &mut Rehearsals, class: &Ec2NodeC
     }
     let catalog = shared.market.catalog(&class_ref(name), class, &shared.settings).ok()?;
     let all = offers(&catalog, &Requirements::new(), &Resources::default());
-    let resolved =
-        translate::node_class(class, &shared.market.subnets(&class_ref(name)), shared.settings.reserved_capacity);
+    let resolved = shared.resolved(&class_ref(name), class);
     let runs = |offer: &&Offer| {
         offer.key.capacity_type == CapacityType::OnDemand
             && resolved.images.iter().any(|image| image.requirements.allow(&offer.labels))
@@ -200,14 +203,46 @@ async fn find(shared: &Shared, parameters: &cloud::aws::alias::Parameters, class
     let (clients, spec) = (shared.clients(), &class.spec);
     let subnet_terms = translate::subnet_terms(&spec.subnet_selector_terms);
     let group_terms = translate::group_terms(&spec.security_group_selector_terms);
-    let (images, subnets, groups, profile, service_cidr) = tokio::join!(
+    let (images, subnets, groups, profile, reservations, placement, service_cidr) = tokio::join!(
         images(shared, parameters, class),
         resolve::subnets(clients, &subnet_terms),
         resolve::security_groups(clients, &group_terms),
         profile_of(shared, class),
+        reservations(shared, class),
+        placement(shared, class),
         service_cidr(shared, class),
     );
-    Findings { images, subnets, groups, profile, service_cidr }
+    Findings { images, subnets, groups, profile, reservations, placement, service_cidr }
+}
+
+async fn reservations(shared: &Shared, class: &Ec2NodeClass) -> Option<Found<Vec<reserve::CapacityReservation>>> {
+    if !shared.settings.reserved_capacity {
+        return None;
+    }
+    let terms = translate::reservation_terms(&class.spec.capacity_reservation_selector_terms);
+    Some(reserve::reservations(shared.clients(), &terms, shared.clock.seconds()).await)
+}
+
+async fn placement(shared: &Shared, class: &Ec2NodeClass) -> Option<Found<Option<PlacementGroup>>> {
+    let selector = class.spec.placement_group_selector.as_ref()?;
+    Some(reserve::placement_group(shared.clients(), selector.id.as_deref(), selector.name.as_deref()).await)
+}
+
+/// Takes down what is kept for machines of a class. What EC2 did not answer stays as it was.
+fn keep(shared: &Shared, class: &Ec2NodeClass, findings: &Findings) {
+    let name = class_ref(class.metadata.name());
+    let mut kept = shared.market.kept(&name);
+    match &findings.reservations {
+        None => kept.reservations.clear(),
+        Some(Ok(found)) => kept.reservations.clone_from(found),
+        Some(Err(_)) => {}
+    }
+    match &findings.placement {
+        None => kept.placement = None,
+        Some(Ok(found)) => kept.placement.clone_from(found),
+        Some(Err(_)) => {}
+    }
+    shared.market.saw_kept(name, kept);
 }
 
 /// Nodes of AL2023 do not join without the addresses of services.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cloud::aws::reserve::CapacityReservation;
 use cloud::aws::{Clients, Facts, Fault, Subnet, on_demand, spot_prices};
-use cloud::catalog::{Ec2Settings, PriceList, ec2_of};
-use cloud::{ClassError, ClassRef};
+use cloud::catalog::{Ec2Settings, PlacementGroup, PriceList, UnavailablePattern, ec2_of};
+use cloud::{ClassError, ClassRef, OfferingKey};
 use crds::Ec2NodeClass;
 use planner::model::catalog::Catalog;
 use tokio::time::{Instant, sleep};
@@ -18,6 +19,9 @@ use crate::clock::Clock;
 const PRICES: Duration = Duration::from_mins(10);
 /// How often it is asked which types there are, and what they cost on demand.
 const TYPES: Duration = Duration::from_hours(12);
+
+/// How long a pool that had nothing inside a placement group is left alone under its class.
+const SHUNNED: Duration = Duration::from_mins(3);
 
 /// Types, prices, and the catalogues made from them.
 #[derive(Debug)]
@@ -37,12 +41,25 @@ struct Inner {
     subnets: BTreeMap<ClassRef, Vec<Subnet>>,
     /// How often subnets were looked up.
     n_looks: u64,
+    /// What is kept for machines of classes, as last looked up.
+    kept: BTreeMap<ClassRef, Kept>,
+    /// Pools that had nothing inside the placement group of a class, and until when they are left alone. Outside of the
+    /// group they may have.
+    shunned: BTreeMap<ClassRef, BTreeMap<OfferingKey, Instant>>,
+}
+
+/// What is kept for machines of a class.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Kept {
+    pub reservations: Vec<CapacityReservation>,
+    pub placement: Option<PlacementGroup>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 struct Made {
     version: u64,
     class: cloud::catalog::Ec2Class,
+    unavailable: Vec<UnavailablePattern>,
 }
 
 impl Market {
@@ -67,6 +84,8 @@ impl Market {
             made: BTreeMap::new(),
             subnets: BTreeMap::new(),
             n_looks: 0,
+            kept: BTreeMap::new(),
+            shunned: BTreeMap::new(),
         };
         let market = Self(Mutex::new(inner));
         market.renew_prices(clients, clock.seconds()).await;
@@ -124,9 +143,11 @@ impl Market {
         class: &Ec2NodeClass,
         settings: &Settings,
     ) -> Result<Catalog, ClassError> {
-        let of_class = translate::catalog_class(class);
+        let now = settings.clock.seconds();
         let parts = self.locked(|inner| {
-            let made = Made { version: inner.version, class: of_class };
+            let kept = inner.kept.get(name).cloned().unwrap_or_default();
+            let of_class = translate::catalog_class(class, &kept, now);
+            let made = Made { version: inner.version, class: of_class, unavailable: unavailable(inner, name) };
             if let Some((_, catalog)) = inner.made.get(name).filter(|(of, _)| *of == made) {
                 return Err(catalog.clone());
             }
@@ -150,6 +171,7 @@ impl Market {
             reserved_enis: settings.config.reserved_enis,
             vm_memory_overhead_millionths: overhead,
             prices,
+            unavailable: made.unavailable.clone(),
             ..Ec2Settings::default()
         };
         let types = ec2_of(&facts.types, &facts.region, &of_region)
@@ -172,13 +194,60 @@ impl Market {
         self.locked(|inner| inner.subnets.get(class).cloned().unwrap_or_default())
     }
 
+    /// What is kept for a class was looked up.
+    pub(super) fn saw_kept(&self, class: ClassRef, kept: Kept) {
+        self.locked(|inner| drop(inner.kept.insert(class, kept)));
+    }
+
+    pub(super) fn kept(&self, class: &ClassRef) -> Kept {
+        self.locked(|inner| inner.kept.get(class).cloned().unwrap_or_default())
+    }
+
+    /// The id of a zone that some class has a subnet in; empty for others.
+    pub(super) fn zone_id(&self, zone: &str) -> String {
+        self.locked(|inner| {
+            let found = inner.subnets.values().flatten().find(|subnet| *subnet.zone == *zone);
+            found.map(|subnet| subnet.zone_id.to_string()).unwrap_or_default()
+        })
+    }
+
+    /// A machine was bought from a reservation: until the next look there is one less in it.
+    pub(super) fn drew_on(&self, reservation: &str) {
+        self.locked(|inner| {
+            let all = inner.kept.values_mut().flat_map(|kept| &mut kept.reservations);
+            all.filter(|one| one.id == reservation).for_each(|one| one.n_left = one.n_left.saturating_sub(1));
+        });
+    }
+
+    /// Pools had nothing inside the placement group of a class.
+    pub(super) fn shun(&self, class: &ClassRef, pools: Vec<OfferingKey>) {
+        let until = Instant::now() + SHUNNED;
+        self.locked(|inner| {
+            inner.shunned.entry(class.clone()).or_default().extend(pools.into_iter().map(|pool| (pool, until)));
+        });
+    }
+
     /// A class is gone.
     pub(super) fn forget(&self, class: &ClassRef) {
         self.locked(|inner| {
+            inner.kept.remove(class);
+            inner.shunned.remove(class);
             inner.made.remove(class);
             inner.subnets.remove(class);
         });
     }
+}
+
+/// Pools that are left alone under a class, for as long as they are.
+fn unavailable(inner: &mut Inner, class: &ClassRef) -> Vec<UnavailablePattern> {
+    let now = Instant::now();
+    let Some(shunned) = inner.shunned.get_mut(class) else { return Vec::new() };
+    shunned.retain(|_, until| *until > now);
+    let of = |key: &OfferingKey| {
+        let text = format!("{}/{}/{}", key.instance_type, key.zone, key.capacity_type.as_str());
+        UnavailablePattern::parse(&text).ok()
+    };
+    shunned.keys().filter_map(of).collect()
 }
 
 /// Keeps types and prices fresh.

@@ -9,8 +9,11 @@
 //! is in EC2 with the claim's uid on it.
 
 mod classes;
+mod counting;
 mod kubelet;
+mod listening;
 mod market;
+mod reservations;
 mod settings;
 mod tagging;
 #[cfg(test)]
@@ -21,10 +24,10 @@ mod verdict;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloud::aws::{Clients, Fault, Seller};
+use cloud::aws::{Clients, Fault, NodeClass, Seller};
 use cloud::{
-    Class, ClassError, ClassKind, ClassRef, Cloud, Instance, LaunchError, LaunchOrder, ListError, Notice, RepairPolicy,
-    TerminateError, Termination,
+    Class, ClassError, ClassKind, ClassRef, Cloud, Instance, LaunchError, LaunchOrder, ListError, Notice, OfferingKey,
+    RepairPolicy, TerminateError, Termination,
 };
 use crds::Ec2NodeClass;
 use crds::hash::EC2_NODE_CLASS_HASH_VERSION;
@@ -32,15 +35,17 @@ use crds::names::aws as names;
 use planner::model::catalog::Catalog;
 use planner::model::labels::{CAPACITY_TYPE, ZONE};
 use planner::model::{Labels, Resources, Str};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::act::Api;
 use crate::clock::Clock;
 use crate::observe::mirror::Mirror;
+use crate::telemetry::Metrics;
 
 pub use market::Market;
-pub use settings::{Settings, StartError, start};
+pub use settings::{Settings, StartError, Started, start};
 
 const CLASSES: [ClassKind; 1] = [ClassKind { group: "karpenter.k8s.aws", kind: "EC2NodeClass" }];
 
@@ -59,8 +64,6 @@ const fn policy(condition: &'static str, status: &'static str, minutes: u64) -> 
     RepairPolicy { condition, status, toleration: Duration::from_mins(minutes) }
 }
 
-/// Where no queue tells of interruptions, whoever listens is let go this often.
-const SILENCE: Duration = Duration::from_hours(1);
 /// How often launch templates that nobody uses are looked for.
 const UPKEEP: Duration = Duration::from_mins(5);
 
@@ -70,6 +73,8 @@ pub struct Aws(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
+    /// What is about to happen to machines.
+    heard: tokio::sync::Mutex<mpsc::Receiver<listening::Heard>>,
     /// Dropped, they end.
     _tasks: JoinSet<()>,
 }
@@ -82,18 +87,26 @@ struct Shared {
     clock: Clock,
     market: Market,
     settings: Settings,
+    metrics: Metrics,
 }
 
 impl Aws {
     /// A provider that knows the classes that `mirror` shows, and sees to them from now on.
-    pub fn new(seller: Seller, market: Market, settings: Settings, mirror: Mirror, api: Api, clock: Clock) -> Self {
-        let shared = Arc::new(Shared { seller, mirror, api, clock, market, settings });
+    pub fn new(started: Started, metrics: Metrics, mirror: Mirror, api: Api) -> Self {
+        let Started { seller, market, settings } = started;
+        let clock = settings.clock;
+        let shared = Arc::new(Shared { seller, mirror, api, clock, market, settings, metrics });
+        let (hearing, heard) = mpsc::channel(listening::MOST_WAITING);
         let mut tasks = JoinSet::new();
         tasks.spawn(classes::run(shared.clone()));
         tasks.spawn(tagging::run(shared.clone()));
+        tasks.spawn(reservations::run(shared.clone()));
         tasks.spawn(market::run(shared.clone()));
         tasks.spawn(upkeep(shared.clone()));
-        Self(Arc::new(Inner { shared, _tasks: tasks }))
+        tasks.spawn(counting::run(shared.clone()));
+        tasks.spawn(listening::queue(shared.clone(), hearing.clone()));
+        tasks.spawn(listening::checks(shared.clone(), hearing));
+        Self(Arc::new(Inner { shared, heard: tokio::sync::Mutex::new(heard), _tasks: tasks }))
     }
 
     fn shared(&self) -> &Shared {
@@ -130,9 +143,19 @@ impl Shared {
             Some(ready) if Some(ready.observed_generation) != found.metadata.generation => {
                 "it was changed and is not looked at yet".to_owned()
             }
+            Some(_) if found.spec.placement_group_selector.is_some() && self.market.kept(class).placement.is_none() => {
+                // After a start: what was written is not enough to buy by.
+                "its placement group is not looked up yet".to_owned()
+            }
             Some(_) => return Ok(found),
         };
         Err(ClassError::NotReady { class: class.clone(), message })
+    }
+
+    /// What machines of the class are made from.
+    fn resolved(&self, name: &ClassRef, class: &Ec2NodeClass) -> NodeClass {
+        let (subnets, kept) = (self.market.subnets(name), self.market.kept(name));
+        translate::node_class(class, &subnets, &kept, self.settings.reserved_capacity)
     }
 
     fn hash(&self, class: &Ec2NodeClass) -> String {
@@ -181,10 +204,16 @@ impl Cloud for Aws {
             }
             Err(error) => return Err(LaunchError::ClassNotReady { message: error.to_string() }),
         };
-        let resolved =
-            translate::node_class(&class, &shared.market.subnets(&order.class), shared.settings.reserved_capacity);
+        let resolved = shared.resolved(&order.class, &class);
         let profile = resolved.profile.clone();
-        let mut instance = shared.seller.launch(&resolved, order).await?;
+        let mut answer = shared.seller.launch(&resolved, order).await;
+        if resolved.placement_group.is_some() {
+            shared.market.shun(&order.class, refused_of(&mut answer));
+        }
+        let mut instance = answer?;
+        if let Some(reservation) = &instance.reservation {
+            shared.market.drew_on(reservation);
+        }
         if instance.capacity == Resources::default() {
             // Found again, bought by an offer that is no longer made: what it has follows from its type.
             let types = self.catalog(&order.class).await.unwrap_or_default();
@@ -207,7 +236,13 @@ impl Cloud for Aws {
     }
 
     async fn terminate(&self, provider_id: &str) -> Result<Termination, TerminateError> {
-        self.shared().seller.terminate(provider_id).await
+        let answer = self.shared().seller.terminate(provider_id).await;
+        if answer.is_err() {
+            let zone = provider_id.trim_start_matches("aws:///").split('/').next().unwrap_or_default();
+            let zone_id = self.shared().market.zone_id(zone);
+            self.shared().metrics.cloudprovider_instance_termination_failures_total.inc([zone, &zone_id]);
+        }
+        answer
     }
 
     async fn instance(&self, provider_id: &str) -> Result<Option<Instance>, ListError> {
@@ -219,15 +254,24 @@ impl Cloud for Aws {
     }
 
     async fn notices(&self) -> Result<Vec<Notice>, ListError> {
-        let notices = self.shared().seller.notices().await?;
-        if notices.is_none() {
-            sleep(SILENCE).await;
-        }
-        Ok(notices.unwrap_or_default())
+        // There are senders as long as there is a provider.
+        self.0.heard.lock().await.recv().await.unwrap_or_else(|| Ok(Vec::new()))
     }
 
     async fn acknowledge(&self, notice: &Notice) -> Result<(), ListError> {
         self.shared().seller.acknowledge(notice).await
+    }
+}
+
+/// Takes the pools out of an answer that had nothing in a placement group: what is true inside it says nothing of the
+/// pools outside.
+fn refused_of(answer: &mut Result<Instance, LaunchError>) -> Vec<OfferingKey> {
+    match answer {
+        Ok(Instance { refused, .. })
+        | Err(LaunchError::InsufficientCapacity { refused, .. } | LaunchError::Rejected { refused, .. }) => {
+            std::mem::take(refused)
+        }
+        Err(_) => Vec::new(),
     }
 }
 

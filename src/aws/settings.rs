@@ -4,15 +4,18 @@ use cloud::aws::{Clients, Cluster, ConnectError, Connection, Fault, Seller, clus
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 
+use super::counting;
 use super::market::Market;
 use crate::clock::Clock;
 use crate::config::AwsConfig;
+use crate::telemetry::Metrics;
 
 /// What the provider goes by.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     pub config: AwsConfig,
     pub reserved_capacity: bool,
+    pub clock: Clock,
     /// `1.34`
     pub kubernetes: String,
 }
@@ -34,6 +37,14 @@ pub enum StartError {
     Region(String, Fault),
 }
 
+/// What the provider begins with.
+#[derive(Debug)]
+pub struct Started {
+    pub seller: Seller,
+    pub market: Market,
+    pub settings: Settings,
+}
+
 /// Connects, and asks for what the flags do not say.
 ///
 /// # Errors
@@ -43,8 +54,15 @@ pub async fn start(
     config: &AwsConfig,
     reserved_capacity: bool,
     clock: Clock,
+    metrics: &Metrics,
     client: &kube::Client,
-) -> Result<(Seller, Market, Settings), StartError> {
+) -> Result<Started, StartError> {
+    if config.enable_zonal_shift {
+        tracing::warn!("--enable-zonal-shift has no effect: this version does not look at zonal shifts");
+    }
+    if config.node_class_cel {
+        tracing::warn!("the feature gate NodeClassCEL has no effect: expressions in spec.kubelet are not evaluated");
+    }
     let clients = Clients::connect(connection).await?;
     let told = cluster::describe(&clients, &config.cluster_name).await;
     if let Err(fault) = &told {
@@ -69,14 +87,14 @@ pub async fn start(
     let asked = Market::ask(&clients, clock, config.isolated_vpc).await;
     let market = asked.map_err(|(region, fault)| StartError::Region(region, fault))?;
     let settings =
-        Settings { config: config.clone(), reserved_capacity, kubernetes: format!("{}.{minor}", version.major) };
-    let mut seller = Seller::new(clients, cluster);
+        Settings { config: config.clone(), reserved_capacity, clock, kubernetes: format!("{}.{minor}", version.major) };
+    let mut seller = Seller::telling(clients, cluster, counting::telling(metrics.clone()));
     if let Some(queue) = &config.interruption_queue {
         seller = seller.listening(queue);
     } else {
         tracing::warn!("no interruption queue is set: spot machines are taken without a warning to their pods");
     }
-    Ok((seller, market, settings))
+    Ok(Started { seller, market, settings })
 }
 
 /// The address of the cluster's DNS. Nodes find it by themselves if it is not known.

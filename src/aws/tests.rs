@@ -1,14 +1,19 @@
 //! What classes say, and what is made of them.
 
 use cloud::LaunchError;
+use cloud::aws::reserve::CapacityReservation;
 use cloud::aws::{Fault, Image, Kind, Refused, Subnet};
-use cloud::catalog::AmiFamily;
+use cloud::catalog::{AmiFamily, PlacementGroup, PlacementStrategy, ReservationKind};
 use crds::{Condition, Ec2NodeClass};
 use planner::model::{Requirement, Requirements};
 use serde_json::{Value, json};
 
+use super::market::Kept;
 use super::translate;
 use super::verdict::{Draft, Findings};
+
+/// 2026-01-02.
+const NOW: i64 = 1_767_312_000;
 
 fn class(spec: &Value) -> Ec2NodeClass {
     let mut whole = json!({
@@ -42,6 +47,8 @@ fn findings() -> Findings {
         subnets: Ok(vec![subnet("subnet-b", 9), subnet("subnet-a", 3)]),
         groups: Ok(vec![("sg-1".into(), "nodes".to_owned())]),
         profile: Ok("demo_1".to_owned()),
+        reservations: Some(Ok(Vec::new())),
+        placement: None,
         service_cidr: Ok(true),
     }
 }
@@ -50,7 +57,7 @@ fn settled(class: Ec2NodeClass, findings: Findings) -> Draft {
     let family = translate::family(&class.spec);
     let mut draft = Draft::new(class, "2026-01-02T00:00:00Z", true);
     draft.stamp("7".to_owned());
-    draft.settle(findings, family, true);
+    draft.settle(findings, family, NOW);
     if draft.is_sound {
         draft.rehearsed(&Ok(()));
     }
@@ -115,12 +122,6 @@ fn what_was_not_found_is_told_and_what_was_not_answered_changes_nothing() {
 #[test]
 fn what_this_version_does_not_do_is_said_on_the_class() {
     for (spec, kind, reason) in [
-        (json!({ "placementGroupSelector": { "name": "x" } }), "PlacementGroupReady", "PlacementGroupResolutionFailed"),
-        (
-            json!({ "capacityReservationSelectorTerms": [{ "id": "cr-1" }] }),
-            "CapacityReservationsReady",
-            "CapacityReservationsUnsupported",
-        ),
         (json!({ "tags": { "karpenter.sh/nodepool": "x" } }), "ValidationSucceeded", "TagValidationFailed"),
         (json!({ "kubelet": { "maxPods": "vcpus * 2" } }), "ValidationSucceeded", "KubeletExpressionsDisabled"),
         (
@@ -146,14 +147,14 @@ fn a_class_becomes_what_machines_are_made_from() {
     });
     let class = settled(class(&spec), findings()).class;
     let seen = Subnet { id: "subnet-a".into(), zone: "a".into(), zone_id: "az1".into(), available: 3, look: 4 };
-    let made = translate::node_class(&class, &[seen], true);
+    let made = translate::node_class(&class, &[seen], &Kept::default(), true);
     assert_eq!(made.family, Some(AmiFamily::Al2023));
     assert_eq!((made.devices[0].gib, made.devices[0].iops), (Some(19), Some(4000)));
     assert_eq!((made.metadata.tokens.as_str(), made.metadata.hop_limit), ("optional", 2));
     let left: Vec<i64> = made.subnets.iter().map(|subnet| subnet.available).collect();
     assert_eq!(left, [65_535, 3], "a subnet that nobody has counted is taken to have room");
     assert!(made.shuns_open_reservations);
-    let of_catalog = translate::catalog_class(&class);
+    let of_catalog = translate::catalog_class(&class, &Kept::default(), NOW);
     assert_eq!(of_catalog.kubelet.max_pods, Some(40));
     assert_eq!(of_catalog.zones.len(), 1);
     assert_eq!(of_catalog.block_devices[0].volume_size.as_deref(), Some("20G"));
@@ -195,7 +196,7 @@ fn a_launch_that_could_not_be_tried_leaves_what_the_last_one_came_to() {
         written.metadata.generation = Some(generation);
         written.status.as_mut().unwrap().conditions = draft.conditions.conditions().to_vec();
         let mut draft = Draft::new(written, "2026-01-02T00:05:00Z", true);
-        draft.settle(findings(), Some(AmiFamily::Al2023), true);
+        draft.settle(findings(), Some(AmiFamily::Al2023), NOW);
         draft.rehearsed(&busy());
         draft
     };
@@ -207,7 +208,7 @@ fn a_launch_that_could_not_be_tried_leaves_what_the_last_one_came_to() {
     assert_eq!(said(&again, "ValidationSucceeded"), ("False".to_owned(), "RunInstancesAuthCheckFailed".to_owned()));
     assert_eq!(again.status_patch(), None, "and is not written anew each time");
     let mut never = Draft::new(class(&json!({})), "2026-01-02T00:00:00Z", true);
-    never.settle(findings(), Some(AmiFamily::Al2023), true);
+    never.settle(findings(), Some(AmiFamily::Al2023), NOW);
     never.rehearsed(&busy());
     assert_eq!(said(&never, "ValidationSucceeded"), ("Unknown".to_owned(), "RequestLimitExceeded".to_owned()));
 }
@@ -222,4 +223,58 @@ fn images_that_are_to_know_the_addresses_of_services_wait_for_them() {
     let denied = Fault { action: "eks:DescribeCluster", kind: Kind::Unauthorized, ..fault() };
     assert_eq!(with(Err(denied)), ("False".to_owned(), reason.clone()));
     assert_eq!(with(Err(fault())), ("Unknown".to_owned(), reason));
+}
+
+fn block(ends_at: i64) -> CapacityReservation {
+    CapacityReservation {
+        id: "cr-1".into(),
+        instance_type: "p5.48xlarge".into(),
+        zone: "a".into(),
+        owner: "123456789012".into(),
+        kind: ReservationKind::CapacityBlock,
+        is_open: false,
+        is_interruptible: false,
+        ends_at: Some(ends_at),
+        n_left: 3,
+    }
+}
+
+#[test]
+fn reservations_are_written_with_their_state_and_sold_until_they_near_their_end() {
+    let with = |ends_at| {
+        let found = Findings { reservations: Some(Ok(vec![block(ends_at)])), ..findings() };
+        let draft = settled(class(&json!({ "capacityReservationSelectorTerms": [{ "id": "cr-1" }] })), found);
+        assert_eq!(said(&draft, "CapacityReservationsReady").0, "True");
+        let kept = Kept { reservations: vec![block(ends_at)], placement: None };
+        let sold = translate::catalog_class(&draft.class, &kept, NOW).capacity_reservations;
+        (draft.status_patch().unwrap()["status"]["capacityReservations"][0].clone(), sold[0].expiring, sold[0].count)
+    };
+    let (written, is_expiring, count) = with(NOW + 86_400);
+    assert_eq!(
+        written,
+        json!({
+            "availabilityZone": "a", "endTime": "2026-01-03T00:00:00Z", "id": "cr-1", "instanceMatchCriteria": "targeted",
+            "instanceType": "p5.48xlarge", "ownerID": "123456789012", "reservationType": "capacity-block",
+            "interruptible": false, "state": "active",
+        })
+    );
+    assert_eq!((is_expiring, count), (false, 3));
+    let (written, is_expiring, _) = with(NOW + 600);
+    assert_eq!((&written["state"], is_expiring), (&json!("expiring"), true));
+    let draft = settled(class(&json!({})), Findings { reservations: Some(Err(fault())), ..findings() });
+    assert_eq!(said(&draft, "CapacityReservationsReady").0, "Unknown");
+}
+
+#[test]
+fn a_placement_group_has_to_be_there() {
+    let with = |placement| {
+        let spec = json!({ "placementGroupSelector": { "name": "x" } });
+        said(&settled(class(&spec), Findings { placement: Some(placement), ..findings() }), "PlacementGroupReady")
+    };
+    let group = PlacementGroup { id: "pg-1".into(), strategy: PlacementStrategy::Spread };
+    assert_eq!(with(Ok(Some(group))).0, "True");
+    assert_eq!(with(Ok(None)), ("False".to_owned(), "PlacementGroupNotFound".to_owned()));
+    let denied = Fault { kind: Kind::Unauthorized, code: "UnauthorizedOperation".into(), ..fault() };
+    assert_eq!(with(Err(denied)), ("False".to_owned(), "PlacementGroupResolutionFailed".to_owned()));
+    assert_eq!(with(Err(fault())).0, "Unknown");
 }

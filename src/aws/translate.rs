@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use cloud::aws::reserve::{self, ReservationTerm};
 use cloud::aws::resolve::Term;
 use cloud::aws::{Device, Image, Metadata, NodeClass, Subnet, Tracking};
-use cloud::catalog::{AmiFamily, BlockDevice, ClassZone, Ec2Class, Kubelet, NetworkInterface};
+use cloud::catalog::{AmiFamily, BlockDevice, CapacityReservation, ClassZone, Ec2Class, Kubelet, NetworkInterface};
 use crds::Ec2NodeClass;
 use crds::ec2_node_class::{
-    AmiSelectorTerm, Ec2NodeClassSpec, InterfaceType, OnOff, SecurityGroupSelectorTerm, SubnetSelectorTerm, Tokens,
+    AmiSelectorTerm, CapacityReservationSelectorTerm, Ec2NodeClassSpec, InstanceMatchCriteria, InterfaceType, OnOff,
+    SecurityGroupSelectorTerm, SubnetSelectorTerm, Tokens,
 };
 use planner::model::{Operator, Quantity, Requirement, Requirements};
 use serde_json::Value;
+
+use super::market::Kept;
 
 const GIB: i64 = 1 << 30;
 
@@ -18,9 +22,9 @@ pub(super) fn family(spec: &Ec2NodeClassSpec) -> Option<AmiFamily> {
     AmiFamily::parse(spec.resolved_ami_family()?.as_str())
 }
 
-/// What machines are made from. `seen` are the class's subnets with their free addresses, if they were looked up;
-/// `reserved_capacity` is the feature gate.
-pub(super) fn node_class(class: &Ec2NodeClass, seen: &[Subnet], reserved_capacity: bool) -> NodeClass {
+/// What machines are made from. `seen` are the class's subnets with their free addresses, if they were looked up, `kept` what
+/// is kept for its machines; `reserved_capacity` is the feature gate.
+pub(super) fn node_class(class: &Ec2NodeClass, seen: &[Subnet], kept: &Kept, reserved_capacity: bool) -> NodeClass {
     let spec = &class.spec;
     let status = class.status.clone().unwrap_or_default();
     let images = status.amis.iter().map(|ami| Image {
@@ -68,7 +72,7 @@ pub(super) fn node_class(class: &Ec2NodeClass, seen: &[Subnet], reserved_capacit
             .and_then(|options| options.nested_virtualization)
             .map(|nested| nested == OnOff::Enabled),
         context: spec.context.clone(),
-        placement_group: None,
+        placement_group: kept.placement.as_ref().map(|group| group.id.clone()),
         shuns_open_reservations: reserved_capacity,
     }
     .with_devices_of_family()
@@ -135,7 +139,7 @@ fn devices(spec: &Ec2NodeClassSpec) -> Vec<Device> {
 }
 
 /// What decides which types there are under the class and what their nodes have.
-pub(super) fn catalog_class(class: &Ec2NodeClass) -> Ec2Class {
+pub(super) fn catalog_class(class: &Ec2NodeClass, kept: &Kept, now: i64) -> Ec2Class {
     let spec = &class.spec;
     let subnets = class.status.iter().flat_map(|status| &status.subnets);
     let mut zones: Vec<ClassZone> = Vec::new();
@@ -162,9 +166,35 @@ pub(super) fn catalog_class(class: &Ec2NodeClass) -> Ec2Class {
             .cpu_options
             .as_ref()
             .is_some_and(|options| options.nested_virtualization == Some(OnOff::Enabled)),
-        placement_group: None,
-        capacity_reservations: Vec::new(),
+        placement_group: kept.placement.clone(),
+        capacity_reservations: kept.reservations.iter().map(|one| reservation(one, now)).collect(),
     }
+}
+
+fn reservation(one: &reserve::CapacityReservation, now: i64) -> CapacityReservation {
+    CapacityReservation {
+        id: one.id.clone(),
+        instance_type: one.instance_type.clone(),
+        zone: one.zone.clone(),
+        kind: one.kind,
+        interruptible: one.is_interruptible,
+        expiring: one.is_expiring(now),
+        count: one.n_left,
+    }
+}
+
+pub(super) fn reservation_terms(terms: &[CapacityReservationSelectorTerm]) -> Vec<ReservationTerm> {
+    let criteria = |of: InstanceMatchCriteria| match of {
+        InstanceMatchCriteria::Open => "open".to_owned(),
+        InstanceMatchCriteria::Targeted => "targeted".to_owned(),
+    };
+    let one = |term: &CapacityReservationSelectorTerm| ReservationTerm {
+        id: term.id.clone(),
+        owner: term.owner_id.clone(),
+        criteria: term.instance_match_criteria.map(criteria),
+        tags: tags(&term.tags),
+    };
+    terms.iter().map(one).collect()
 }
 
 fn kubelet(spec: &Ec2NodeClassSpec) -> Kubelet {

@@ -1,10 +1,13 @@
 //! A class while it is looked at: what its selectors found, what that says of it, and what of it is to be written.
 
 use cloud::LaunchError;
+use cloud::aws::reserve::CapacityReservation;
 use cloud::aws::{Fault, Image, Kind, Refused, Subnet};
-use cloud::catalog::AmiFamily;
+use cloud::catalog::{AmiFamily, PlacementGroup, ReservationKind};
 use crds::conditions::{ConditionSet, ConditionTypes};
-use crds::ec2_node_class::{Ami, Ec2NodeClassStatus, SecurityGroup};
+use crds::ec2_node_class::{
+    Ami, CapacityReservationState, Ec2NodeClassStatus, InstanceMatchCriteria, ReservationType, SecurityGroup,
+};
 use crds::hash::EC2_NODE_CLASS_HASH_VERSION;
 use crds::names::aws as names;
 use crds::{Condition, Ec2NodeClass, LabelRequirement};
@@ -13,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::kubelet;
 use crate::act::merge::merge_patch;
+use crate::controllers::time;
 
 const AMIS: &str = "AMIsReady";
 const SUBNETS: &str = "SubnetsReady";
@@ -35,6 +39,10 @@ pub(super) struct Findings {
     pub subnets: Found<Vec<Subnet>>,
     pub groups: Found<Vec<(Str, String)>>,
     pub profile: Found<String>,
+    /// None: the feature gate is off.
+    pub reservations: Option<Found<Vec<CapacityReservation>>>,
+    /// None: the class selects no group.
+    pub placement: Option<Found<Option<PlacementGroup>>>,
     /// Whether the addresses of services are known, for images that want to be told.
     pub service_cidr: Found<bool>,
 }
@@ -47,6 +55,8 @@ impl Findings {
             self.subnets.as_ref().err(),
             self.groups.as_ref().err(),
             self.profile.as_ref().err(),
+            self.reservations.as_ref().and_then(|found| found.as_ref().err()),
+            self.placement.as_ref().and_then(|found| found.as_ref().err()),
             self.service_cidr.as_ref().err(),
         ]
         .into_iter()
@@ -90,12 +100,13 @@ impl Draft {
     }
 
     /// Writes what was found, and what follows from it. A class that is sound then is valid once [`Draft::rehearsed`] says so.
-    pub fn settle(&mut self, findings: Findings, family: Option<AmiFamily>, reserved_capacity: bool) {
+    pub fn settle(&mut self, findings: Findings, family: Option<AmiFamily>, now: i64) {
         self.images(findings.images);
         self.subnets(findings.subnets);
         self.groups(findings.groups);
         self.profile(findings.profile);
-        self.others(reserved_capacity);
+        self.reservations(findings.reservations, now);
+        self.placement(findings.placement);
         self.validate(family, findings.service_cidr);
     }
 
@@ -137,7 +148,8 @@ impl Draft {
     fn not_tried(&mut self, reason: &str, message: &str) {
         let generation = self.before.metadata.generation;
         let written = self.before.status.iter().flat_map(|status| &status.conditions);
-        let last = written.filter(|one| one.type_ == VALIDATION && Some(one.observed_generation) == generation).last();
+        let last =
+            written.filter(|one| one.type_ == VALIDATION && Some(one.observed_generation) == generation).next_back();
         match last.cloned() {
             Some(last) if last.is_true() => drop(self.conditions.set_true(VALIDATION)),
             Some(last) if last.is_false() && last.reason != NOT_READY => {
@@ -219,23 +231,28 @@ impl Draft {
         }
     }
 
-    /// Placement groups and capacity reservations are not bought into by this version: a class that asks for them says so
-    /// rather than being launched without.
-    fn others(&mut self, reserved_capacity: bool) {
-        if self.class.spec.placement_group_selector.is_none() {
-            self.conditions.set_true(PLACEMENT);
-        } else {
-            let message =
-                "placement groups are not supported by this version: take placementGroupSelector out of the class";
-            self.conditions.set_false(PLACEMENT, "PlacementGroupResolutionFailed", message);
-        }
-        if reserved_capacity {
-            if self.class.spec.capacity_reservation_selector_terms.is_empty() {
+    /// Selectors that find no reservation are no fault: there may be one tomorrow.
+    fn reservations(&mut self, found: Option<Found<Vec<CapacityReservation>>>, now: i64) {
+        match found {
+            None => {}
+            Some(Err(fault)) => self.unanswered(RESERVATIONS, &fault),
+            Some(Ok(found)) => {
+                self.status().capacity_reservations = found.iter().map(|one| reservation(one, now)).collect();
                 self.conditions.set_true(RESERVATIONS);
-            } else {
-                let message = "capacity reservations are not supported by this version: take \
-                               capacityReservationSelectorTerms out of the class, or set the feature gate ReservedCapacity=false";
-                self.conditions.set_false(RESERVATIONS, "CapacityReservationsUnsupported", message);
+            }
+        }
+    }
+
+    fn placement(&mut self, found: Option<Found<Option<PlacementGroup>>>) {
+        match found {
+            None | Some(Ok(Some(_))) => drop(self.conditions.set_true(PLACEMENT)),
+            Some(Ok(None)) => {
+                let message = "PlacementGroupSelector did not match any Placement Group";
+                self.conditions.set_false(PLACEMENT, "PlacementGroupNotFound", message);
+            }
+            Some(Err(fault)) if fault.is_unanswered() => self.unanswered(PLACEMENT, &fault),
+            Some(Err(fault)) => {
+                self.conditions.set_false(PLACEMENT, "PlacementGroupResolutionFailed", &fault.to_string());
             }
         }
     }
@@ -317,6 +334,25 @@ fn ami(image: &Image) -> Ami {
         name: Some(image.name.clone()),
         deprecated: image.is_deprecated.then_some(true),
         requirements,
+    }
+}
+
+fn reservation(one: &CapacityReservation, now: i64) -> crds::ec2_node_class::CapacityReservation {
+    let is_block = one.kind == ReservationKind::CapacityBlock;
+    crds::ec2_node_class::CapacityReservation {
+        availability_zone: one.zone.clone(),
+        end_time: one.ends_at.map(time::text),
+        id: one.id.clone(),
+        instance_match_criteria: if one.is_open {
+            InstanceMatchCriteria::Open
+        } else {
+            InstanceMatchCriteria::Targeted
+        },
+        instance_type: one.instance_type.clone(),
+        owner_id: one.owner.clone(),
+        reservation_type: if is_block { ReservationType::CapacityBlock } else { ReservationType::Default },
+        interruptible: Some(one.is_interruptible),
+        state: if one.is_expiring(now) { CapacityReservationState::Expiring } else { CapacityReservationState::Active },
     }
 }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::deps::Deps;
 use super::fault::Fault;
+use super::time;
 use crate::act::Preconditions;
 use crate::events::{About, Event, catalog};
 
@@ -60,13 +61,23 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
 /// If one was of a machine whose claim had not written it down yet, the claim notices by itself that nothing joins.
 pub async fn act<C: Cloud>(deps: &Deps<C>, notice: &Notice) -> Result<(), Fault> {
     let label = label(notice.kind);
-    deps.metrics.interruption_received_messages_total.inc([label]);
+    let is_message = !notice.receipt.is_empty();
+    if is_message {
+        deps.metrics.interruption_received_messages_total.inc([label]);
+        if let Some(sent_at) = notice.sent_at {
+            let age = super::deps::seconds(deps.clock.seconds().saturating_sub(sent_at).max(0));
+            deps.metrics.interruption_message_queue_duration_seconds.observe([], age);
+        }
+    }
     let claims = deps.world.mirror.claims();
     for id in &notice.instances {
         let of_instance = claims.iter().filter(|claim| is_of(claim, id) && deps.is_managed(&claim.spec.node_class_ref));
         for claim in of_instance {
             on_claim(deps, notice, claim).await?;
         }
+    }
+    if !is_message {
+        return Ok(());
     }
     if let Err(error) = deps.cloud.acknowledge(notice).await {
         // It comes again, and changes nothing then.
@@ -99,6 +110,15 @@ async fn on_claim<C: Cloud>(deps: &Deps<C>, notice: &Notice, claim: &NodeClaim) 
     if notice.kind == NoticeKind::RebalanceRecommendation || meta.is_deleting() {
         return Ok(());
     }
+    if let Some(category) = category(notice.kind) {
+        deps.metrics.interruption_instance_status_unhealthy_total.inc([category]);
+    }
+    if matches!(notice.kind, NoticeKind::InstanceImpaired | NoticeKind::SystemImpaired) {
+        // Nothing on it answers, so there is nothing to be drained in good order.
+        let mut patch = serde_json::json!({ "metadata": { "annotations": {} } });
+        patch["metadata"]["annotations"][names::core::TERMINATION_TIMESTAMP] = time::text(deps.clock.seconds()).into();
+        let _: NodeClaim = deps.api.merge("", meta.name(), patch).await?;
+    }
     deps.api.delete::<NodeClaim>("", meta.name(), &Preconditions::uid(uid), None).await?;
     deps.disrupted(claim, label(notice.kind));
     deps.recorder.publish(About::node_claim(meta.name(), uid), catalog::terminating_on_interruption(uid));
@@ -117,6 +137,16 @@ fn offering(claim: &NodeClaim) -> Option<OfferingKey> {
     })
 }
 
+/// Which of the cloud's own checks said it, in metrics.
+fn category(kind: NoticeKind) -> Option<&'static str> {
+    match kind {
+        NoticeKind::InstanceImpaired => Some("InstanceStatus"),
+        NoticeKind::SystemImpaired => Some("SystemStatus"),
+        NoticeKind::ScheduledEvent => Some("EventStatus"),
+        _ => None,
+    }
+}
+
 /// Karpenter's word, in metrics.
 fn label(kind: NoticeKind) -> &'static str {
     match kind {
@@ -125,6 +155,9 @@ fn label(kind: NoticeKind) -> &'static str {
         NoticeKind::ScheduledChange => "scheduled_change",
         NoticeKind::Stopped => "instance_terminated",
         NoticeKind::ReservationEnds => "capacity_reservation_interrupted",
+        NoticeKind::InstanceImpaired => "instance_status",
+        NoticeKind::SystemImpaired => "system_status",
+        NoticeKind::ScheduledEvent => "event_status",
         NoticeKind::Other => "no_op",
     }
 }
@@ -133,7 +166,10 @@ fn event(kind: NoticeKind, uid: &str) -> Option<Event> {
     Some(match kind {
         NoticeKind::SpotInterruption => catalog::spot_interrupted(uid),
         NoticeKind::RebalanceRecommendation => catalog::spot_rebalance_recommendation(uid),
-        NoticeKind::ScheduledChange => catalog::instance_unhealthy(uid),
+        NoticeKind::ScheduledChange
+        | NoticeKind::InstanceImpaired
+        | NoticeKind::SystemImpaired
+        | NoticeKind::ScheduledEvent => catalog::instance_unhealthy(uid),
         NoticeKind::Stopped => catalog::instance_terminating(uid),
         NoticeKind::ReservationEnds => catalog::reservation_instance_interrupted(uid),
         NoticeKind::Other => return None,

@@ -16,7 +16,7 @@ pub mod queue;
 mod router;
 pub mod run;
 pub mod status;
-mod time;
+pub(crate) mod time;
 mod wait;
 pub mod world;
 

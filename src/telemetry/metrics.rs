@@ -60,6 +60,9 @@ families! {
     cloudprovider_instance_type_cpu_cores: Gauges["instance_type"] "karpenter_cloudprovider_instance_type_cpu_cores", "Virtual cores.";
     cloudprovider_instance_type_memory_bytes: Gauges["instance_type"] "karpenter_cloudprovider_instance_type_memory_bytes", "Memory in bytes.";
     cloudprovider_instance_launch_failures_total: Counters["zone", "zone_id", "capacity_type", "reason"] "karpenter_cloudprovider_instance_launch_failures_total", "Offerings that could not be launched.";
+    cloudprovider_batcher_batch_size: Histograms["batcher"] "karpenter_cloudprovider_batcher_batch_size", "Requests that became one.", b::BATCH;
+    cloudprovider_batcher_batch_time_seconds: Histograms["batcher"] "karpenter_cloudprovider_batcher_batch_time_seconds", "How long requests were gathered.", b::CLIENT_DEFAULT;
+    ec2nodeclasses_userdata_bytes: Gauges["nodeclass"] "karpenter_ec2nodeclasses_userdata_bytes", "Length of the user data of a class's instances.";
     cloudprovider_instance_termination_failures_total: Counters["zone", "zone_id"] "karpenter_cloudprovider_instance_termination_failures_total", "Instances that could not be terminated.";
 
     // Provisioning.
@@ -115,6 +118,7 @@ families! {
     consolidation_moves_total: Counters["decision", "nodepool", "policy"] "karpenter_consolidation_moves_total", "Consolidations considered.";
 
     // Interruptions.
+    interruption_instance_status_unhealthy_total: Counters["category"] "karpenter_interruption_instance_status_unhealthy_total", "Instances that the cloud's own checks found ill.";
     interruption_received_messages_total: Counters["message_type"] "karpenter_interruption_received_messages_total", "Notices received.";
     interruption_deleted_messages_total: Counters[] "karpenter_interruption_deleted_messages_total", "Notices acknowledged.";
     interruption_message_queue_duration_seconds: Histograms[] "karpenter_interruption_message_queue_duration_seconds", "Age of notices when received.", b::CLIENT_DEFAULT;

@@ -15,7 +15,7 @@ use millwright::telemetry::Metrics;
 use millwright::telemetry::http::Health;
 use serde_json::{Value, json};
 use sim::ec2::{Ec2, Level, Options, agents};
-use sim::kube::{ApiServer, DeleteOptions, Direct, Id, Key};
+use sim::kube::{ApiServer, DeleteOptions, Direct, Id, Key, Part};
 use sim::world::{Options as WorldOptions, World};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Stage {
     pub ec2: Ec2,
     pub direct: Direct,
+    pub metrics: Metrics,
     stop: CancellationToken,
     leading: JoinHandle<Result<(), AppError>>,
     _beside: JoinSet<()>,
@@ -31,10 +32,16 @@ pub struct Stage {
 impl Stage {
     /// A cluster `demo` with a class and a pool, the controller at work, and fifty of everything in us-west-2.
     pub fn open(change: impl FnOnce(&mut Options)) -> Self {
+        Self::open_with(change, |_| {})
+    }
+
+    /// The same, with EC2 prepared before the controller starts.
+    pub fn open_with(change: impl FnOnce(&mut Options), prepare: impl FnOnce(&Ec2)) -> Self {
         let server = ApiServer::new(1);
         let mut options = Options { region: "us-west-2".into(), level: Level::Each(50), ..Options::default() };
         change(&mut options);
         let ec2 = Ec2::new(options, server.clock()).unwrap();
+        prepare(&ec2);
         let direct = server.direct("test");
         for object in [class(), pool()] {
             direct.put(object).unwrap();
@@ -51,6 +58,7 @@ impl Stage {
             interruption_queue: Some("demo".into()),
             ..AwsConfig::default()
         };
+        let shown = metrics.clone();
         let ground = Ground {
             config: Arc::new(Config { provider: Provider::Aws, aws, ..Config::default() }),
             clients,
@@ -68,7 +76,7 @@ impl Stage {
         beside.spawn(World::new(&server, &WorldOptions::default()).run());
         beside.spawn(agents(ec2.clone(), server));
         beside.spawn(writing);
-        Self { ec2, direct, stop, leading, _beside: beside }
+        Self { ec2, direct, metrics: shown, stop, leading, _beside: beside }
     }
 
     /// Waits until something is so, and fails after so many seconds.
@@ -143,6 +151,30 @@ impl Stage {
         for pod in self.direct.list(Id::POD) {
             self.direct.delete(Id::POD, &pod.key(), &DeleteOptions::default()).unwrap();
         }
+    }
+
+    /// Changes the class as a user would.
+    pub fn change_class(&self, change: impl Fn(&mut Value)) {
+        let id = Id::by_kind("karpenter.k8s.aws/v1", "EC2NodeClass").unwrap();
+        let changed = |old: &Value| {
+            let mut class = old.clone();
+            change(&mut class);
+            class["spec"].as_object_mut().unwrap().retain(|_, value| !value.is_null());
+            class
+        };
+        self.direct.update(id, &Key::cluster("default"), Part::Main, changed).unwrap();
+    }
+
+    /// Lets the pool use what is reserved.
+    pub fn allow_reserved(&self) {
+        let id = Id::by_kind("karpenter.sh/v1", "NodePool").unwrap();
+        let changed = |old: &Value| {
+            let mut pool = old.clone();
+            let all = json!(["reserved", "spot", "on-demand"]);
+            pool["spec"]["template"]["spec"]["requirements"][0]["values"] = all;
+            pool
+        };
+        self.direct.update(id, &Key::cluster("general"), Part::Main, changed).unwrap();
     }
 
     pub fn delete_class(&self) {

@@ -1,6 +1,6 @@
 //! How many addresses subnets have left, counting machines that were ordered since they were looked up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ struct Count {
     seen: i64,
     /// Taken by orders since.
     taken: i64,
+    /// Of orders under way, of which each will take them in one subnet at most.
+    held: i64,
     full_until: Option<Instant>,
 }
 
@@ -33,41 +35,35 @@ impl Addresses {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let mut left = |subnet: &Subnet| {
-            let fresh = Count { look: subnet.look, seen: subnet.available, taken: 0, full_until: None };
+            let fresh = Count { look: subnet.look, seen: subnet.available, taken: 0, held: 0, full_until: None };
             let count = counts.entry(subnet.id.clone()).or_insert(fresh);
             if count.look < subnet.look {
-                *count = fresh;
+                *count = Count { held: count.held, ..fresh };
             }
-            if count.full_until.is_some_and(|until| until > now) { 0 } else { count.seen - count.taken }
+            let is_full = count.full_until.is_some_and(|until| until > now);
+            (if is_full { 0 } else { count.seen - count.taken }, count.held)
         };
         let in_zone = subnets.iter().filter(|subnet| &*subnet.zone == zone).map(|subnet| (left(subnet), subnet));
-        let open = in_zone.filter(|(left, _)| *left >= needed.max(1));
+        let open = in_zone.filter(|((left, _), _)| *left >= needed.max(1));
+        let open = open.map(|((left, held), subnet)| (left - held, subnet));
         // At equal room the first, so that the order of the class decides.
         open.reduce(|best, other| if other.0 > best.0 { other } else { best }).map(|(_, subnet)| subnet)
     }
 
-    /// Counts addresses as taken in each of the subnets that a machine may come to be in: in each as many as the smallest
-    /// of its ways would take there.
-    pub fn hold<'a>(&self, ways: impl Iterator<Item = (&'a str, i64)>) -> Held<'_> {
-        let mut smallest: BTreeMap<Str, i64> = BTreeMap::new();
-        for (subnet, n) in ways {
-            let held = smallest.entry(subnet.into()).or_insert(n);
-            *held = n.min(*held);
-        }
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = smallest.into_iter().filter_map(|(subnet, n)| {
-            let count = counts.get_mut(&subnet)?;
-            count.taken += n;
-            Some((subnet, count.look, n))
-        });
-        let held = held.collect();
-        Held { of: self, held }
+    /// Holds addresses in each of the subnets that a machine may come to be in. What is held makes other subnets better, and
+    /// no subnet full: the machine will take them in one.
+    pub fn hold<'a>(&self, subnets: impl Iterator<Item = &'a str>, n: i64) -> Held<'_> {
+        let subnets: BTreeSet<Str> = subnets.map(Str::from).collect();
+        self.add(&subnets, n);
+        Held { of: self, subnets, n }
     }
 
-    fn add(&self, subnet: &str, look: Option<u64>, n: i64) {
+    fn add(&self, subnets: &BTreeSet<Str>, n: i64) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(subnet).filter(|count| look.is_none_or(|look| look == count.look)) {
-            count.taken += n;
+        for subnet in subnets {
+            if let Some(count) = counts.get_mut(subnet) {
+                count.held += n;
+            }
         }
     }
 
@@ -79,28 +75,26 @@ impl Addresses {
     }
 }
 
-/// Addresses held for a machine that is being bought. Dropped without a word they count as taken until the next look.
+/// Addresses held for a machine that is being bought; given back when dropped.
 #[derive(Debug)]
-#[must_use = "what is not used is to be given back"]
 pub(super) struct Held<'a> {
     of: &'a Addresses,
-    /// Subnet, look, addresses.
-    held: Vec<(Str, u64, i64)>,
+    subnets: BTreeSet<Str>,
+    n: i64,
 }
 
 impl Held<'_> {
-    /// Nothing was bought.
-    pub fn give_back(self) {
-        for (subnet, look, n) in &self.held {
-            self.of.add(subnet, Some(*look), -n);
+    /// A machine was bought in a subnet, and none in the others.
+    pub fn keep(self, subnet: &str) {
+        if let Some(count) = self.of.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(subnet) {
+            count.taken += self.n;
         }
     }
+}
 
-    /// A machine with so many addresses was bought in a subnet, and none in the others.
-    pub fn keep(self, subnet: &str, n: i64) {
-        let of = self.of;
-        self.give_back();
-        of.add(subnet, None, n);
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.of.add(&self.subnets, -self.n);
     }
 }
 
@@ -113,7 +107,7 @@ mod tests {
     }
 
     fn take(addresses: &Addresses, subnet: &str, n: i64) {
-        addresses.hold([(subnet, 1)].into_iter()).keep(subnet, n);
+        addresses.hold([subnet].into_iter(), n).keep(subnet);
     }
 
     #[tokio::test(start_paused = true)]
@@ -152,17 +146,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_for_a_machine_is_given_back_where_it_did_not_come_to_be() {
+    fn what_is_held_for_machines_under_way_sends_others_elsewhere_and_is_given_back() {
         let addresses = Addresses::default();
-        let subnets = [subnet("one", 40), Subnet { zone: "b".into(), ..subnet("two", 40) }];
-        let left = |zone: &str| (0..=40).rev().find(|n| addresses.best(&subnets, zone, *n).is_some());
-        assert_eq!((left("a"), left("b")), (Some(40), Some(40)));
-        let held = addresses.hold([("one", 29), ("one", 8), ("two", 29)].into_iter());
-        assert_eq!((left("a"), left("b")), (Some(32), Some(11)));
-        held.keep("one", 29);
-        assert_eq!((left("a"), left("b")), (Some(11), Some(40)));
-        let held = addresses.hold([("two", 29)].into_iter());
-        held.give_back();
-        assert_eq!(left("b"), Some(40));
+        let subnets = [subnet("one", 40), subnet("two", 30)];
+        let best = || addresses.best(&subnets, "a", 1).map(|subnet| subnet.id.to_string());
+        assert_eq!(best().as_deref(), Some("one"));
+        let held = addresses.hold(["one"].into_iter(), 25);
+        assert_eq!(best().as_deref(), Some("two"));
+        let more = addresses.hold(["one", "two"].into_iter(), 100);
+        assert!(addresses.best(&subnets, "a", 30).is_some(), "what is held makes no subnet full");
+        drop(more);
+        held.keep("one");
+        assert_eq!(best().as_deref(), Some("two"));
+        let left = |needed| addresses.best(&subnets[..1], "a", needed).is_some();
+        assert!(left(15) && !left(16));
     }
 }

@@ -8,10 +8,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::telling::{Telling, Told};
+
 /// No further question for so long: ask.
-const QUIET: Duration = Duration::from_millis(50);
+const QUIET: Duration = Duration::from_millis(100);
 /// Ask after so long in any case.
-const LONGEST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(1);
 /// Questions that may wait; whoever has more waits to put them.
 const MOST_WAITING: usize = 10_000;
 
@@ -28,13 +30,18 @@ pub(super) struct Batch<T> {
 pub(super) struct Closed;
 
 impl<T: Clone + Send + 'static> Batch<T> {
-    /// `ask` answers up to `most` ids; each id has to be in its answer.
-    pub fn new<F>(most: usize, ask: impl Fn(Vec<String>) -> F + Send + Sync + 'static) -> Self
+    /// `name` is for whoever counts; `ask` answers up to `most` ids; each id has to be in its answer.
+    pub fn new<F>(
+        name: &'static str,
+        telling: Telling,
+        most: usize,
+        ask: impl Fn(Vec<String>) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = BTreeMap<String, T>> + Send + 'static,
     {
         let (questions, waiting) = mpsc::channel(MOST_WAITING);
-        tokio::spawn(run(waiting, most, Arc::new(ask)));
+        tokio::spawn(run(waiting, name, telling, most, Arc::new(ask)));
         Self { questions }
     }
 
@@ -47,6 +54,8 @@ impl<T: Clone + Send + 'static> Batch<T> {
 
 async fn run<T, F>(
     mut waiting: mpsc::Receiver<Question<T>>,
+    name: &'static str,
+    telling: Telling,
     most: usize,
     ask: Arc<impl Fn(Vec<String>) -> F + Send + Sync + 'static>,
 ) where
@@ -54,7 +63,8 @@ async fn run<T, F>(
     F: Future<Output = BTreeMap<String, T>> + Send + 'static,
 {
     while let Some(first) = waiting.recv().await {
-        let end = Instant::now() + LONGEST;
+        let start = Instant::now();
+        let end = start + LONGEST;
         let mut gathered = vec![first];
         while gathered.len() < most {
             match timeout_at(end.min(Instant::now() + QUIET), waiting.recv()).await {
@@ -62,6 +72,7 @@ async fn run<T, F>(
                 Ok(None) | Err(_) => break,
             }
         }
+        telling.tell(Told::Batch { name, size: gathered.len(), waited: start.elapsed() });
         // The next batch gathers while this one is asked.
         let ask = ask.clone();
         tokio::spawn(async move {
@@ -89,7 +100,7 @@ mod tests {
     async fn what_is_asked_together_is_asked_once() {
         let asked: Arc<Mutex<Vec<usize>>> = Arc::default();
         let count = asked.clone();
-        let batch = Arc::new(Batch::new(3, move |ids: Vec<String>| {
+        let batch = Arc::new(Batch::new("test", Telling::default(), 3, move |ids: Vec<String>| {
             count.lock().unwrap().push(ids.len());
             async move { ids.into_iter().map(|id| (id.clone(), format!("about {id}"))).collect() }
         }));

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use planner::model::{CapacityType, Labels, Resources};
 
+use super::template::fnv;
 use crate::{LaunchOrder, Offer};
 
 /// The most instance types of one fleet.
 const MOST_TYPES: usize = 60;
 const RESERVATION_TYPE: &str = "karpenter.k8s.aws/capacity-reservation-type";
 const INTERRUPTIBLE: &str = "karpenter.k8s.aws/capacity-reservation-interruptible";
+pub(super) const PARTITION: &str = "karpenter.k8s.aws/placement-group-partition";
 const SIZE: &str = "karpenter.k8s.aws/instance-size";
 /// What only machines with accelerators have.
 const ACCELERATORS: [&str; 5] =
@@ -34,12 +36,24 @@ pub(super) fn choose(order: &LaunchOrder) -> Vec<&Offer> {
     // Reserved before spot before on-demand.
     let Some(capacity_type) = offers.iter().map(|offer| offer.key.capacity_type).min() else { return offers };
     offers.retain(|offer| offer.key.capacity_type == capacity_type);
+    one_partition(order, &mut offers);
     let mut types = BTreeSet::new();
     offers.retain(|offer| {
         let name = &offer.key.instance_type;
         types.contains(name) || types.len() < MOST_TYPES && types.insert(name.clone())
     });
     offers
+}
+
+/// Machines of a placement group with partitions are dealt out over those that the claim allows: which one follows from its
+/// token, so that asking again asks the same.
+fn one_partition(order: &LaunchOrder, offers: &mut Vec<&Offer>) {
+    let partition = |offer: &Offer| offer.labels.get(PARTITION).cloned();
+    let all: BTreeSet<_> = offers.iter().filter_map(|offer| partition(offer)).collect();
+    let Some(n) = u64::try_from(all.len()).ok().filter(|n| *n > 0) else { return };
+    let at = usize::try_from(fnv(&order.token) % n).unwrap_or(0);
+    let chosen = all.into_iter().nth(at);
+    offers.retain(|offer| partition(offer) == chosen);
 }
 
 fn is_exotic(labels: &Labels, capacity: &Resources) -> bool {
@@ -115,6 +129,28 @@ mod tests {
     fn no_more_than_sixty_types_are_asked_for() {
         let offers = (0..100).map(|at| offer(&format!("m{at:03}"), CapacityType::OnDemand, at)).collect();
         assert_eq!(chosen(&order(offers)).len(), 60);
+    }
+
+    #[test]
+    fn machines_are_dealt_out_over_partitions_and_the_same_claim_always_gets_the_same_one() {
+        let in_partition = |partition: &str| {
+            let mut offer = offer("m1", CapacityType::OnDemand, 1);
+            offer.labels.insert(PARTITION.into(), partition.into());
+            offer
+        };
+        let of = |token: &str| {
+            let order = LaunchOrder { token: token.into(), ..order(["1", "2", "3"].map(in_partition).to_vec()) };
+            let chosen = choose(&order);
+            assert_eq!(chosen.len(), 1);
+            chosen[0].labels[PARTITION].to_string()
+        };
+        let mut found = BTreeSet::new();
+        for at in 0..40 {
+            let token = format!("uid-{at}");
+            assert_eq!(of(&token), of(&token));
+            found.insert(of(&token));
+        }
+        assert_eq!(found.len(), 3);
     }
 
     #[test]

@@ -121,6 +121,8 @@ const NO_CAPACITY: [&str; 9] = [
     NO_SPOT_ROLE,
 ];
 pub(super) const FULL_SUBNET: &str = "InsufficientFreeAddressesInSubnet";
+/// Said of a spread placement group that takes no more machines in a zone, of whatever type.
+const FULL_SPREAD: &str = "limit of instances in this spread placement group";
 /// The account has no service-linked role for spot and we may not make it.
 const NO_SPOT_ROLE: &str = "AuthFailure.ServiceLinkedRoleCreationNotPermitted";
 
@@ -133,6 +135,8 @@ pub(super) struct Outcome {
     pub refused: Vec<OfferingKey>,
     /// Subnets that are full.
     pub full: Vec<Str>,
+    /// The code of each error that is about a pool, with the place of its way.
+    pub failed: Vec<(usize, String)>,
     /// Errors in words, each once.
     pub errors: Vec<Refused>,
 }
@@ -163,7 +167,8 @@ impl Outcome {
             };
             fleet.ways.iter().position(is_it)
         };
-        let mut outcome = Self { bought: None, refused: Vec::new(), full: Vec::new(), errors: Vec::new() };
+        let mut outcome =
+            Self { bought: None, refused: Vec::new(), full: Vec::new(), failed: Vec::new(), errors: Vec::new() };
         for error in answer.errors() {
             let overrides = error.launch_template_and_overrides().and_then(|of| of.overrides());
             let instance_type =
@@ -174,10 +179,16 @@ impl Outcome {
                 code: error.error_code().unwrap_or_default().to_owned(),
                 message: error.error_message().unwrap_or_default().to_owned(),
             };
+            outcome.failed.extend(at.map(|at| (at, refused.code.clone())));
             if refused.code == NO_SPOT_ROLE {
                 outcome.refused.extend(fleet.ways.iter().map(|way| way.offer.key.clone()));
             } else if let Some(way) = at.map(|at| &fleet.ways[at]).filter(|_| refused.is_capacity()) {
                 outcome.refused.push(way.offer.key.clone());
+                if refused.message.contains(FULL_SPREAD) {
+                    let zone = &way.offer.key.zone;
+                    let of_zone = fleet.ways.iter().map(|way| &way.offer.key).filter(|key| key.zone == *zone);
+                    outcome.refused.extend(of_zone.cloned());
+                }
                 if refused.code == FULL_SUBNET {
                     outcome.full.push(way.subnet.clone());
                 }

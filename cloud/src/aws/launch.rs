@@ -14,11 +14,12 @@ use tokio::time::sleep;
 
 use super::Seller;
 use super::call::again;
-use super::choice::choose;
+use super::choice::{PARTITION, choose};
 use super::class::{Cluster, Device, Image, NodeClass};
 use super::fault::{Fault, Kind};
 use super::fleet::{Fleet, Outcome, Way};
 use super::instances::{CLAIM_TAG, CLASS_TAG, POOL_TAG, TOKEN_TAG, is_alive, of_token, provider_id};
+use super::telling::Told;
 use super::template::{CLUSTER_TAG, Reservation, Template};
 use super::userdata::UserData;
 use crate::catalog::AmiFamily;
@@ -26,8 +27,8 @@ use crate::{Instance, InstanceState, LaunchError, LaunchOrder, Offer, OfferingKe
 
 const TENANCY: &str = "karpenter.k8s.aws/instance-tenancy";
 const EFA: &str = "vpc.amazonaws.com/efa";
+const ZONE_ID: &str = "topology.k8s.aws/zone-id";
 const ENCLAVE: &str = "eks.amazonaws.com/nitro-sandbox";
-const PARTITION: &str = "karpenter.k8s.aws/placement-group-partition";
 const RESERVATION_TYPE: &str = "karpenter.k8s.aws/capacity-reservation-type";
 const INTERRUPTIBLE: &str = "karpenter.k8s.aws/capacity-reservation-interruptible";
 const BY_OVERLAY: &str = "karpenter.sh/price-overlay-applied";
@@ -75,6 +76,8 @@ impl Seller {
             let message = "no offering in stock meets the claim's requirements".to_owned();
             return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message });
         }
+        // Waited for before anything is counted or chosen: what is known then is what counts.
+        self.fleet_pace.turn().await;
         let fleet = self.fleet(class, order, &offers).await?;
         if fleet.ways.is_empty() {
             let refused = offers.iter().map(|offer| offer.key.clone()).collect();
@@ -85,18 +88,14 @@ impl Seller {
     }
 
     async fn buy(&self, order: &LaunchOrder, fleet: &Fleet<'_>, offers: &[&Offer]) -> Result<Instance, LaunchError> {
-        // The pools of a fleet share its one machine: what each subnet would lose to it is held until it is known which does.
-        let held = self.addresses.hold(fleet.ways.iter().map(|way| (&*way.subnet, addresses_of(way.offer))));
-        self.fleet_pace.turn().await;
+        let held = self.addresses.hold(fleet.ways.iter().map(|way| &*way.subnet), n_addresses(order));
         let answer = again("ec2:CreateFleet", || fleet.call(&self.clients).send()).await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(fault) if fault.kind == Kind::TokenMismatch => {
-                held.give_back();
                 return self.bought_before(order, offers, fault).await;
             }
             Err(fault) => {
-                held.give_back();
                 if fault.kind == Kind::TemplateNotFound {
                     fleet.ways.iter().for_each(|way| self.templates.forget(&way.template));
                 }
@@ -104,19 +103,23 @@ impl Seller {
             }
         };
         let outcome = Outcome::read(fleet, &answer);
+        for (at, reason) in &outcome.failed {
+            let (key, labels) = (&fleet.ways[*at].offer.key, &fleet.ways[*at].offer.labels);
+            let zone_id = labels.get(ZONE_ID).map_or("", |id| &**id);
+            let capacity_type = key.capacity_type;
+            self.telling.tell(Told::LaunchFailed { zone: &key.zone, zone_id, capacity_type, reason });
+        }
         outcome.full.iter().for_each(|subnet| self.addresses.mark_full(subnet));
         let Some((id, at)) = outcome.bought.clone() else {
-            held.give_back();
             self.attempts.failed(&order.token);
             return Err(outcome.into_error());
         };
         self.recent.note(&id);
         let Some(at) = at else {
-            held.give_back();
             return self.bought_otherwise(order, offers, &id, outcome.refused).await;
         };
         let way = &fleet.ways[at];
-        held.keep(&way.subnet, addresses_of(way.offer));
+        held.keep(&way.subnet);
         Ok(Instance {
             provider_id: provider_id(&way.offer.key.zone, &id).into(),
             image: Some(way.image.clone()),
@@ -185,13 +188,11 @@ impl Seller {
         let mut tags = template_tags.clone();
         tags.insert(TOKEN_TAG.into(), order.token.to_string());
         tags.insert(CLAIM_TAG.into(), order.claim.to_string());
-        // The machine's own address, and one for each pod it is bought for.
-        let n_pods = order.requests.get(planner::model::resources::PODS).max(1);
         let mut ways = Vec::new();
         let mut made: BTreeMap<Group<'_>, String> = BTreeMap::new();
         for offer in offers {
             let image = class.images.iter().find(|image| image.requirements.allow(&offer.labels));
-            let subnet = self.addresses.best(&class.subnets, &offer.key.zone, n_pods);
+            let subnet = self.addresses.best(&class.subnets, &offer.key.zone, n_addresses(order));
             let (Some(image), Some(subnet)) = (image, subnet) else { continue };
             let group = group(order, offer, image);
             let name = if let Some(name) = made.get(&group) {
@@ -263,6 +264,7 @@ impl Seller {
             message: error.to_string(),
             refused: Vec::new(),
         })?;
+        self.telling.tell(Told::UserData { class: &class.name, bytes: text.len() });
         Ok(Template {
             class,
             cluster: &self.cluster.name,
@@ -343,9 +345,9 @@ fn known(order: &LaunchOrder, offers: &[&Offer], found: Instance) -> Result<Inst
     })
 }
 
-/// How many addresses of its subnet a machine takes once its pods are there.
-fn addresses_of(offer: &Offer) -> i64 {
-    max_pods(offer).max(1)
+/// How many addresses of its subnet a machine takes: its own, and one for each pod it is bought for.
+fn n_addresses(order: &LaunchOrder) -> i64 {
+    order.requests.get(planner::model::resources::PODS).max(0) + 1
 }
 
 /// What is known of a machine before EC2 tells more.

@@ -14,6 +14,7 @@ pub mod cluster;
 mod facts;
 mod fault;
 mod fleet;
+mod health;
 mod instances;
 mod launch;
 mod pace;
@@ -21,10 +22,12 @@ mod prices;
 pub mod profile;
 mod queue;
 mod rehearse;
+pub mod reserve;
 pub mod resolve;
 #[cfg(test)]
 mod scripted;
 mod seller;
+mod telling;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -38,4 +41,5 @@ pub use fault::{Fault, Kind};
 pub use prices::on_demand;
 pub use rehearse::Refused;
 pub use seller::Seller;
+pub use telling::{Telling, Told};
 pub use transport::{Answer, BrokenConnection, Transport};

@@ -63,6 +63,7 @@ impl Queue {
                     kind: NoticeKind::Other,
                     instances: Vec::new(),
                     deadline: None,
+                    sent_at: None,
                 })
             })
             .collect())
@@ -117,8 +118,9 @@ fn read(body: &str, receipt: &str) -> Option<Notice> {
         _ => vec![detail["instance-id"].as_str()?.into()],
     };
     let said_at = aws_smithy_types::DateTime::from_str(&envelope.time, aws_smithy_types::date_time::Format::DateTime);
-    let deadline = said_at.ok().filter(|_| kind == NoticeKind::SpotInterruption).map(|at| at.secs() + WARNING);
-    Some(Notice { receipt: receipt.into(), kind, instances, deadline })
+    let sent_at = said_at.ok().map(|at| at.secs());
+    let deadline = sent_at.filter(|_| kind == NoticeKind::SpotInterruption).map(|at| at + WARNING);
+    Some(Notice { receipt: receipt.into(), kind, instances, deadline, sent_at })
 }
 
 #[cfg(test)]

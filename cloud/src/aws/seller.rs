@@ -16,6 +16,7 @@ use super::instances::{self, MOST_IDS, by_ids, id_of, of_cluster};
 use super::launch::Attempts;
 use super::pace::Pace;
 use super::queue::Queue;
+use super::telling::Telling;
 use super::template::{self, Templates};
 use crate::{Instance, InstanceState, ListError, Notice, TerminateError, Termination};
 
@@ -24,6 +25,8 @@ const FLEET_INTERVAL: Duration = Duration::from_millis(250);
 const FLEET_BURST: u32 = 40;
 /// For so long a machine that was just bought is believed to be there, whatever lists say.
 const UNSEEN: Duration = Duration::from_mins(2);
+/// The most machines ended in one call.
+const MOST_ENDS: usize = 500;
 /// The most machines of which that is remembered.
 const MOST_RECENT: usize = 20_000;
 
@@ -37,6 +40,7 @@ pub struct Seller {
     pub(super) fleet_pace: Pace,
     pub(super) attempts: Attempts,
     pub(super) recent: Recent,
+    pub(super) telling: Telling,
     queue: Option<Queue>,
     /// Addresses of services, as EKS told after the start.
     service_cidr: OnceLock<String>,
@@ -66,8 +70,13 @@ impl Recent {
 impl Seller {
     /// A seller to a cluster. Runs on the current tokio runtime.
     pub fn new(clients: Clients, cluster: Cluster) -> Self {
+        Self::telling(clients, cluster, Telling::default())
+    }
+
+    /// The same, with somebody who is told what happens.
+    pub fn telling(clients: Clients, cluster: Cluster, telling: Telling) -> Self {
         let (of_finding, of_ending) = (clients.clone(), clients.clone());
-        let finding = Batch::new(MOST_IDS, move |ids: Vec<String>| {
+        let finding = Batch::new("describe_instances", telling.clone(), MOST_IDS, move |ids: Vec<String>| {
             let clients = of_finding.clone();
             async move {
                 match by_ids(&clients, ids.clone()).await {
@@ -78,7 +87,7 @@ impl Seller {
                 }
             }
         });
-        let ending = Batch::new(MOST_IDS, move |ids: Vec<String>| {
+        let ending = Batch::new("terminate_instances", telling.clone(), MOST_ENDS, move |ids: Vec<String>| {
             let clients = of_ending.clone();
             async move { instances::end(&clients, ids).await }
         });
@@ -90,6 +99,7 @@ impl Seller {
             fleet_pace: Pace::new(FLEET_INTERVAL, FLEET_BURST),
             attempts: Attempts::default(),
             recent: Recent::default(),
+            telling,
             queue: None,
             service_cidr: OnceLock::new(),
             finding,
@@ -114,6 +124,14 @@ impl Seller {
         }
     }
 
+    /// What EC2's own checks and plans say against machines of the account at `now`.
+    ///
+    /// # Errors
+    /// When EC2 cannot be asked.
+    pub async fn ailing(&self, now: i64) -> Result<Vec<Notice>, Fault> {
+        super::health::ailing(&self.clients, now).await
+    }
+
     /// A notice has been acted on.
     ///
     /// # Errors
@@ -121,6 +139,7 @@ impl Seller {
     pub async fn acknowledge(&self, notice: &Notice) -> Result<(), ListError> {
         match &self.queue {
             None => Ok(()),
+            Some(_) if notice.receipt.is_empty() => Ok(()),
             Some(queue) => Ok(queue.delete(&self.clients, &notice.receipt).await?),
         }
     }
@@ -221,7 +240,7 @@ impl Seller {
     /// # Errors
     /// When EC2 cannot be asked; what was not taken away is told by the next [`Seller::hydrate`].
     pub async fn collect(&self) -> Result<usize, Fault> {
-        self.templates.collect(&self.clients).await
+        self.templates.collect(&self.clients, &self.fleet_pace).await
     }
 
     /// Takes away every launch template of a class that is going.

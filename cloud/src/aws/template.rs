@@ -288,7 +288,7 @@ impl Templates {
     }
 
     /// Takes away what was not used for long.
-    pub async fn collect(&self, clients: &Clients) -> Result<usize, Fault> {
+    pub async fn collect(&self, clients: &Clients, pace: &Pace) -> Result<usize, Fault> {
         let stale: Vec<(String, Instant)> = {
             let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
             used.iter().filter(|(_, at)| at.elapsed() >= KEPT).map(|(name, at)| (name.clone(), *at)).collect()
@@ -297,6 +297,7 @@ impl Templates {
         for (name, at) in stale {
             // Forgotten before: a launch that comes now makes it anew. One that could not be deleted is tried next time.
             self.forget(&name);
+            pace.turn().await;
             match delete(clients, &name).await {
                 Ok(()) => n_gone += 1,
                 Err(fault) => {

@@ -1,6 +1,6 @@
 //! The policies that are shipped allow what the provider does, and nothing in them about EC2 is there in vain.
 
-use cloud::aws::{Facts, resolve, spot_prices};
+use cloud::aws::{Facts, reserve, resolve, spot_prices};
 use serde_json::Value;
 use sim::ec2::Policy;
 
@@ -38,6 +38,10 @@ async fn everything(policy: Policy) -> Result<(), String> {
         stand.seller.terminate(&bought.provider_id).await.map_err(|error| text(&error))?;
     }
     stand.seller.instances().await.map_err(|error| text(&error))?;
+    stand.seller.ailing(0).await.map_err(|error| text(&error))?;
+    let any = [reserve::ReservationTerm::default()];
+    reserve::reservations(&clients, &any, 0).await.map_err(|error| text(&error))?;
+    reserve::placement_group(&clients, None, Some("none")).await.map_err(|error| text(&error))?;
     stand.seller.delete_templates("default").await.map_err(|error| text(&error))
 }
 

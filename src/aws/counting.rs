@@ -1,0 +1,72 @@
+//! Metrics of the provider: what the seller tells, and what can be bought.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloud::aws::{Telling, Told};
+use planner::model::{CapacityType, MicroUsdPerHour};
+use tokio::time::sleep;
+
+use super::{Shared, classes};
+use crate::telemetry::Metrics;
+
+/// How often it is counted what can be bought.
+const PERIOD: Duration = Duration::from_mins(1);
+
+/// Counts what the seller tells.
+pub(super) fn telling(metrics: Metrics) -> Telling {
+    Telling::new(move |told| match told {
+        Told::LaunchFailed { zone, zone_id, capacity_type, reason } => {
+            let labels = [zone, zone_id, capacity_type.as_str(), reason];
+            metrics.cloudprovider_instance_launch_failures_total.inc(labels);
+        }
+        Told::Batch { name, size, waited } => {
+            metrics.cloudprovider_batcher_batch_size.observe([name], size as f64);
+            metrics.cloudprovider_batcher_batch_time_seconds.observe([name], waited.as_secs_f64());
+        }
+        Told::UserData { class, bytes } => metrics.ec2nodeclasses_userdata_bytes.set([class], bytes as f64),
+    })
+}
+
+/// Of one offering over all classes: whether some can buy it, and the least it costs.
+type Offered = BTreeMap<(String, CapacityType, String), (bool, MicroUsdPerHour)>;
+
+/// Says what can be bought under any class, once a minute.
+pub(super) async fn run(shared: Arc<Shared>) {
+    shared.mirror.until_synced().await;
+    loop {
+        sleep(PERIOD).await;
+        offerings(&shared);
+    }
+}
+
+fn offerings(shared: &Shared) {
+    let metrics = &shared.metrics;
+    let mut offered = Offered::new();
+    let mut types = BTreeMap::new();
+    for class in shared.mirror.ec2_classes() {
+        let name = classes::class_ref(class.metadata.name());
+        let Ok(catalog) = shared.market.catalog(&name, &class, &shared.settings) else { continue };
+        for kind in catalog.iter() {
+            let amount = |resource| kind.capacity.get(resource);
+            types.insert(kind.name.to_string(), (amount("cpu"), amount("memory")));
+            for offering in &kind.offerings {
+                let key = (kind.name.to_string(), offering.capacity_type, offering.zone.to_string());
+                let of = offered.entry(key).or_insert((false, offering.price));
+                *of = (of.0 || offering.available, of.1.min(offering.price));
+            }
+        }
+    }
+    metrics.cloudprovider_instance_type_offering_available.reset();
+    metrics.cloudprovider_instance_type_offering_price_estimate.reset();
+    for ((name, capacity_type, zone), (is_available, price)) in &offered {
+        let labels = [name.as_str(), capacity_type.as_str(), zone.as_str()];
+        metrics.cloudprovider_instance_type_offering_available.set(labels, if *is_available { 1.0 } else { 0.0 });
+        metrics.cloudprovider_instance_type_offering_price_estimate.set(labels, price.0 as f64 / 1e6);
+    }
+    for (name, (milli_cpu, memory)) in &types {
+        metrics.cloudprovider_instance_type_cpu_cores.set([name], *milli_cpu as f64 / 1000.0);
+        metrics.cloudprovider_instance_type_memory_bytes.set([name], *memory as f64);
+    }
+}
