@@ -185,7 +185,9 @@ impl Market {
     pub(super) fn saw_subnets(&self, class: ClassRef, mut subnets: Vec<Subnet>) {
         self.locked(|inner| {
             inner.n_looks += 1;
-            subnets.iter_mut().for_each(|subnet| subnet.look = inner.n_looks);
+            for subnet in &mut subnets {
+                subnet.look = inner.n_looks;
+            }
             inner.subnets.insert(class, subnets);
         });
     }

@@ -147,9 +147,8 @@ impl Draft {
     /// A launch could not be tried: the last one under the same spec counts, if there was one.
     fn not_tried(&mut self, reason: &str, message: &str) {
         let generation = self.before.metadata.generation;
-        let written = self.before.status.iter().flat_map(|status| &status.conditions);
-        let last =
-            written.filter(|one| one.type_ == VALIDATION && Some(one.observed_generation) == generation).next_back();
+        let mut written = self.before.status.iter().flat_map(|status| &status.conditions);
+        let last = written.rfind(|one| one.type_ == VALIDATION && Some(one.observed_generation) == generation);
         match last.cloned() {
             Some(last) if last.is_true() => drop(self.conditions.set_true(VALIDATION)),
             Some(last) if last.is_false() && last.reason != NOT_READY => {

@@ -76,15 +76,27 @@ impl Seller {
             let message = "no offering in stock meets the claim's requirements".to_owned();
             return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message });
         }
-        // Waited for before anything is counted or chosen: what is known then is what counts.
+        // Templates first: whoever waits for one would else use up the turns of those that make it.
+        let mut fleet = self.fleet(class, order, &offers).await?;
         self.fleet_pace.turn().await;
-        let fleet = self.fleet(class, order, &offers).await?;
+        self.choose_subnets(class, order, &mut fleet);
         if fleet.ways.is_empty() {
             let refused = offers.iter().map(|offer| offer.key.clone()).collect();
             let message = "every subnet of the class in the zones of the offerings is out of addresses".to_owned();
             return Err(LaunchError::InsufficientCapacity { refused, message });
         }
         self.buy(order, &fleet, &offers).await
+    }
+
+    /// Chooses subnets anew: others may have been bought in them while this order waited for its turn.
+    fn choose_subnets(&self, class: &NodeClass, order: &LaunchOrder, fleet: &mut Fleet<'_>) {
+        fleet.ways.retain_mut(|way| {
+            match self.addresses.best(&class.subnets, &way.offer.key.zone, n_addresses(order)) {
+                Some(subnet) => way.subnet = subnet.id.clone(),
+                None => return false,
+            }
+            true
+        });
     }
 
     async fn buy(&self, order: &LaunchOrder, fleet: &Fleet<'_>, offers: &[&Offer]) -> Result<Instance, LaunchError> {

@@ -106,7 +106,9 @@ async fn run(seed: u64, sample: &Stand, plan: &Plan) -> u64 {
                 kills = false;
                 break;
             }
-            match tokio::time::timeout(Duration::from_millis(5), told.recv()).await {
+            // Looked at often only while there is something to be hit.
+            let pause = if kills { Duration::from_millis(20) } else { Duration::from_hours(1) };
+            match tokio::time::timeout(pause, told.recv()).await {
                 Ok(Some((claim, written))) => drop(claims.insert(claim, written)),
                 Ok(None) => break,
                 Err(_) => {}
