@@ -132,13 +132,18 @@ impl<'a> Offer<'a> {
     }
 }
 
-/// The values of `key` on machines that would take such a pod alone.
-pub(super) fn values<'a>(market: &Market<'a>, shape: &PodShape, key: &str) -> Vec<&'a str> {
+/// Those `wanted` of the values of `key` on machines that would take such a pod alone.
+pub(super) fn values<'a>(
+    market: &Market<'a>,
+    shape: &PodShape,
+    key: &str,
+    wanted: impl Fn(&str) -> bool,
+) -> Vec<&'a str> {
     let mut out: BTreeSet<&str> = BTreeSet::new();
     for offer in market.offers.iter().flatten() {
         let pool = offer.pool;
         let told = offer.sold(key).or_else(|| pool.labels.get(key).map(AsRef::as_ref));
-        if told.is_some_and(|value| !out.contains(value) && offer.takes(shape, market)) {
+        if told.is_some_and(|value| wanted(value) && !out.contains(value) && offer.takes(shape, market)) {
             out.extend(told);
         }
         if told.is_some() || well_known(key) || *key == *HOSTNAME {
@@ -147,7 +152,7 @@ pub(super) fn values<'a>(market: &Market<'a>, shape: &PodShape, key: &str) -> Ve
         for value in pool.requirements.get(key).and_then(Requirement::concrete).into_iter().flatten() {
             let mut pinned = shape.clone();
             pinned.node_selector.add(Requirement::equal(key, value.clone()));
-            if !out.contains(&**value) && offer.takes(&pinned, market) {
+            if wanted(value) && !out.contains(&**value) && offer.takes(&pinned, market) {
                 out.insert(value);
             }
         }

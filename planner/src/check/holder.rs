@@ -21,8 +21,11 @@ struct Line<'b> {
     verdicts: Vec<Option<Verdict<'b>>>,
     /// Distinct sets of `DaemonSet`s that run on an offering.
     runs: Vec<Vec<bool>>,
-    /// By topology keys: what an offering says about them.
-    domains: BTreeMap<Vec<&'b Str>, Domains<'b>>,
+    /// Numbers of the types.
+    kinds: BTreeMap<*const InstanceType, usize>,
+    /// By number of some topology keys: what an offering says about them.
+    domains: Vec<Domains<'b>>,
+    numbers: BTreeMap<Vec<&'b Str>, usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -31,10 +34,44 @@ struct Verdict<'b> {
     outside: Option<&'b str>,
     /// Number of the set of `DaemonSet`s.
     runs: usize,
+    /// Number of the type.
+    kind: usize,
+}
+
+/// What was found out about a question that many offerings ask.
+#[derive(Clone, Default)]
+enum Answer {
+    #[default]
+    Unasked,
+    Sound,
+    Wrong(Misfit),
+}
+
+impl Answer {
+    fn of(misfit: Option<Misfit>) -> Self {
+        misfit.map_or(Self::Sound, Self::Wrong)
+    }
+
+    fn misfit(&self) -> Option<Misfit> {
+        match self {
+            Self::Wrong(misfit) => Some(misfit.clone()),
+            Self::Unasked | Self::Sound => None,
+        }
+    }
+}
+
+/// The answer of this number, asked for when it is not there yet.
+fn answer(known: &mut Vec<Answer>, number: usize, ask: impl FnOnce() -> Option<Misfit>) -> Option<Misfit> {
+    if known.len() <= number {
+        known.resize(number + 1, Answer::Unasked);
+    }
+    if matches!(known[number], Answer::Unasked) {
+        known[number] = Answer::of(ask());
+    }
+    known[number].misfit()
 }
 
 /// Distinct values of some keys.
-#[derive(Default)]
 struct Domains<'b> {
     values: Vec<Vec<Option<&'b str>>>,
     /// By place in the list, the number of the values.
@@ -52,12 +89,12 @@ pub(super) struct Holder<'a, 'b, 'c> {
     keys: Vec<&'b Str>,
     /// Contents that look at labels, volumes or ports of the machine itself.
     picky: bool,
+    /// Number of those keys.
+    number: usize,
     /// What is wrong when those keys have these values, by the number of the values.
-    moved: BTreeMap<usize, Option<Misfit>>,
-    /// What is asked for where these `DaemonSet`s run.
-    asked: BTreeMap<usize, Resources>,
-    /// What is wrong with the room of a type where these run.
-    rooms: BTreeMap<(*const InstanceType, usize), Option<Misfit>>,
+    moved: Vec<Answer>,
+    /// What is asked for where these `DaemonSet`s run, and what is wrong with the room of each type there.
+    rooms: BTreeMap<usize, (Resources, Vec<Answer>)>,
 }
 
 impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
@@ -85,18 +122,22 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
         let line = lines.0.entry((bought.list, &after.hosts[host].labels, open)).or_insert_with(|| Line {
             verdicts: vec![None; bought.sold.len()],
             runs: Vec::new(),
-            domains: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            domains: Vec::new(),
+            numbers: BTreeMap::new(),
         });
+        let keys: Vec<&Str> = keys.into_iter().collect();
+        let number = line.number(&keys, bought.sold.len());
         Self {
             after,
             view,
             line,
             host,
             bought,
-            keys: keys.into_iter().collect(),
+            keys,
             picky: cells().any(|cell| looks(cell.shape)),
-            moved: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            number,
+            moved: Vec::new(),
             rooms: BTreeMap::new(),
         }
     }
@@ -105,10 +146,13 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
     pub fn check(mut self, faults: &mut Vec<Fault>) {
         for (at, (place, ranked, sold)) in self.bought.listed().enumerate() {
             let Some((kind, offering)) = sold else { continue };
-            let launch = self.bought.launch.name.clone();
-            if let Some(key) = self.verdict(place, kind, offering).outside {
+            let launch = &self.bought.launch.name;
+            let verdict = self.verdict(place, kind, offering);
+            if let Some(key) = verdict.outside {
+                let launch = launch.clone();
                 faults.push(Fault::OutsideRequirements { launch, offering: ranked.clone(), key: key.into() });
-            } else if let Some(misfit) = if at == 0 { None } else { self.misfit(place, kind, offering) } {
+            } else if let Some(misfit) = if at == 0 { None } else { self.misfit(place, verdict, (kind, offering)) } {
+                let launch = launch.clone();
                 faults.push(Fault::CannotHold { launch, offering: ranked.clone(), misfit });
             }
         }
@@ -203,24 +247,32 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
             self.line.runs.push(runs);
             self.line.runs.len() - 1
         });
-        let verdict = Verdict { outside: self.outside(&stand), runs };
+        let next = self.line.kinds.len();
+        let number = *self.line.kinds.entry(std::ptr::from_ref(kind)).or_insert(next);
+        let verdict = Verdict { outside: self.outside(&stand), runs, kind: number };
         self.line.verdicts[place] = Some(verdict);
         verdict
     }
 
     /// What is wrong if a listed offering stands in.
-    fn misfit(&mut self, place: usize, kind: &'b InstanceType, offering: &'b Offering) -> Option<Misfit> {
-        let (after, host) = (self.after, self.host);
-        let runs = self.verdict(place, kind, offering).runs;
-        let known = &self.line.runs[runs];
-        let asked = self.asked.entry(runs).or_insert_with(|| fit::asked_with(after, host, known));
-        let room = self.rooms.entry((std::ptr::from_ref(kind), runs)).or_insert_with(|| {
+    fn misfit(
+        &mut self,
+        place: usize,
+        verdict: Verdict<'b>,
+        (kind, offering): (&'b InstanceType, &'b Offering),
+    ) -> Option<Misfit> {
+        let (after, host, line) = (self.after, self.host, &self.line);
+        let (asked, rooms) = self.rooms.entry(verdict.runs).or_insert_with(|| {
+            let asked = fit::asked_with(after, host, &line.runs[verdict.runs]);
+            (asked, Vec::new())
+        });
+        let room = answer(rooms, verdict.kind, || {
             let mut misfits = Vec::new();
             fit::room(asked, &kind.allocatable, &mut misfits);
             misfits.into_iter().next()
         });
         if room.is_some() {
-            return room.clone();
+            return room;
         }
         if self.picky {
             let misfit = self.picky_misfit(&self.stand(kind, offering));
@@ -261,12 +313,7 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
             return None;
         }
         let stand = self.stand(kind, offering);
-        let n_places = self.bought.sold.len();
-        if !self.line.domains.contains_key(&self.keys) {
-            let domains = Domains { values: Vec::new(), of: vec![None; n_places] };
-            self.line.domains.insert(self.keys.clone(), domains);
-        }
-        let domains = self.line.domains.get_mut(&self.keys)?;
+        let domains = &mut self.line.domains[self.number];
         let values = *domains.of[place].get_or_insert_with(|| {
             let values: Vec<Option<&str>> = self.keys.iter().map(|key| stand.label(key)).collect();
             let known = domains.values.iter().position(|known| *known == values);
@@ -275,13 +322,24 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
                 domains.values.len() - 1
             })
         });
-        if let Some(known) = self.moved.get(&values) {
-            return known.clone();
-        }
         let here = self.after.hosts[self.host].stand();
-        let stays = self.keys.iter().zip(&domains.values[values]).all(|(key, value)| here.label(key) == *value);
-        let misfit = if stays { None } else { self.view.first_misfit(self.host, &stand) };
-        self.moved.insert(values, misfit.clone());
-        misfit
+        let (view, host) = (&mut *self.view, self.host);
+        let stays = self.keys.iter().zip(&self.line.domains[self.number].values[values]);
+        answer(&mut self.moved, values, || {
+            let stays = stays.into_iter().all(|(key, value)| here.label(key) == *value);
+            if stays { None } else { view.first_misfit(host, &stand) }
+        })
+    }
+}
+
+impl<'b> Line<'b> {
+    /// The number of these keys, with a place for what each offering says about them.
+    fn number(&mut self, keys: &[&'b Str], n_places: usize) -> usize {
+        if let Some(number) = self.numbers.get(keys) {
+            return *number;
+        }
+        self.domains.push(Domains { values: Vec::new(), of: vec![None; n_places] });
+        self.numbers.insert(keys.to_vec(), self.domains.len() - 1);
+        self.domains.len() - 1
     }
 }

@@ -18,6 +18,7 @@ type Same<'b> = (usize, &'b [u32], &'b Labels, Vec<(Option<usize>, usize)>);
 /// Faults in launches. Of launches that are the same but for their names, one sound one is looked at closely.
 pub(super) fn check<'a, 'b>(after: &'b After<'a>, view: &mut View<'a, 'b>, faults: &mut Vec<Fault>) {
     let mut sound: BTreeSet<Same> = BTreeSet::new();
+    let mut well_ranked: BTreeSet<(usize, *const u32, usize)> = BTreeSet::new();
     let mut lines = Lines::default();
     let mut well_labelled: BTreeSet<(*const Labels, *const Requirements, usize, u32)> = BTreeSet::new();
     for (at, host) in after.hosts.iter().enumerate() {
@@ -41,7 +42,13 @@ pub(super) fn check<'a, 'b>(after: &'b After<'a>, view: &mut View<'a, 'b>, fault
             continue;
         }
         let before = faults.len();
-        ranking(bought, faults);
+        let picks = bought.launch.offerings.picks();
+        if !well_ranked.contains(&(bought.list, picks.as_ptr(), picks.len())) {
+            ranking(bought, faults);
+            if faults.len() == before {
+                well_ranked.insert((bought.list, picks.as_ptr(), picks.len()));
+            }
+        }
         Holder::new(after, view, &mut lines, at, bought).check(faults);
         if faults.len() == before {
             sound.insert(same);

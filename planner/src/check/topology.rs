@@ -66,19 +66,21 @@ impl<'b> Counted<'b> {
 /// Who is near whom, as far as it was asked for.
 pub(super) struct View<'a, 'b> {
     after: &'b After<'a>,
-    counts: BTreeMap<Counted<'b>, Counts<'b>>,
+    counts: Vec<Counts<'b>>,
+    /// Place of the counts of each constraint.
+    counted: BTreeMap<Counted<'b>, usize>,
+    /// By group and constraint: place of its counts, and the values beyond those counts that buying could bring.
+    learned: BTreeMap<(usize, *const Spread), (usize, Vec<&'b str>)>,
     /// By term: domain → cells it picks there.
     picked: BTreeMap<&'b PodTerm, BTreeMap<&'b str, Vec<usize>>>,
     /// By term: domain → cells that carry it as anti-affinity.
     carried: BTreeMap<&'b PodTerm, BTreeMap<&'b str, Vec<usize>>>,
-    /// By group and key: values that buying could bring.
-    to_buy: BTreeMap<(usize, &'b str), Vec<&'b str>>,
 }
 
 impl<'a, 'b> View<'a, 'b> {
     pub fn new(after: &'b After<'a>) -> Self {
         let (picked, carried) = (BTreeMap::new(), BTreeMap::new());
-        Self { after, counts: BTreeMap::new(), picked, carried, to_buy: BTreeMap::new() }
+        Self { after, counts: Vec::new(), counted: BTreeMap::new(), learned: BTreeMap::new(), picked, carried }
     }
 
     /// What is wrong for the pods of a machine if it stands as `stand` instead.
@@ -98,11 +100,11 @@ impl<'a, 'b> View<'a, 'b> {
         for cell in after.cells_of(host) {
             let Some(group) = cell.group else { continue };
             for spread in cell.shape.spreads.iter().filter(|spread| spread.hard) {
-                self.learn(group, spread);
-                let counts = self.counts_with((cell.shape, spread), (host, stand));
+                let at = self.learn(group, spread);
+                let counts = self.counts_with(at, (cell.shape, spread), (host, stand));
                 let domain = stand.label(&spread.key);
                 let here = domain.and_then(|domain| counts.get(domain)).map_or(0, |crowd| crowd.early);
-                let least = least(spread, &counts, self.to_buy.get(&(group, &*spread.key)));
+                let least = least(spread, &counts, &self.learned[&(group, std::ptr::from_ref(spread))].1);
                 if domain.is_none() || here - least > i64::from(spread.max_skew) {
                     let (pod, key) = (cell.pods[0].clone(), spread.key.clone());
                     found.push((host, Misfit::Spread { pod, key, here, least, max_skew: spread.max_skew }));
@@ -111,33 +113,41 @@ impl<'a, 'b> View<'a, 'b> {
         }
     }
 
-    /// Sees to it that the counts of a constraint, and the domains that buying could bring, are there to be read.
-    fn learn(&mut self, group: usize, spread: &'b Spread) {
+    /// Sees to it that the counts of a constraint, and the domains that buying could bring, are there to be read. Returns
+    /// the place of the counts.
+    fn learn(&mut self, group: usize, spread: &'b Spread) -> usize {
+        if let Some((at, _)) = self.learned.get(&(group, std::ptr::from_ref(spread))) {
+            return *at;
+        }
         let after = self.after;
         let shape = &*after.snapshot.groups[group].shape;
         let counted = Counted::of(shape, spread);
-        if !self.counts.contains_key(&counted) {
+        let at = self.counted.get(&counted).copied().unwrap_or_else(|| {
             let mut counts = Counts::new();
             for (other, machine) in after.hosts.iter().enumerate() {
                 if let Some(domain) = self.domain(shape, spread, (other, &machine.stand())) {
                     self.count(shape, spread, other, 1, counts.entry(domain).or_default());
                 }
             }
-            self.counts.insert(counted, counts);
-        }
-        if *spread.key != *HOSTNAME {
-            let to_buy = self.to_buy.entry((group, &*spread.key));
-            to_buy.or_insert_with(|| alone::values(&after.market, shape, &spread.key));
-        }
+            self.counts.push(counts);
+            self.counted.insert(counted, self.counts.len() - 1);
+            self.counts.len() - 1
+        });
+        let new = |value: &str| !self.counts[at].contains_key(value);
+        let hosts = *spread.key == *HOSTNAME;
+        let to_buy = if hosts { Vec::new() } else { alone::values(&after.market, shape, &spread.key, new) };
+        self.learned.insert((group, std::ptr::from_ref(spread)), (at, to_buy));
+        at
     }
 
     /// How many matching pods each domain has when one machine stands so. A domain that it leaves stays one.
     fn counts_with(
         &self,
+        at: usize,
         (shape, spread): (&'b PodShape, &'b Spread),
         (host, stand): (usize, &Stand<'b>),
     ) -> Cow<'_, Counts<'b>> {
-        let counts = &self.counts[&Counted::of(shape, spread)];
+        let counts = &self.counts[at];
         let own = self.domain(shape, spread, (host, &self.after.hosts[host].stand()));
         let other = self.domain(shape, spread, (host, stand));
         if own == other {
@@ -335,8 +345,8 @@ fn spreads_so(shape: &PodShape, like: &PodShape, spread: &Spread) -> bool {
 }
 
 /// The least count as the constraint sees it: for hosts, a machine still to be bought is an empty domain.
-fn least(spread: &Spread, counts: &Counts, to_buy: Option<&Vec<&str>>) -> i64 {
-    let new = to_buy.into_iter().flatten().filter(|value| !counts.contains_key(**value)).count();
+fn least(spread: &Spread, counts: &Counts, to_buy: &[&str]) -> i64 {
+    let new = to_buy.iter().filter(|value| !counts.contains_key(**value)).count();
     let few = spread.min_domains.is_some_and(|most| counts.len() + new < most as usize);
     let none = few || new > 0 || *spread.key == *HOSTNAME;
     if none { 0 } else { counts.values().map(|crowd| crowd.all).min().unwrap_or(0) }

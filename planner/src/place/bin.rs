@@ -172,10 +172,7 @@ impl State<'_, '_> {
                 let values = open.concrete().into_iter().flatten();
                 values.filter_map(|v| self.world.topology.known_domain(*key, v)).collect()
             }
-            (None, None) => {
-                let values = goods.values(&joining.mask, name);
-                values.iter().filter_map(|v| self.world.topology.known_domain(*key, v)).collect()
-            }
+            (None, None) => self.world.domains_among(bin.shelf, *key, &joining.mask),
         };
         if let Some(domain) = forced {
             candidates.retain(|d| *d == domain);
@@ -260,9 +257,7 @@ impl State<'_, '_> {
         }
         while best > 0 {
             let mut narrowed = usable.clone();
-            for room in self.outgrown(bin, need, best) {
-                narrowed.difference_with(&goods.rooms[room].choices);
-            }
+            goods.keep_holding(&mut narrowed, &with(&bin.used, need, best));
             if narrowed.is_clear() {
                 best -= 1;
             } else if self.min_values_met(bin.shelf, &narrowed) && self.leaves_choice(bin, &narrowed) {
@@ -343,8 +338,8 @@ impl State<'_, '_> {
         bin.mask = joining.mask;
         bin.open = joining.open;
         bin.pinned.extend(joining.pins);
-        for room in &dead {
-            bin.mask.difference_with(&goods.rooms[*room].choices);
+        if !dead.is_empty() {
+            goods.keep_holding(&mut bin.mask, &with(&bin.used, &g.need, joining.count));
         }
         if !dead.is_empty() {
             bin.alive
@@ -431,11 +426,15 @@ impl State<'_, '_> {
     }
 }
 
+/// What is used once so many more have come.
+fn with(used: &[i64], need: &[i64], count: u32) -> Vec<i64> {
+    used.iter().zip(need).map(|(used, need)| used + need * i64::from(count)).collect()
+}
+
 /// The choice to buy: the first generic one that the limits leave, else the first at all.
 pub(crate) fn cheapest(goods: &super::shelf::Shelf, mask: &Bits, affordable: Option<&Bits>) -> Option<usize> {
+    let Some(bits) = affordable else { return first_of_both(mask, &goods.generic).or_else(|| mask.minimum()) };
     let mut usable = mask.clone();
-    if let Some(bits) = affordable {
-        usable.intersect_with(bits);
-    }
+    usable.intersect_with(bits);
     first_of_both(&usable, &goods.generic).or_else(|| usable.minimum())
 }

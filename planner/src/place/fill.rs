@@ -117,10 +117,14 @@ pub(crate) fn buy(state: &mut State, group: usize, level: usize, mut left: u32) 
 fn share_out(state: &mut State, group: usize, level: usize, left: u32) -> u32 {
     // (pods, machine, how many more it takes), fewest pods first.
     let mut takers: Vec<(u32, usize, u32)> = Vec::new();
+    let mut level_of_last = None;
     for (pods, at) in state.by_pods.iter().copied() {
-        let below: u64 = takers.iter().map(|(n, _, takes)| u64::from((pods - n).min(*takes))).sum();
-        if below >= u64::from(left) {
-            break;
+        // Machines with as many pods as the last one change nothing in how many go to those with fewer.
+        if level_of_last.replace(pods) != Some(pods) {
+            let below: u64 = takers.iter().map(|(n, _, takes)| u64::from((pods - n).min(*takes))).sum();
+            if below >= u64::from(left) {
+                break;
+            }
         }
         if let Some(joining) = state.joining(&state.bins[at], state.bin_host(at), group, level, left) {
             takers.push((pods, at, joining.count));

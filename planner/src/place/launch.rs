@@ -6,7 +6,6 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet as Bits;
 
 use super::bin::cheapest;
-use super::dims::fits;
 use super::shelf::Shelf;
 use super::state::{Placed, State};
 use super::topology::{Constraint, Demand};
@@ -33,6 +32,7 @@ pub(crate) fn launches(state: &State, left: &[u32]) -> (Vec<Launch>, Vec<Nominat
     nominations.sort();
     let mut names = Names::of(state);
     let mut models = BTreeMap::new();
+    let mut sales = Sales::default();
     let mut out = Vec::new();
     for at in 0..state.bins.len() {
         let mut pods: Vec<Str> = state.bins[at].contents.iter().flat_map(|placed| take(*placed)).collect();
@@ -41,7 +41,7 @@ pub(crate) fn launches(state: &State, left: &[u32]) -> (Vec<Launch>, Vec<Nominat
         let name = names.next(&state.world.shelves[bin.shelf].pool.name);
         // Machines with equal contents in the same domains are equal but for name and pods.
         let same = (bin.shelf, bin.chosen, bin.contents.clone(), bin.pinned.clone(), bin.open.clone());
-        let like = models.entry(same).or_insert_with(|| launch(state, at));
+        let like = models.entry(same).or_insert_with(|| launch(state, at, &mut sales));
         out.push(Launch { name, pods, ..like.clone() });
     }
     let over = |(group, left): (usize, &u32)| -> Vec<Str> {
@@ -53,7 +53,7 @@ pub(crate) fn launches(state: &State, left: &[u32]) -> (Vec<Launch>, Vec<Nominat
 }
 
 /// A machine as a launch that has no name and no pods yet.
-fn launch(state: &State, at: usize) -> Launch {
+fn launch(state: &State, at: usize, sales: &mut Sales) -> Launch {
     let bin = &state.bins[at];
     let goods = &state.world.shelves[bin.shelf];
     let (mask, chosen) = alternatives(state, at);
@@ -62,7 +62,27 @@ fn launch(state: &State, at: usize) -> Launch {
         let shape = state.world.groups[placed.group].shape;
         requests.add_times(&shape.requests, i64::from(placed.count));
     }
-    compose(state.world.snapshot, goods, &bin.open, (&mask, chosen), requests)
+    let key = (bin.shelf, chosen, mask, bin.open.clone());
+    let sale = sales
+        .0
+        .entry(key)
+        .or_insert_with_key(|(_, chosen, mask, open)| sale(state.world.snapshot, goods, open, (mask, *chosen)));
+    compose(goods, chosen, sale, requests)
+}
+
+/// By shelf, chosen choice, all choices and open keys: what launches have in common that differ in contents only.
+#[derive(Default)]
+struct Sales(BTreeMap<(usize, usize, Bits, Requirements), Sale>);
+
+/// What does not depend on the contents of a launch.
+struct Sale {
+    /// What its `DaemonSets` ask for.
+    daemons: Resources,
+    labels: Arc<Labels>,
+    requirements: Arc<Requirements>,
+    relaxed_min_values: BTreeMap<Str, u32>,
+    offerings: Offerings,
+    offerings_total: usize,
 }
 
 /// A machine of these choices that no pod asked for; nothing where there is no choice.
@@ -81,49 +101,56 @@ pub(crate) fn empty_launch(snapshot: &Snapshot, goods: &Shelf, mut mask: Bits, n
         mask = generic;
     }
     let chosen = mask.minimum().unwrap_or(chosen);
-    Some(compose(snapshot, goods, &goods.open, (&mask, chosen), Resources::default()))
-        .map(|launch| Launch { name, ..launch })
+    let sale = sale(snapshot, goods, &goods.open, (&mask, chosen));
+    Some(Launch { name, ..compose(goods, chosen, &sale, Resources::default()) })
 }
 
-fn compose(
-    snapshot: &Snapshot,
-    goods: &Shelf,
-    open: &Requirements,
-    (mask, chosen): (&Bits, usize),
-    mut requests: Resources,
-) -> Launch {
-    let instance_type = goods.instance_type(chosen);
+fn sale(snapshot: &Snapshot, goods: &Shelf, open: &Requirements, (mask, chosen): (&Bits, usize)) -> Sale {
     let labels = labels_of(goods, open, chosen);
     let offerings_total = mask.count_ones(..);
     let mask = &within_most_types(goods, mask, chosen);
     // No choice is cheaper than the planned one, and it comes first.
     let ranked = std::iter::once(chosen).chain(mask.ones().filter(|choice| *choice != chosen));
+    let mut daemons = Resources::default();
     let mut with_marks = labels.clone();
     with_marks.insert(labels::REGISTERED.into(), "true".into());
     with_marks.insert(labels::INITIALIZED.into(), "true".into());
     for daemon in &snapshot.daemons {
         let tolerates = untolerated(&goods.pool.taints, &daemon.shape.tolerations, false).is_none();
         if tolerates && daemon.shape.wants(&with_marks) {
-            requests.add(&daemon.shape.requests);
+            daemons.add(&daemon.shape.requests);
         }
     }
     let relaxed = goods.min_values.iter().map(|(key, least)| (key, *least, goods.distinct(mask, key)));
-    Launch {
-        name: "".into(),
-        pool: goods.pool.name.clone(),
-        requests: requests.nonzero(),
-        allocatable: instance_type.allocatable.nonzero(),
-        capacity: instance_type.capacity.nonzero(),
+    Sale {
+        daemons,
         requirements: Arc::new(requirements_of(goods, open, mask)),
         relaxed_min_values: relaxed
             .filter(|(_, least, have)| have < least)
             .map(|(key, _, have)| (key.clone(), have))
             .collect(),
         labels: Arc::new(labels),
-        taints: goods.pool.taints.clone(),
-        startup_taints: goods.pool.startup_taints.clone(),
         offerings: Offerings::new(goods.ranked.clone(), ranked.map(|choice| choice as u32)),
         offerings_total,
+    }
+}
+
+fn compose(goods: &Shelf, chosen: usize, sale: &Sale, mut requests: Resources) -> Launch {
+    let instance_type = goods.instance_type(chosen);
+    requests.add(&sale.daemons);
+    Launch {
+        name: "".into(),
+        pool: goods.pool.name.clone(),
+        requests: requests.nonzero(),
+        allocatable: instance_type.allocatable.nonzero(),
+        capacity: instance_type.capacity.nonzero(),
+        requirements: sale.requirements.clone(),
+        relaxed_min_values: sale.relaxed_min_values.clone(),
+        labels: sale.labels.clone(),
+        taints: goods.pool.taints.clone(),
+        startup_taints: goods.pool.startup_taints.clone(),
+        offerings: sale.offerings.clone(),
+        offerings_total: sale.offerings_total,
         pods: Vec::new(),
     }
 }
@@ -145,9 +172,7 @@ fn alternatives(state: &State, at: usize) -> (Bits, usize) {
         }
         mask.intersect_with(&any);
     }
-    for room in goods.rooms.iter().filter(|room| !fits(&bin.used, &room.net)) {
-        mask.difference_with(&room.choices);
-    }
+    goods.keep_holding(&mut mask, &bin.used);
     if let Some(affordable) = state.affordable(bin) {
         mask.intersect_with(&affordable);
     }
@@ -330,10 +355,14 @@ fn requirements_of(goods: &Shelf, open: &Requirements, mask: &Bits) -> Requireme
     let of_types = |key: &Str| goods.pool.types.iter().any(|t| t.open_labels.iter().any(|(k, _)| k == key));
     let asked = open.iter().filter(|r| !of_types(&r.key) || goods.open.get(&r.key) != Some(r));
     asked.for_each(|r| out.add(r.clone()));
+    let mut kinds = Bits::with_capacity(goods.of_kind.len());
+    kinds.extend(mask.ones().map(|choice| goods.choices[choice].kind));
+    let zones = goods.zones.iter().filter(|(_, bits)| !bits.is_disjoint(mask)).map(|(zone, _)| zone.clone());
+    let capacity_types = goods.capacity_types.iter().filter(|(_, bits)| !bits.is_disjoint(mask));
     let mut add = |key: &str, values: BTreeSet<Str>| out.add(Requirement::new(key, Operator::In, values));
-    add(labels::INSTANCE_TYPE, mask.ones().map(|c| goods.instance_type(c).name.clone()).collect());
-    add(labels::ZONE, mask.ones().map(|c| goods.offering(c).zone.clone()).collect());
-    add(labels::CAPACITY_TYPE, mask.ones().map(|c| goods.offering(c).capacity_type.as_str().into()).collect());
+    add(labels::INSTANCE_TYPE, kinds.ones().map(|kind| goods.pool.types[kind].name.clone()).collect());
+    add(labels::ZONE, zones.collect());
+    add(labels::CAPACITY_TYPE, capacity_types.map(|(name, _)| (*name).into()).collect());
     out
 }
 

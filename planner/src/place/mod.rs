@@ -11,6 +11,7 @@ mod dims;
 mod fill;
 mod launch;
 mod pack;
+mod problem;
 mod reasons;
 mod shelf;
 mod state;

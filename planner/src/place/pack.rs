@@ -1,17 +1,13 @@
-//! Groups × offerings as a `solver::Problem` and back: the solver proposes, the placement engine disposes.
+//! The solver proposes, the placement engine disposes: what is packed, and how a packing comes back through the predicates.
 
 use std::collections::BTreeMap;
 
-use solver::{
-    BinKind, BinRef, BitSet, Cancel, Cap, Conflict, Effort, Item, ItemIdx, KindIdx, Problem, Solution, StartedBin,
-    StartedIdx,
-};
+use solver::{BinRef, Cancel, Effort, Solution};
 
 use super::fill::{buy, place, settle_late_comers};
+use super::problem::{Kinds, Lot, Question};
 use super::state::{Placed, State};
-use super::topology::Demand;
 use super::world::World;
-use crate::model::Str;
 
 /// What the solver made of a first-fit-decreasing plan.
 pub(crate) struct Packing<'w, 'a> {
@@ -20,36 +16,6 @@ pub(crate) struct Packing<'w, 'a> {
     /// Micro-dollars per hour below which no plan for the placed pods can be.
     pub(crate) bound: i64,
     pub(crate) effort_spent: u64,
-}
-
-/// Pods of one group and level that go to the same domains.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Lot {
-    group: usize,
-    level: usize,
-    /// Weight of the pools it was bought from.
-    weight: i32,
-    /// Domains settled by first-fit-decreasing for keys that its constraints look at.
-    pins: Vec<(usize, u32)>,
-}
-
-/// Every shelf's choices, one after another.
-struct Kinds {
-    offsets: Vec<usize>,
-    total: usize,
-}
-
-impl Kinds {
-    fn of(world: &World) -> Self {
-        let mut total = 0;
-        let offsets = world.shelves.iter().map(|s| (total, total += s.choices.len()).0).collect();
-        Self { offsets, total }
-    }
-
-    fn find(&self, kind: KindIdx) -> (usize, usize) {
-        let shelf = self.offsets.partition_point(|offset| *offset <= kind.at()) - 1;
-        (shelf, kind.at() - self.offsets[shelf])
-    }
 }
 
 /// Looks for a cheaper packing of what `greedy` buys machines for, and for a bound on it.
@@ -61,13 +27,18 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
     let effort = world.snapshot.policies.effort;
     let kinds = Kinds::of(world);
     let bought = lots_in_bins(greedy);
+    let fresh = State::new(world);
     let mut best: Option<(State, Vec<u32>)> = None;
     let mut spent = 0;
     let mut consider = |lots: &BTreeMap<Lot, u32>, hosts: bool, effort: u64| {
-        let (problem, order) = problem(greedy, &kinds, lots, hosts, true);
-        let solution = solver::solve(&problem, Effort(effort), &Cancel::new());
+        let question = Question::new(&fresh, &kinds, lots, hosts, true);
+        // Nothing to better where each pod needs a machine to itself and has the cheapest.
+        if question.cost_apart().is_some_and(|least| least >= greedy.cost()) {
+            return;
+        }
+        let solution = solver::solve(&question.problem, Effort(effort), &Cancel::new());
         spent += solution.effort_spent;
-        if let Some(replayed) = replay(greedy, left, &kinds, &order, &solution, hosts) {
+        if let Some(replayed) = replay(greedy, left, &kinds, question, &solution, hosts) {
             let cost = best.as_ref().map_or(greedy.cost(), |(state, _)| state.cost());
             let n_left = |left: &[u32]| left.iter().sum::<u32>();
             let enough = n_left(&replayed.1) <= n_left(left);
@@ -75,7 +46,6 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
                 best = Some(replayed);
             }
         }
-        (solution.cost_lower_bound, problem.items.len())
     };
     consider(&bought, false, effort);
     let shared = !greedy.on_hosts.is_empty();
@@ -86,8 +56,8 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
     // For the bound nothing is settled: any domain, no wishes, any of the started machines.
     let hosts = !world.hosts.is_empty();
     let everything = if hosts && !shared { all_lots(greedy) } else { everything };
-    let (free, _) = problem(greedy, &kinds, &without_wishes(world, &everything), hosts, false);
-    let bound = solver::lower_bound(&free, Effort(effort));
+    let free = Question::new(&fresh, &kinds, &without_wishes(world, &everything), hosts, false);
+    let bound = solver::lower_bound(&free.problem, Effort(effort));
     spent += bound.effort_spent;
     Packing { state: best, bound: bound.cost, effort_spent: spent }
 }
@@ -146,181 +116,18 @@ fn without_wishes(world: &World, lots: &BTreeMap<Lot, u32>) -> BTreeMap<Lot, u32
     out
 }
 
-/// The problem of packing these lots. `strict`: with conflicts and caps (left out for a bound, which stays valid).
-fn problem(state: &State, kinds: &Kinds, lots: &BTreeMap<Lot, u32>, hosts: bool, strict: bool) -> (Problem, Vec<Lot>) {
-    let world = state.world;
-    let dims = dimension_order(world);
-    let ordered = |amounts: &[i64]| dims.iter().map(|d| amounts[*d]).collect::<Vec<i64>>();
-    let mut out = Problem { dims: dims.len(), ..Problem::default() };
-    for shelf in &world.shelves {
-        for choice in &shelf.choices {
-            let holds = ordered(&shelf.rooms[choice.room].net);
-            out.kinds.push(BinKind { holds, cost: choice.price, available: None, domains: Vec::new(), group: 0 });
-        }
-    }
-    if hosts {
-        out.started =
-            world.hosts.iter().map(|h| StartedBin { room: ordered(&h.room), ..StartedBin::default() }).collect();
-    }
-    // A pod may join a lighter pool's machine that was opened for another, or one that a heavier pool had no room for. Only
-    // where all pods go to one tier and none was turned away can a bound leave the other pools out.
-    let tiers: std::collections::BTreeSet<i32> =
-        lots.keys().flat_map(|lot| [lot.weight, heaviest(world, lot)]).collect();
-    let any_tier = !strict && tiers.len() > 1;
-    let fresh = State::new(world);
-    for (lot, count) in lots {
-        let group = &world.groups[lot.group];
-        let mut per_bin = group.count.max(1);
-        for constraint in &group.levels[lot.level].constraints {
-            let host = world.topology.is_host(constraint.key);
-            match constraint.demand {
-                Demand::Spread { max_skew, .. } if host && constraint.counts_itself => per_bin = per_bin.min(max_skew),
-                Demand::AntiAffinity if constraint.counts_itself => per_bin = 1,
-                _ => {}
-            }
-        }
-        if !group.shape.host_ports.is_empty() {
-            per_bin = 1;
-        }
-        out.items.push(Item {
-            needs: ordered(&group.need),
-            count: *count,
-            allowed: allowed(world, kinds, lot, any_tier),
-            allowed_started: started(&fresh, lot, if hosts { world.hosts.len() } else { 0 }),
-            per_bin_max: (per_bin < group.count).then_some(per_bin),
-        });
-    }
-    let order: Vec<Lot> = lots.keys().cloned().collect();
-    if strict {
-        out.conflicts = conflicts(world, &order);
-        out.caps = caps(state, kinds);
-    }
-    (out, order)
-}
-
-/// cpu, then memory, then the rest: the solver's first-fit-decreasing sorts by the first two.
-fn dimension_order(world: &World) -> Vec<usize> {
-    let rank = |d: &usize| match world.dims.name(*d).as_ref() {
-        crate::model::resources::CPU => 0,
-        crate::model::resources::MEMORY => 1,
-        _ => 2,
-    };
-    let mut out: Vec<usize> = (0..world.dims.len()).collect();
-    out.sort_by_key(|d| (rank(d), *d));
-    out
-}
-
-/// Weight of the heaviest pool that could take a pod of the lot.
-fn heaviest(world: &World, lot: &Lot) -> i32 {
-    let group = &world.groups[lot.group];
-    let compat = &group.levels[lot.level].compat;
-    let usable = |at: &usize| !compat[*at].ways.is_empty() && super::dims::fits(&group.need, &compat[*at].top);
-    let first = (0..compat.len()).find(usable);
-    first.map_or(lot.weight, |at| world.shelves[at].pool.weight)
-}
-
-fn allowed(world: &World, kinds: &Kinds, lot: &Lot, any_tier: bool) -> BitSet {
-    let mut out = BitSet::new(kinds.total);
-    let compat = &world.groups[lot.group].levels[lot.level].compat;
-    for (at, shelf) in world.shelves.iter().enumerate() {
-        if shelf.pool.weight != lot.weight && !any_tier {
-            continue;
-        }
-        for way in &compat[at].ways {
-            let mut mask = way.mask.clone();
-            for (key, domain) in &lot.pins {
-                let (name, value) = (world.topology.key_name(*key), world.topology.domain_name(*key, *domain));
-                if let Some(bits) = shelf.with_value(name, value) {
-                    mask.intersect_with(bits);
-                } else if shelf.open.get(name).is_none() && shelf.pool.labels.get(name) != Some(value) {
-                    mask.clear();
-                }
-            }
-            out.insert_words(kinds.offsets[at], mask.as_slice());
-        }
-    }
-    out
-}
-
-/// Hosts that could take a pod of the lot if they were as free as at the start.
-fn started(fresh: &State, lot: &Lot, n_hosts: usize) -> BitSet {
-    BitSet::of(n_hosts, (0..n_hosts).filter(|host| fresh.host_takes(*host, lot.group, lot.level, 1).1))
-}
-
-/// Does the constraint let no pod that it counts beside one that carries it?
-fn keeps_apart(world: &World, constraint: &super::topology::Constraint) -> bool {
-    match constraint.demand {
-        Demand::AntiAffinity => true,
-        Demand::Spread { max_skew, .. } => max_skew <= 1 && world.topology.is_host(constraint.key),
-        Demand::Affinity => false,
-    }
-}
-
-fn conflicts(world: &World, lots: &[Lot]) -> Vec<Conflict> {
-    let mut out = Vec::new();
-    let tied: Vec<usize> = (0..lots.len())
-        .filter(|at| {
-            let group = &world.groups[lots[*at].group];
-            let anti = group.levels[lots[*at].level].constraints.iter().any(|c| keeps_apart(world, c));
-            anti || !group.shape.host_ports.is_empty()
-        })
-        .collect();
-    for a in tied {
-        let (lot, one) = (&lots[a], &world.groups[lots[a].group]);
-        for (b, other) in lots.iter().enumerate() {
-            let two = &world.groups[other.group];
-            let apart = |c: &&super::topology::Constraint| keeps_apart(world, c) && two.counted.contains(&c.counter);
-            let ports = one.shape.host_ports.iter().any(|x| two.shape.host_ports.iter().any(|y| x.clashes(y)));
-            let same_group_apart =
-                lot.group == other.group && (ports || one.levels[lot.level].constraints.iter().any(|c| apart(&c)));
-            if a != b && (ports || same_group_apart || one.levels[lot.level].constraints.iter().any(|c| apart(&c))) {
-                out.push(Conflict { a: ItemIdx(a as u32), b: ItemIdx(b as u32) });
-            }
-        }
-    }
-    out
-}
-
-/// What the limits of each pool leave for machines to buy.
-fn caps(state: &State, kinds: &Kinds) -> Vec<Cap> {
-    let fresh = State::new(state.world);
-    let mut out = Vec::new();
-    for (at, shelf) in state.world.shelves.iter().enumerate() {
-        let range = kinds.offsets[at]..kinds.offsets[at] + shelf.choices.len();
-        for (dim, (_, most)) in shelf.pool.limits.iter().enumerate() {
-            let mut weights = vec![0; kinds.total];
-            for (choice, weight) in shelf.choices.iter().zip(&mut weights[range.clone()]) {
-                *weight = shelf.sizes[choice.size].amounts[dim];
-            }
-            let kinds = BitSet::of(kinds.total, range.clone());
-            out.push(Cap { kinds, weights, limit: (most - fresh.used[at][dim]).max(0) });
-        }
-    }
-    let mut reservations: BTreeMap<&Str, (u32, BitSet)> = BTreeMap::new();
-    for (at, shelf) in state.world.shelves.iter().enumerate() {
-        for (id, count, drawing) in &shelf.reservations {
-            let (least, all) = reservations.entry(id).or_insert_with(|| (*count, BitSet::new(kinds.total)));
-            *least = (*least).min(*count);
-            drawing.ones().for_each(|choice| all.insert(kinds.offsets[at] + choice));
-        }
-    }
-    for (count, drawing) in reservations.into_values() {
-        out.push(Cap { kinds: drawing, weights: vec![1; kinds.total], limit: i64::from(count) });
-    }
-    out
-}
-
 /// Puts a proposal through the predicates; what does not pass is placed first-fit on what is there.
 fn replay<'w, 'a>(
     greedy: &State<'w, 'a>,
     left: &[u32],
     kinds: &Kinds,
-    lots: &[Lot],
+    question: Question,
     solution: &Solution,
     hosts: bool,
 ) -> Option<(State<'w, 'a>, Vec<u32>)> {
     let world = greedy.world;
     let mut state = State::new(world);
+    let (lots, mut deal) = question.dealing();
     let mut to_place: Vec<u32> = world.groups.iter().map(|g| g.count).collect();
     let mut refused: BTreeMap<&Lot, u32> = BTreeMap::new();
     let mut put = |state: &mut State, host: usize, placed: Placed| {
@@ -328,10 +135,11 @@ fn replay<'w, 'a>(
         state.put_on_host(host, placed);
     };
     if hosts {
-        for (host, contents) in started_bins(solution) {
-            for (item, count) in contents {
-                let lot = &lots[item.at()];
-                let (count, _) = state.host_takes(host.0 as usize, lot.group, lot.level, *count);
+        for bin in &solution.bins {
+            let BinRef::Started(host) = bin.kind else { continue };
+            for (lot, count) in deal.contents(&bin.contents) {
+                let lot = &lots[lot];
+                let (count, _) = state.host_takes(host.0 as usize, lot.group, lot.level, count);
                 if count > 0 {
                     put(&mut state, host.0 as usize, Placed { group: lot.group, level: lot.level, count });
                 }
@@ -348,9 +156,9 @@ fn replay<'w, 'a>(
         let BinRef::New(kind) = bin.kind else { continue };
         let (shelf, _) = kinds.find(kind);
         let mut opened = None;
-        for (item, count) in &bin.contents {
-            let lot = &lots[item.at()];
-            let count = (*count).min(to_place[lot.group]);
+        for (lot, count) in deal.contents(&bin.contents) {
+            let lot = &lots[lot];
+            let count = count.min(to_place[lot.group]);
             let joined = if count == 0 { 0 } else { join(&mut state, shelf, &mut opened, lot, count) };
             to_place[lot.group] -= joined;
             if joined < count {
@@ -373,13 +181,6 @@ fn replay<'w, 'a>(
     }
     settle_late_comers(&mut state, &mut rest);
     state.rules_hold().then_some((state, rest))
-}
-
-fn started_bins(solution: &Solution) -> impl Iterator<Item = (StartedIdx, &Vec<(ItemIdx, u32)>)> {
-    solution.bins.iter().filter_map(|bin| match bin.kind {
-        BinRef::Started(at) => Some((at, &bin.contents)),
-        BinRef::New(_) => None,
-    })
 }
 
 /// Adds a lot to the machine being rebuilt, in the domain it was meant for. Returns how many went in.

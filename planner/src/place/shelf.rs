@@ -44,6 +44,11 @@ pub(crate) struct Shelf<'a> {
     carriers: BTreeMap<Str, Bits>,
     index: BTreeMap<Str, KeyIndex>,
     daemon_masks: Vec<Bits>,
+    /// Choices by zone and by capacity type.
+    pub(crate) zones: BTreeMap<Str, Bits>,
+    pub(crate) capacity_types: BTreeMap<&'static str, Bits>,
+    /// Per dimension: amounts of room, ascending, each with the choices that have at least so much.
+    ladders: Vec<Vec<(i64, Bits)>>,
 }
 
 /// One offering of one instance type.
@@ -147,13 +152,19 @@ impl<'a> Shelf<'a> {
             carriers: BTreeMap::new(),
             index: BTreeMap::new(),
             daemon_masks: Vec::new(),
+            ladders: Vec::new(),
+            zones: BTreeMap::new(),
+            capacity_types: BTreeMap::new(),
             choices: Vec::with_capacity(ranked.len()),
         };
+        let none = Bits::with_capacity(ranked.len());
         for (at, (kind, offering)) in ranked.into_iter().enumerate() {
             let (instance_type, sold) = (&pool.types[kind], &pool.types[kind].offerings[offering]);
             shelf.sellable.set(at, sold.available && sold.reservation.as_ref().is_none_or(|r| r.count > 0));
             shelf.generic.set(at, !instance_type.exotic);
             shelf.of_kind[kind].push(at);
+            shelf.zones.entry(sold.zone.clone()).or_insert_with(|| none.clone()).insert(at);
+            shelf.capacity_types.entry(sold.capacity_type.as_str()).or_insert_with(|| none.clone()).insert(at);
             shelf.choices.push(Choice { kind, offering, price: sold.price.0, room: 0, size: 0 });
         }
         shelf.find_carriers();
@@ -165,6 +176,7 @@ impl<'a> Shelf<'a> {
             }
         }
         shelf.find_rooms(daemons, dims);
+        shelf.find_ladders(dims.len());
         shelf.find_sizes();
         shelf.sellable_top = shelf.top(&shelf.sellable, dims.len());
         shelf.find_reservations();
@@ -221,6 +233,35 @@ impl<'a> Shelf<'a> {
             self.rooms[room].choices.insert(at);
         }
         self.daemon_masks = masks;
+    }
+
+    fn find_ladders(&mut self, n_dims: usize) {
+        let none = Bits::with_capacity(self.choices.len());
+        let ladder = |dim: usize| {
+            let mut by_amount: BTreeMap<i64, Bits> = BTreeMap::new();
+            for room in &self.rooms {
+                by_amount.entry(room.net[dim]).or_insert_with(|| none.clone()).union_with(&room.choices);
+            }
+            let mut rungs: Vec<(i64, Bits)> = by_amount.into_iter().collect();
+            for at in (1..rungs.len()).rev() {
+                let (low, high) = rungs.split_at_mut(at);
+                low[at - 1].1.union_with(&high[0].1);
+            }
+            rungs
+        };
+        self.ladders = (0..n_dims).map(ladder).collect();
+    }
+
+    /// Leaves those choices of `mask` whose room holds `used`.
+    pub(crate) fn keep_holding(&self, mask: &mut Bits, used: &[i64]) {
+        for (ladder, used) in self.ladders.iter().zip(used) {
+            match ladder.get(ladder.partition_point(|(amount, _)| amount < used)) {
+                // The lowest rung has all choices.
+                Some((amount, bits)) if *amount != ladder[0].0 => mask.intersect_with(bits),
+                Some(_) => {}
+                None => mask.clear(),
+            }
+        }
     }
 
     fn find_sizes(&mut self) {
@@ -378,6 +419,16 @@ impl<'a> Shelf<'a> {
             index.values.iter().filter_map(|(value, bits)| Some((first_of_both(bits, mask)?, value))).collect();
         found.sort_unstable();
         found.into_iter().map(|(_, value)| value.clone()).collect()
+    }
+
+    /// Do choices differ in this label, so that they can be told apart by it?
+    pub(crate) fn is_indexed(&self, key: &str) -> bool {
+        self.index.contains_key(key)
+    }
+
+    /// The values of a label that choices differ in, each with its choices.
+    pub(crate) fn in_values(&self, key: &str) -> impl Iterator<Item = (&Str, &Bits)> {
+        self.index.get(key).into_iter().flat_map(|index| &index.values)
     }
 
     /// Every value of a label that nodes of this pool may have.

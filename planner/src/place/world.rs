@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::dims::{self, Dims};
-use super::shelf::{Matching, Shelf};
+use fixedbitset::FixedBitSet as Bits;
+
+use super::shelf::{Matching, Shelf, first_of_both};
 use super::topology::{Constraint, Demand, Topology};
 use crate::model::pod::{Attachment, HostPort, Owner, PodTerm, Spread};
 use crate::model::taint::untolerated;
@@ -25,6 +27,8 @@ pub(crate) struct World<'a> {
     /// Machines that are domains of spread: those, and what an earlier plan for the same snapshot bought.
     domains: Vec<Launch>,
     pub(crate) topology: Topology,
+    /// Per shelf and topology key: its domains, each with the choices that are in it.
+    in_domains: Vec<Vec<Vec<(u32, Bits)>>>,
     /// Pods on nodes, per counter and domain.
     pub(crate) initial: Vec<BTreeMap<u32, u32>>,
 }
@@ -93,6 +97,7 @@ impl<'a> World<'a> {
             shelves,
             groups: Vec::new(),
             topology: Topology::default(),
+            in_domains: Vec::new(),
             initial: Vec::new(),
         };
         world.compile_groups();
@@ -143,6 +148,15 @@ impl<'a> World<'a> {
                 }
             }
         }
+        let topology = &self.topology;
+        let of_shelf = |shelf: &Shelf| -> Vec<Vec<(u32, Bits)>> {
+            let of_key = |key: usize| {
+                let values = shelf.in_values(topology.key_name(key));
+                values.filter_map(|(value, bits)| Some((topology.known_domain(key, value)?, bits.clone()))).collect()
+            };
+            (0..n_keys).map(of_key).collect()
+        };
+        self.in_domains = self.shelves.iter().map(of_shelf).collect();
         for host in &mut self.hosts {
             let key_domain = |key| {
                 let name = self.topology.key_name(key).clone();
@@ -150,6 +164,20 @@ impl<'a> World<'a> {
             };
             host.domains = (0..n_keys).map(key_domain).collect();
         }
+    }
+
+    /// Domains of a key among the choices of `mask`, the one with the cheapest choice first.
+    pub(super) fn domains_among(&self, shelf: usize, key: usize, mask: &Bits) -> Vec<u32> {
+        let goods = &self.shelves[shelf];
+        let name = self.topology.key_name(key);
+        if !goods.is_indexed(name) {
+            let fixed = goods.pool.labels.get(name);
+            return fixed.and_then(|value| self.topology.known_domain(key, value)).into_iter().collect();
+        }
+        let first = |(domain, bits): &(u32, Bits)| Some((first_of_both(bits, mask)?, *domain));
+        let mut found: Vec<(usize, u32)> = self.in_domains[shelf][key].iter().filter_map(first).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, domain)| domain).collect()
     }
 
     fn constraints(
@@ -330,7 +358,7 @@ fn compat(shelf: &Shelf, needs: &NodeNeeds, snapshot: &Snapshot, n_dims: usize) 
     let mut ways = affine(shelf, needs).unwrap_or_default();
     for way in &mut ways {
         for terms in &needs.volumes {
-            let mut reachable = fixedbitset::FixedBitSet::with_capacity(shelf.choices.len());
+            let mut reachable = Bits::with_capacity(shelf.choices.len());
             for term in terms {
                 reachable.union_with(&shelf.matching(term).mask);
             }

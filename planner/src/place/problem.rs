@@ -1,0 +1,314 @@
+//! Groups × offerings as a `solver::Problem`: for a bound, pods that it cannot tell apart are one item.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use solver::{BinKind, BitSet, Cap, Conflict, Item, ItemIdx, KindIdx, Problem, StartedBin};
+
+use super::state::State;
+use super::topology::{Constraint, Demand};
+use super::world::World;
+use crate::model::Str;
+
+/// Pods of one group and level that go to the same domains.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Lot {
+    pub(super) group: usize,
+    pub(super) level: usize,
+    /// Weight of the pools it was bought from.
+    pub(super) weight: i32,
+    /// Domains settled by first-fit-decreasing for keys that its constraints look at.
+    pub(super) pins: Vec<(usize, u32)>,
+}
+
+/// Every shelf's choices, one after another.
+pub(super) struct Kinds {
+    offsets: Vec<usize>,
+    total: usize,
+}
+
+impl Kinds {
+    pub(super) fn of(world: &World) -> Self {
+        let mut total = 0;
+        let offsets = world.shelves.iter().map(|s| (total, total += s.choices.len()).0).collect();
+        Self { offsets, total }
+    }
+
+    pub(super) fn find(&self, kind: KindIdx) -> (usize, usize) {
+        let shelf = self.offsets.partition_point(|offset| *offset <= kind.at()) - 1;
+        (shelf, kind.at() - self.offsets[shelf])
+    }
+}
+
+/// A problem, and the lots that its items stand for.
+pub(super) struct Question {
+    pub(super) problem: Problem,
+    lots: Vec<Lot>,
+    /// Per item: its lots and how many pods of each.
+    members: Vec<Vec<(usize, u32)>>,
+}
+
+/// Hands the pods of items out to lots, in order.
+pub(super) struct Dealing {
+    members: Vec<Vec<(usize, u32)>>,
+}
+
+/// What tells lots apart: needs, kinds, started bins, counters of pods they keep away from, counters of such pods that they
+/// are in, domains that kinds do not tell apart, and the lot itself where others may not count as one with it.
+type Likeness<'l> = (Vec<i64>, BitSet, BitSet, Vec<usize>, Vec<usize>, Vec<(usize, u32)>, Option<&'l Lot>);
+
+impl Question {
+    /// How to pack these lots. `fresh`: nothing placed yet. `strict`: with conflicts and caps (left out for a bound, which
+    /// stays valid).
+    pub(super) fn new(fresh: &State, kinds: &Kinds, lots: &BTreeMap<Lot, u32>, hosts: bool, strict: bool) -> Self {
+        let world = fresh.world;
+        let dims = dimension_order(world);
+        let ordered = |amounts: &[i64]| dims.iter().map(|d| amounts[*d]).collect::<Vec<i64>>();
+        let mut out = Problem { dims: dims.len(), ..Problem::default() };
+        for shelf in &world.shelves {
+            for choice in &shelf.choices {
+                let holds = ordered(&shelf.rooms[choice.room].net);
+                out.kinds.push(BinKind { holds, cost: choice.price, available: None, domains: Vec::new(), group: 0 });
+            }
+        }
+        if hosts {
+            out.started =
+                world.hosts.iter().map(|h| StartedBin { room: ordered(&h.room), ..StartedBin::default() }).collect();
+        }
+        // A pod may join a lighter pool's machine that was opened for another, or one that a heavier pool had no room for.
+        // Only where all pods go to one tier and none was turned away can a bound leave the other pools out.
+        let tiers: BTreeSet<i32> = lots.keys().flat_map(|lot| [lot.weight, heaviest(world, lot)]).collect();
+        let any_tier = !strict && tiers.len() > 1;
+        let n_hosts = if hosts { world.hosts.len() } else { 0 };
+        let mut startable: BTreeMap<(usize, usize), BitSet> = BTreeMap::new();
+        let apart: Vec<Vec<usize>> =
+            lots.keys().map(|lot| if strict { apart(world, lot) } else { Vec::new() }).collect();
+        let looked_at: BTreeSet<usize> = apart.iter().flatten().copied().collect();
+        let mut members: Vec<Vec<(usize, u32)>> = Vec::new();
+        let mut alike: BTreeMap<Likeness, usize> = BTreeMap::new();
+        let mut near: Vec<Vec<usize>> = Vec::new();
+        for (at, (lot, count)) in lots.iter().enumerate() {
+            let group = &world.groups[lot.group];
+            let counted: Vec<usize> = group.counted.iter().copied().filter(|c| looked_at.contains(c)).collect();
+            let per_bin = most_per_bin(world, lot);
+            // Packing lots as one item changes which are together, for better or worse; a bound only gains.
+            let alone = strict || per_bin.is_some();
+            let startable = startable.entry((lot.group, lot.level)).or_insert_with(|| started(fresh, lot, n_hosts));
+            let item = Item {
+                needs: ordered(&group.need),
+                count: *count,
+                allowed: allowed(world, kinds, lot, any_tier),
+                allowed_started: startable.clone(),
+                per_bin_max: per_bin,
+            };
+            let own = alone.then_some(lot);
+            let (needs, places) = (item.needs.clone(), (item.allowed.clone(), item.allowed_started.clone()));
+            let likeness = (needs, places.0, places.1, apart[at].clone(), counted.clone(), open_pins(world, lot), own);
+            match alike.get(&likeness) {
+                Some(&known) => {
+                    out.items[known].count += count;
+                    members[known].push((at, *count));
+                }
+                None => {
+                    alike.insert(likeness, out.items.len());
+                    out.items.push(item);
+                    members.push(vec![(at, *count)]);
+                    near.push(counted);
+                }
+            }
+        }
+        let lots: Vec<Lot> = lots.keys().cloned().collect();
+        if strict {
+            let first = |members: &Vec<(usize, u32)>| members[0].0;
+            let apart: Vec<&Vec<usize>> = members.iter().map(|m| &apart[first(m)]).collect();
+            let leads: Vec<&Lot> = members.iter().map(|m| &lots[first(m)]).collect();
+            out.conflicts = conflicts(world, &leads, &apart, &near);
+            out.caps = caps(fresh, kinds);
+        }
+        Self { problem: out, lots, members }
+    }
+
+    /// The cost of a bin to itself for each thing, where no two may share one and none is there yet: nothing is cheaper.
+    pub(super) fn cost_apart(&self) -> Option<i64> {
+        let Problem { items, kinds, conflicts, started, .. } = &self.problem;
+        let pairs = items.len() * items.len().saturating_sub(1) / 2;
+        let alone = |item: &Item| item.count <= 1 || item.per_bin_max == Some(1);
+        if !started.is_empty() || conflicts.len() != pairs || !items.iter().all(alone) {
+            return None;
+        }
+        let least = |item: &Item| {
+            let holds = |kind: &usize| super::dims::fits(&item.needs, &kinds[*kind].holds);
+            item.allowed.iter().filter(holds).map(|kind| kinds[kind].cost).min()
+        };
+        items.iter().map(|item| Some(least(item)?.saturating_mul(i64::from(item.count)))).sum()
+    }
+
+    /// The lots, and the way to find them in a packing.
+    pub(super) fn dealing(self) -> (Vec<Lot>, Dealing) {
+        (self.lots, Dealing { members: self.members })
+    }
+}
+
+impl Dealing {
+    /// Which lots the contents of a bin are of, and how many of each.
+    pub(super) fn contents(&mut self, contents: &[(ItemIdx, u32)]) -> Vec<(usize, u32)> {
+        let mut out = Vec::with_capacity(contents.len());
+        for (item, count) in contents {
+            let mut left = *count;
+            for (lot, have) in &mut self.members[item.at()] {
+                let taken = left.min(*have);
+                *have -= taken;
+                left -= taken;
+                if taken > 0 {
+                    out.push((*lot, taken));
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Most pods of a lot's group on one machine, where that is fewer than there are.
+fn most_per_bin(world: &World, lot: &Lot) -> Option<u32> {
+    let group = &world.groups[lot.group];
+    let mut per_bin = group.count.max(1);
+    for constraint in &group.levels[lot.level].constraints {
+        let host = world.topology.is_host(constraint.key);
+        match constraint.demand {
+            Demand::Spread { max_skew, .. } if host && constraint.counts_itself => per_bin = per_bin.min(max_skew),
+            Demand::AntiAffinity if constraint.counts_itself => per_bin = 1,
+            _ => {}
+        }
+    }
+    if !group.shape.host_ports.is_empty() {
+        per_bin = 1;
+    }
+    (per_bin < group.count).then_some(per_bin)
+}
+
+/// cpu, then memory, then the rest: the solver's first-fit-decreasing sorts by the first two.
+fn dimension_order(world: &World) -> Vec<usize> {
+    let rank = |d: &usize| match world.dims.name(*d).as_ref() {
+        crate::model::resources::CPU => 0,
+        crate::model::resources::MEMORY => 1,
+        _ => 2,
+    };
+    let mut out: Vec<usize> = (0..world.dims.len()).collect();
+    out.sort_by_key(|d| (rank(d), *d));
+    out
+}
+
+/// Weight of the heaviest pool that could take a pod of the lot.
+fn heaviest(world: &World, lot: &Lot) -> i32 {
+    let group = &world.groups[lot.group];
+    let compat = &group.levels[lot.level].compat;
+    let usable = |at: &usize| !compat[*at].ways.is_empty() && super::dims::fits(&group.need, &compat[*at].top);
+    let first = (0..compat.len()).find(usable);
+    first.map_or(lot.weight, |at| world.shelves[at].pool.weight)
+}
+
+fn allowed(world: &World, kinds: &Kinds, lot: &Lot, any_tier: bool) -> BitSet {
+    let mut out = BitSet::new(kinds.total);
+    let compat = &world.groups[lot.group].levels[lot.level].compat;
+    for (at, shelf) in world.shelves.iter().enumerate() {
+        if shelf.pool.weight != lot.weight && !any_tier {
+            continue;
+        }
+        for way in &compat[at].ways {
+            let mut mask = way.mask.clone();
+            for (key, domain) in &lot.pins {
+                let (name, value) = (world.topology.key_name(*key), world.topology.domain_name(*key, *domain));
+                if let Some(bits) = shelf.with_value(name, value) {
+                    mask.intersect_with(bits);
+                } else if shelf.open.get(name).is_none() && shelf.pool.labels.get(name) != Some(value) {
+                    mask.clear();
+                }
+            }
+            out.insert_words(kinds.offsets[at], mask.as_slice());
+        }
+    }
+    out
+}
+
+/// Domains of a lot under keys that some pool leaves open.
+fn open_pins(world: &World, lot: &Lot) -> Vec<(usize, u32)> {
+    let open = |key: usize| world.shelves.iter().any(|shelf| shelf.open.get(world.topology.key_name(key)).is_some());
+    lot.pins.iter().copied().filter(|(key, _)| open(*key)).collect()
+}
+
+/// Hosts that could take a pod of the lot if they were as free as at the start.
+fn started(fresh: &State, lot: &Lot, n_hosts: usize) -> BitSet {
+    BitSet::of(n_hosts, (0..n_hosts).filter(|host| fresh.host_takes(*host, lot.group, lot.level, 1).1))
+}
+
+/// The counters of pods that may not be beside one of the lot, ascending.
+fn apart(world: &World, lot: &Lot) -> Vec<usize> {
+    let keeps_apart = |constraint: &&Constraint| match constraint.demand {
+        Demand::AntiAffinity => true,
+        Demand::Spread { max_skew, .. } => max_skew <= 1 && world.topology.is_host(constraint.key),
+        Demand::Affinity => false,
+    };
+    let constraints = world.groups[lot.group].levels[lot.level].constraints.iter().filter(keeps_apart);
+    let out: BTreeSet<usize> = constraints.map(|constraint| constraint.counter).collect();
+    out.into_iter().collect()
+}
+
+/// Pairs of items that keep apart: one has a counter among those it keeps away from that the other is counted by, or their
+/// ports clash. `leads`: a lot of each.
+fn conflicts(world: &World, leads: &[&Lot], apart: &[&Vec<usize>], counted: &[Vec<usize>]) -> Vec<Conflict> {
+    let mut by_counter: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (item, counters) in counted.iter().enumerate() {
+        counters.iter().for_each(|counter| by_counter.entry(*counter).or_default().push(item));
+    }
+    let ports = |item: usize| &world.groups[leads[item].group].shape.host_ports;
+    let with_ports: Vec<usize> = (0..leads.len()).filter(|item| !ports(*item).is_empty()).collect();
+    let mut foes: Vec<Vec<usize>> = vec![Vec::new(); leads.len()];
+    let mut part = |a: usize, b: usize| {
+        if a != b {
+            foes[a.min(b)].push(a.max(b));
+        }
+    };
+    for (a, counters) in apart.iter().enumerate() {
+        let away = counters.iter().filter_map(|counter| by_counter.get(counter)).flatten();
+        away.for_each(|b| part(a, *b));
+    }
+    for (a, b) in with_ports.iter().flat_map(|a| with_ports.iter().map(move |b| (*a, *b))) {
+        if a < b && ports(a).iter().any(|x| ports(b).iter().any(|y| x.clashes(y))) {
+            part(a, b);
+        }
+    }
+    let mut out = Vec::new();
+    for (a, mut others) in foes.into_iter().enumerate() {
+        others.sort_unstable();
+        others.dedup();
+        out.extend(others.into_iter().map(|b| Conflict { a: ItemIdx(a as u32), b: ItemIdx(b as u32) }));
+    }
+    out
+}
+
+/// What the limits of each pool leave for machines to buy.
+fn caps(fresh: &State, kinds: &Kinds) -> Vec<Cap> {
+    let mut out = Vec::new();
+    for (at, shelf) in fresh.world.shelves.iter().enumerate() {
+        let range = kinds.offsets[at]..kinds.offsets[at] + shelf.choices.len();
+        for (dim, (_, most)) in shelf.pool.limits.iter().enumerate() {
+            let mut weights = vec![0; kinds.total];
+            for (choice, weight) in shelf.choices.iter().zip(&mut weights[range.clone()]) {
+                *weight = shelf.sizes[choice.size].amounts[dim];
+            }
+            let kinds = BitSet::of(kinds.total, range.clone());
+            out.push(Cap { kinds, weights, limit: (most - fresh.used[at][dim]).max(0) });
+        }
+    }
+    let mut reservations: BTreeMap<&Str, (u32, BitSet)> = BTreeMap::new();
+    for (at, shelf) in fresh.world.shelves.iter().enumerate() {
+        for (id, count, drawing) in &shelf.reservations {
+            let (least, all) = reservations.entry(id).or_insert_with(|| (*count, BitSet::new(kinds.total)));
+            *least = (*least).min(*count);
+            drawing.ones().for_each(|choice| all.insert(kinds.offsets[at] + choice));
+        }
+    }
+    for (count, drawing) in reservations.into_values() {
+        out.push(Cap { kinds: drawing, weights: vec![1; kinds.total], limit: i64::from(count) });
+    }
+    out
+}
