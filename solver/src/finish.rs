@@ -72,15 +72,9 @@ pub(crate) fn list_alternatives(problem: &Problem, shapes: &Shapes, solution: &m
 fn list_all(problem: &Problem, shapes: &Shapes, bins: &mut [Bin]) {
     let mut lists: BTreeMap<Vec<(ItemIdx, u32)>, Arc<[KindIdx]>> = BTreeMap::new();
     for bin in bins.iter_mut().filter(|b| matches!(b.kind, BinRef::New(_))) {
-        let list = match lists.get(&bin.contents) {
-            Some(list) => list.clone(),
-            None => {
-                let list: Arc<[KindIdx]> = alternatives(problem, shapes, &bin.contents).into();
-                lists.insert(bin.contents.clone(), list.clone());
-                list
-            }
-        };
-        bin.alternatives = list;
+        let list =
+            lists.entry(bin.contents.clone()).or_insert_with(|| alternatives(problem, shapes, &bin.contents).into());
+        bin.alternatives = list.clone();
     }
 }
 
