@@ -128,6 +128,8 @@ async fn a_class_says_what_it_lacks_and_mends_itself() {
             group.tags.insert("karpenter.sh/discovery".into(), "demo".into());
         }
         state.roles.insert("KarpenterNodeRole-demo".into());
+        // EKS is asked for the addresses of Services, which nodes of AL2023 are told.
+        state.options.cluster = "demo".into();
     });
     stage.until(120, "the class is ready", |stage| stage.condition("Ready")["status"] == json!("True")).await;
     stage.close().await;

@@ -98,12 +98,14 @@ impl Stage {
         let claims = self.claims();
         let claims: Vec<_> = claims.iter().take(3).map(|claim| (said(claim), &claim["status"]["capacity"])).collect();
         let nodes = self.nodes();
+        let events = self.all(Id::by_kind("v1", "Event").unwrap());
+        let events: Vec<_> = events.iter().rev().take(5).map(|event| (&event["reason"], &event["message"])).collect();
         let node = |node: &Value| format!("{} {} {:?}", node["spec"]["taints"], node["status"]["capacity"], said(node));
         let nodes: Vec<_> = nodes.iter().take(3).map(node).collect();
         assert!(
             is_so(self),
             "not within {seconds} s: {what}\n{} claims, {} nodes, {} of {} pods run\ncalls {:?}\nrefused {odd:?}\nclass {:?}\n\
-             claims {claims:?}\nnodes {nodes:?}",
+             claims {claims:?}\nnodes {nodes:?}\nevents {events:?}",
             self.claims().len(),
             self.nodes().len(),
             self.running(),

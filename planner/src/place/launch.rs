@@ -109,8 +109,18 @@ fn sale(snapshot: &Snapshot, goods: &Shelf, open: &Requirements, (mask, chosen):
     let labels = labels_of(goods, open, chosen);
     let offerings_total = mask.count_ones(..);
     let mask = &within_most_types(goods, mask, chosen);
-    // No choice is cheaper than the planned one, and it comes first.
-    let ranked = std::iter::once(chosen).chain(mask.ones().filter(|choice| *choice != chosen));
+    // No choice is cheaper than the planned one, and it comes first. Choices that differ in labels alone, such as the
+    // partitions of a placement group, are one to whoever buys: their requirements say which.
+    let is_new = {
+        let ranked = &goods.ranked;
+        let mut last = None;
+        move |choice: &usize| {
+            *choice != chosen
+                && ranked[*choice] != ranked[chosen]
+                && last.replace(*choice).is_none_or(|last| ranked[last] != ranked[*choice])
+        }
+    };
+    let ranked = std::iter::once(chosen).chain(mask.ones().filter(is_new));
     let mut daemons = Resources::default();
     let mut with_marks = labels.clone();
     with_marks.insert(labels::REGISTERED.into(), "true".into());

@@ -257,7 +257,9 @@ fn apart(world: &World, lot: &Lot) -> Vec<usize> {
 fn conflicts(world: &World, leads: &[&Lot], apart: &[&Vec<usize>], counted: &[Vec<usize>]) -> Vec<Conflict> {
     let mut by_counter: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (item, counters) in counted.iter().enumerate() {
-        counters.iter().for_each(|counter| by_counter.entry(*counter).or_default().push(item));
+        for counter in counters {
+            by_counter.entry(*counter).or_default().push(item);
+        }
     }
     let ports = |item: usize| &world.groups[leads[item].group].shape.host_ports;
     let with_ports: Vec<usize> = (0..leads.len()).filter(|item| !ports(*item).is_empty()).collect();

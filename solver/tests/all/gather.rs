@@ -60,3 +60,15 @@ fn a_limit_on_large_bins_holds() {
     assert_eq!(solver::verify(&problem, &solution), vec![]);
     assert_eq!(solution.cost, 80_000);
 }
+
+/// Reserved capacity is paid for already.
+#[test]
+fn what_is_free_has_no_bound_above_its_cost() {
+    let mut problem = problem(25, None);
+    problem.kinds[0].cost = 0;
+    for effort in [Effort::FIRST, Effort::DEFAULT] {
+        let solution = solve(&problem, effort, &Cancel::new());
+        assert_eq!((solution.cost, solution.cost_lower_bound), (0, 0));
+        assert_eq!(solver::lower_bound(&problem, effort).cost, 0);
+    }
+}
