@@ -6,6 +6,7 @@ pub mod catalog;
 mod contract;
 #[cfg(any(test, feature = "generate"))]
 pub mod generate;
+mod labels;
 
 pub use contract::{
     AnyCloud, Class, ClassError, ClassKind, ClassRef, Cloud, Instance, InstanceState, LaunchError, LaunchOrder,

@@ -105,6 +105,44 @@ fn an_unknown_label_is_named() {
     let _ = app("x");
 }
 
+/// Every offering three times, in partitions that differ in their label alone.
+fn in_partitions() -> Pool {
+    let mut pool = pool("apart");
+    let mut types = (*pool.types).clone();
+    for kind in &mut types {
+        let offerings = std::mem::take(&mut kind.offerings);
+        let in_partition = |partition: &str| {
+            let mut all = offerings.clone();
+            all.iter_mut().for_each(|offering| drop(offering.labels.insert(PARTITION.into(), partition.into())));
+            all
+        };
+        kind.offerings = ["1", "2", "3"].into_iter().flat_map(in_partition).collect();
+    }
+    pool.types = Arc::new(types);
+    pool
+}
+
+const PARTITION: &str = "karpenter.k8s.aws/placement-group-partition";
+
+#[test]
+fn offerings_that_differ_in_a_label_alone_are_listed_once_and_bought_as_asked_for() {
+    let only = |partition: &str| Requirement::equal(PARTITION, partition);
+    let (mut restricted, mut pinned) = (in_partitions(), pod("web", 300));
+    restricted.requirements.add(only("3"));
+    pinned.shape.node_selector.add(only("2"));
+    let plain = || pod("web", 300);
+    for (pool, pod, partition) in
+        [(in_partitions(), plain(), "1"), (in_partitions(), pinned, "2"), (restricted, plain(), "3")]
+    {
+        let snapshot = snapshot(vec![pool], vec![pod]);
+        let plan = planner::plan(&snapshot);
+        assert_eq!(planner::check(&snapshot, &plan), [], "partition {partition}");
+        let launch = &plan.launches[0];
+        assert_eq!((launch.offerings.len(), launch.offerings_total), (21, 21));
+        assert_eq!(&*launch.labels[PARTITION], partition);
+    }
+}
+
 /// The label that `minValues` count values of.
 const FAMILY: &str = "karpenter.k8s.aws/instance-family";
 

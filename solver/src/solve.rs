@@ -94,14 +94,15 @@ fn bound_only<const R: usize>(problem: &Problem, shapes: &Shapes, dims: &[usize]
         per_item[make.item.at()] =
             make.parts.iter().map(|p| engine.certificate.values[p.0 as usize]).fold(f64::INFINITY, f64::min);
     }
-    let is_free = problem.kinds.iter().any(|k| k.cost <= 0);
-    let cost = (whole_bound(engine.certificate.bound) - overpriced(problem, is_free)).max(0);
+    let cost =
+        (whole_bound(engine.certificate.bound) - overpriced(problem, problem.kinds.iter().map(|k| k.cost))).max(0);
     LowerBound { cost, values: per_item, effort_spent: meter.steps() }
 }
 
-/// Micro-dollars that offers may count too much: what is free is an [`Offer`](crate::instance::Offer) at a price of one.
-fn overpriced(problem: &Problem, is_free: bool) -> i64 {
-    if is_free { i64::try_from(problem.n_things()).unwrap_or(i64::MAX) } else { 0 }
+/// Micro-dollars that offers may count too much in all: what is free is an [`Offer`](crate::instance::Offer) at one, and there
+/// are no more bins than things.
+fn overpriced(problem: &Problem, mut values: impl Iterator<Item = i64>) -> i64 {
+    if values.any(|value| value <= 0) { i64::try_from(problem.n_things()).unwrap_or(i64::MAX) } else { 0 }
 }
 
 #[expect(clippy::too_many_arguments, reason = "one call site for each number of dimensions")]
@@ -149,8 +150,7 @@ fn better<const R: usize>(
     {
         best.cost_lower_bound = crate::num::whole(optimum).min(best.cost);
     }
-    let is_free = values.iter().any(|v| *v <= 0);
-    best.cost_lower_bound = best.cost_lower_bound.saturating_sub(overpriced(problem, is_free)).max(0);
+    best.cost_lower_bound = best.cost_lower_bound.saturating_sub(overpriced(problem, values.iter().copied())).max(0);
     best.proof = match best.cost_lower_bound {
         b if b == best.cost && plain => Proof::Optimal,
         0 => Proof::Unproven,

@@ -5,13 +5,11 @@ use std::collections::BTreeSet;
 use planner::model::{CapacityType, Labels, Resources};
 
 use super::template::fnv;
+use crate::labels::{INTERRUPTIBLE, PARTITION, RESERVATION_TYPE};
 use crate::{LaunchOrder, Offer};
 
 /// The most instance types of one fleet.
 const MOST_TYPES: usize = 60;
-const RESERVATION_TYPE: &str = "karpenter.k8s.aws/capacity-reservation-type";
-const INTERRUPTIBLE: &str = "karpenter.k8s.aws/capacity-reservation-interruptible";
-pub(super) const PARTITION: &str = "karpenter.k8s.aws/placement-group-partition";
 const SIZE: &str = "karpenter.k8s.aws/instance-size";
 /// What only machines with accelerators have.
 const ACCELERATORS: [&str; 5] =

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::Seller;
 use super::call::again;
-use super::choice::{PARTITION, choose};
+use super::choice::choose;
 use super::class::{Cluster, Device, Image, NodeClass};
 use super::fault::{Fault, Kind};
 use super::fleet::{Fleet, Outcome, Way};
@@ -23,14 +23,12 @@ use super::telling::Told;
 use super::template::{CLUSTER_TAG, Reservation, Template};
 use super::userdata::UserData;
 use crate::catalog::AmiFamily;
+use crate::labels::{INTERRUPTIBLE, PARTITION, RESERVATION_TYPE, ZONE_ID};
 use crate::{Instance, InstanceState, LaunchError, LaunchOrder, Offer, OfferingKey};
 
 const TENANCY: &str = "karpenter.k8s.aws/instance-tenancy";
 const EFA: &str = "vpc.amazonaws.com/efa";
-const ZONE_ID: &str = "topology.k8s.aws/zone-id";
 const ENCLAVE: &str = "eks.amazonaws.com/nitro-sandbox";
-const RESERVATION_TYPE: &str = "karpenter.k8s.aws/capacity-reservation-type";
-const INTERRUPTIBLE: &str = "karpenter.k8s.aws/capacity-reservation-interruptible";
 const BY_OVERLAY: &str = "karpenter.sh/price-overlay-applied";
 const RELAXED: &str = "karpenter.sh/nodeclaim-min-values-relaxed";
 

@@ -8,7 +8,9 @@ use crate::model::labels::{CAPACITY_TYPE, HOSTNAME, INITIALIZED, REGISTERED, ZON
 use crate::model::pod::PodTerm;
 use crate::model::selector::LabelSelector;
 use crate::model::taint::untolerated;
-use crate::model::{InstanceType, Labels, Offering, PodShape, Pool, Requirements, Resources, Snapshot, Str, Taint};
+use crate::model::{
+    CapacityType, InstanceType, Labels, Offering, PodShape, Pool, Requirements, Resources, Snapshot, Str, Taint,
+};
 use crate::plan::{Launch, Plan, RankedOffering};
 
 use super::Fault;
@@ -116,6 +118,13 @@ pub(super) type Sold<'a> = Vec<Option<(&'a InstanceType, &'a Offering)>>;
 /// The lists that were looked up already, by the pool and the list itself; each with a number of its own.
 type Lists<'a> = BTreeMap<(*const Pool, *const RankedOffering), (usize, Rc<Sold<'a>>)>;
 
+/// What an offering is called: type, zone, capacity type and reservation.
+type Name<'a> = (&'a Str, &'a Str, CapacityType, Option<&'a Str>);
+
+fn name_of(ranked: &RankedOffering) -> Name<'_> {
+    (&ranked.instance_type, &ranked.zone, ranked.capacity_type, ranked.reservation.as_ref())
+}
+
 /// A machine.
 pub(super) struct Host<'a> {
     pub name: &'a Str,
@@ -222,7 +231,7 @@ impl<'a> After<'a> {
         let chosen = launch.offerings.first().ok_or_else(|| Fault::NoOfferings { launch: name() })?;
         let all = launch.offerings.list();
         let next = lists.len();
-        let find = || (next, Rc::new(all.iter().map(|offering| self.find(pool, offering)).collect()));
+        let find = || (next, Rc::new(self.find_all(pool, all)));
         let (list, sold) = lists.entry((std::ptr::from_ref(pool), all.as_ptr())).or_insert_with(find);
         let Some((kind, offering)) = sold[launch.offerings.picks()[0] as usize] else {
             return Err(Fault::NotSold { launch: name(), offering: chosen.clone() });
@@ -230,15 +239,35 @@ impl<'a> After<'a> {
         Ok(Bought { launch, pool, kind, offering, sold: sold.clone(), list: *list })
     }
 
-    /// The offering a name stands for.
-    fn find(&self, pool: &'a Pool, ranked: &RankedOffering) -> Option<(&'a InstanceType, &'a Offering)> {
+    /// What the names in a list stand for. Offerings of one name, such as the partitions of a placement group, stand there
+    /// one after another, cheapest first.
+    fn find_all(&self, pool: &'a Pool, list: &[RankedOffering]) -> Sold<'a> {
+        let mut n_before: BTreeMap<Name, usize> = BTreeMap::new();
+        let find = |ranked| {
+            let n = n_before.entry(name_of(ranked)).or_default();
+            *n += 1;
+            self.find(pool, ranked, *n - 1)
+        };
+        list.iter().map(find).collect()
+    }
+
+    /// Of the offerings that a name stands for, and that the pool's requirements do not rule out, the one after so many.
+    fn find(
+        &self,
+        pool: &'a Pool,
+        ranked: &RankedOffering,
+        n_before: usize,
+    ) -> Option<(&'a InstanceType, &'a Offering)> {
         let kind = self.market.kind(pool, &ranked.instance_type)?;
         let same = |o: &&Offering| {
             o.zone == ranked.zone
                 && o.capacity_type == ranked.capacity_type
                 && o.reservation.as_ref().map(|r| &r.id) == ranked.reservation.as_ref()
+                && o.labels.iter().all(|(key, value)| pool.requirements.get(key).is_none_or(|r| r.allows(Some(value))))
         };
-        kind.offerings.iter().find(same).map(|offering| (kind, offering))
+        let mut found: Vec<&Offering> = kind.offerings.iter().filter(same).collect();
+        found.sort_by_key(|offering| offering.price);
+        found.get(n_before).map(|offering| (kind, *offering))
     }
 
     fn existing(&mut self) -> BTreeMap<&'a str, usize> {

@@ -107,20 +107,8 @@ pub(crate) fn empty_launch(snapshot: &Snapshot, goods: &Shelf, mut mask: Bits, n
 
 fn sale(snapshot: &Snapshot, goods: &Shelf, open: &Requirements, (mask, chosen): (&Bits, usize)) -> Sale {
     let labels = labels_of(goods, open, chosen);
-    let offerings_total = mask.count_ones(..);
+    let offerings_total = names(goods, mask, chosen).count();
     let mask = &within_most_types(goods, mask, chosen);
-    // No choice is cheaper than the planned one, and it comes first. Choices that differ in labels alone, such as the
-    // partitions of a placement group, are one to whoever buys: their requirements say which.
-    let is_new = {
-        let ranked = &goods.ranked;
-        let mut last = None;
-        move |choice: &usize| {
-            *choice != chosen
-                && ranked[*choice] != ranked[chosen]
-                && last.replace(*choice).is_none_or(|last| ranked[last] != ranked[*choice])
-        }
-    };
-    let ranked = std::iter::once(chosen).chain(mask.ones().filter(is_new));
     let mut daemons = Resources::default();
     let mut with_marks = labels.clone();
     with_marks.insert(labels::REGISTERED.into(), "true".into());
@@ -140,9 +128,21 @@ fn sale(snapshot: &Snapshot, goods: &Shelf, open: &Requirements, (mask, chosen):
             .map(|(key, _, have)| (key.clone(), have))
             .collect(),
         labels: Arc::new(labels),
-        offerings: Offerings::new(goods.ranked.clone(), ranked.map(|choice| choice as u32)),
+        offerings: Offerings::new(goods.ranked.clone(), names(goods, mask, chosen).map(|choice| choice as u32)),
         offerings_total,
     }
+}
+
+/// The chosen one of these choices, than which none is cheaper, and one for each further name. Choices that differ in labels
+/// alone, such as the partitions of a placement group, have one name: the launch's requirements say which it may be.
+fn names(goods: &Shelf, mask: &Bits, chosen: usize) -> impl Iterator<Item = usize> {
+    let ranked = &goods.ranked;
+    let mut last = None;
+    let is_new = move |choice: &usize| {
+        let is_last = last.replace(*choice).is_some_and(|last: usize| ranked[last] == ranked[*choice]);
+        !is_last && ranked[*choice] != ranked[chosen]
+    };
+    std::iter::once(chosen).chain(mask.ones().filter(is_new))
 }
 
 fn compose(goods: &Shelf, chosen: usize, sale: &Sale, mut requests: Resources) -> Launch {

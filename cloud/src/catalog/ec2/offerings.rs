@@ -8,11 +8,7 @@ use crate::catalog::CatalogError;
 use crate::catalog::intern::Interner;
 use crate::catalog::table::{RegionTable, SoldRow, TypeRow};
 use crate::catalog::unavailable::any_names;
-
-const ZONE_ID: &str = "topology.k8s.aws/zone-id";
-const RESERVATION_TYPE: &str = "karpenter.k8s.aws/capacity-reservation-type";
-const INTERRUPTIBLE: &str = "karpenter.k8s.aws/capacity-reservation-interruptible";
-const PARTITION: &str = "karpenter.k8s.aws/placement-group-partition";
+use crate::labels::{INTERRUPTIBLE, PARTITION, RESERVATION_TYPE, ZONE_ID};
 
 /// One region, as far as the settings let us buy in it.
 pub(super) struct Market<'a> {
