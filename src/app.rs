@@ -158,6 +158,20 @@ pub async fn lead_on_aws(
     connection: cloud::aws::Connection,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
+    lead_on_aws_with(ground, connection, stop, |aws| aws).await
+}
+
+/// Leads with machines of EC2 that are bought through something around the provider.
+///
+/// # Errors
+/// As [`lead_on_aws`].
+#[cfg(feature = "aws")]
+pub async fn lead_on_aws_with<C: Cloud>(
+    ground: &Ground,
+    connection: cloud::aws::Connection,
+    stop: CancellationToken,
+    around: impl FnOnce(crate::aws::Aws) -> C,
+) -> Result<(), AppError> {
     let Ground { config, clients, clock, metrics, .. } = ground;
     let reserved = config.feature_gates.reserved_capacity;
     let started = tokio::select! {
@@ -166,8 +180,10 @@ pub async fn lead_on_aws(
         started = crate::aws::start(connection, &config.aws, reserved, *clock, metrics, &clients.client) => started?,
     };
     let api = crate::act::Api::new(clients.client.clone(), clients.once.clone());
-    lead(ground, &[Kind::Ec2NodeClass], stop, |mirror| Ok(crate::aws::Aws::new(started, metrics.clone(), mirror, api)))
-        .await
+    lead(ground, &[Kind::Ec2NodeClass], stop, |mirror| {
+        Ok(around(crate::aws::Aws::new(started, metrics.clone(), mirror, api)))
+    })
+    .await
 }
 
 /// Leads with nodes of kwok.

@@ -155,15 +155,10 @@ async fn what_the_role_may_not_do_is_a_condition_of_the_class() {
 fn reservation(stage: &Stage, id: &str, kind: &str, ends_in: Option<i64>) -> sim::ec2::Reservation {
     let (zone, now) = stage.ec2.locked(|state| (state.land.zones[1].clone(), state.seconds()));
     sim::ec2::Reservation {
-        id: id.into(),
-        instance_type: "m5.xlarge".into(),
-        zone,
         kind: kind.into(),
-        criteria: "targeted".into(),
-        total: 2,
         ends_at: ends_in.map(|seconds| now + seconds),
-        interruptible: false,
         tags: [("team".to_owned(), "a".to_owned())].into(),
+        ..sim::ec2::Reservation::new(id, "m5.xlarge", zone, 2)
     }
 }
 

@@ -81,3 +81,37 @@ fn a_shortage_in_two_steps_is_survived() {
     assert!(numbers(figure(&stdout, "shortages"))[0] > 1.5, "{stdout}");
     assert!(stdout.contains("came to nothing and will be planned anew"), "{stdout}");
 }
+
+#[cfg(feature = "aws")]
+#[test]
+fn the_shop_on_ec2_trains_on_a_gpu_and_outlives_a_shortage_and_a_storm() {
+    let report = std::env::temp_dir().join(format!("millwright-demo-aws-{}.html", std::process::id()));
+    let run = demo(&["--provider", "aws", "--report", report.to_str().unwrap()]);
+    let stdout = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{stdout}{}", String::from_utf8_lossy(&run.stderr));
+    let [ran, ..] = numbers(figure(&stdout, "pods"))[..] else { panic!("{stdout}") };
+    let [bought, removed, ..] = numbers(figure(&stdout, "nodes"))[..] else { panic!("{stdout}") };
+    let [survived, refused, ..] = numbers(figure(&stdout, "shortages"))[..] else { panic!("{stdout}") };
+    assert!(ran > 250.0 && bought > 10.0 && survived > 0.5 && refused > 0.5, "{stdout}");
+    assert!((bought - removed).abs() < 0.5, "every machine that was bought is gone: {stdout}");
+    assert!(figure(&stdout, "checks").contains("nothing leaked"), "{stdout}");
+    assert!(stdout.contains("g4dn.xlarge on-demand"), "the GPU was planned for: {stdout}");
+    let [storms, machines, ..] = numbers(figure(&stdout, "storms"))[..] else { panic!("{stdout}") };
+    assert!(storms > 0.5 && machines > 5.0, "{stdout}");
+    let calls = figure(&stdout, "calls");
+    assert!(calls.contains("CreateFleet") && calls.contains("; 0 refused for coming too fast"), "{calls}");
+    let page = std::fs::read_to_string(&report).unwrap();
+    assert!(page.contains("Interruption storms survived") && page.contains("CreateFleet"));
+    std::fs::remove_file(&report).unwrap();
+}
+
+#[cfg(not(feature = "aws"))]
+#[test]
+fn without_the_sdk_machines_of_ec2_are_refused_with_what_to_do() {
+    let run = demo(&["--provider", "aws"]);
+    let told = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(
+        run.status.code() == Some(1) && run.stdout.is_empty() && told.contains("build with --features aws"),
+        "{told}"
+    );
+}

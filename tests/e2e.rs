@@ -6,10 +6,14 @@
 mod e2e {
     #[cfg(feature = "aws")]
     mod aws;
+    #[cfg(feature = "aws")]
+    mod aws_scale;
     mod controller;
     mod custom_resources;
     mod placement;
     mod plane;
     mod product;
+    #[cfg(feature = "aws")]
+    mod region;
     mod world;
 }

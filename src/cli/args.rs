@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cloud::catalog::UnavailablePattern;
 
-use super::demo::scenario::Name as ScenarioName;
+use super::demo::scenario::{Name as ScenarioName, Provider as DemoProvider};
 use crate::observe::{FeatureGates, InputError, MinValuesPolicy, Options, PreferencePolicy, Validate, read_prices};
 
 /// Plans the nodes of a Kubernetes cluster near a proven cost bound, and explains every decision.
@@ -105,7 +105,8 @@ pub struct SimEc2Args {
     /// Stock, prices, ids and delays are drawn from this number.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// A script of what goes wrong and when (JSON: faults, chance, stock, interruptions).
+    /// A script of what is there, what goes wrong and when (JSON: faults, chance, stock, prices, interruptions,
+    /// reservations, placementGroups).
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
     /// A region of the embedded catalogue.
@@ -131,6 +132,10 @@ pub struct DemoArgs {
     /// What happens.
     #[arg(long, value_enum, value_name = "NAME", default_value_t = ScenarioName::Shop)]
     pub scenario: ScenarioName,
+    /// Whose nodes are bought: kwok's, or machines of a simulated EC2 through the real SDK (needs the feature aws), where
+    /// the shop also trains on a GPU and outlives spot interruptions.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = DemoProvider::Kwok, verbatim_doc_comment)]
+    pub provider: DemoProvider,
 }
 
 #[derive(Args, Debug)]

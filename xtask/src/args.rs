@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Catalog {
         args: Vec<String>,
     },
+    /// Compares the simulated EC2 with somebody else's.
+    Moto,
     /// Builds the test control plane, or starts one for people.
     ControlPlane {
         args: Vec<String>,
@@ -43,6 +45,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
         "bench" if rest.is_empty() => Err("bench needs the name of a measurement".to_owned()),
         "bench" => Ok(Command::Bench { args: rest }),
         "catalog" => Ok(Command::Catalog { args: rest }),
+        "moto" if rest.is_empty() => Ok(Command::Moto),
+        "moto" => Err(format!("`moto` does not take `{}`", rest[0])),
         "control-plane" => Ok(Command::ControlPlane { args: rest }),
         other => Err(format!("unknown command `{other}`")),
     }
@@ -95,5 +99,7 @@ mod tests {
         assert!(parsed("tset").is_err_and(|fault| fault.contains("tset")));
         assert!(parsed("test --fast").is_err_and(|fault| fault.contains("--fast")));
         assert!(parsed("bench").is_err());
+        assert!(parsed("moto --fast").is_err_and(|fault| fault.contains("--fast")));
+        assert_eq!(parsed("moto"), Ok(Command::Moto));
     }
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod libtest;
+mod moto;
 mod passthrough;
 mod suite;
 mod tally;
@@ -25,6 +26,7 @@ Commands:
   bench NAME [ARGS]      measure, in a release build (package `benches`); `bench --help` lists the names
   control-plane COMMAND  `up` starts a real Kubernetes control plane on loopback and prints its kubeconfig; `down`, `status`
                          and `build` do what they say (`control-plane --help`)
+  moto                   ask the simulated EC2, and moto, the same questions; needs Python 3.10 or newer, and PyPI once
   catalog [ARGS]         rebuild the embedded EC2 catalogue from AWS data (package `cloud`, binary catalog-generate)
   help                   this text
 
@@ -50,6 +52,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Test { depth } => suite::run(depth),
         Command::Bench { args } => passthrough::bench(&args),
         Command::Catalog { args } => passthrough::catalog(&args),
+        Command::Moto => moto::run(),
         Command::ControlPlane { args } => passthrough::control_plane(&args),
     }
 }

@@ -131,6 +131,8 @@ fn sold(region: &str, zones_by_type: BTreeMap<String, Vec<String>>) -> RegionTab
 /// When EC2 cannot be asked.
 pub async fn spot_prices(clients: &Clients, now_seconds: i64) -> Result<PriceList, Fault> {
     let mut prices = PriceList::default();
+    // A price that has moved since the moment is told as often: the newest counts, in whatever order they come.
+    let mut newest: BTreeMap<(String, String), i64> = BTreeMap::new();
     let mut next = None;
     for _ in 0..MOST_PAGES {
         let page = again("ec2:DescribeSpotPriceHistory", || {
@@ -142,7 +144,12 @@ pub async fn spot_prices(clients: &Clients, now_seconds: i64) -> Result<PriceLis
         for price in page.spot_price_history() {
             let amount = price.spot_price().and_then(MicroUsdPerHour::parse);
             if let (Some(name), Some(zone), Some(amount)) = (price.instance_type(), price.availability_zone(), amount) {
-                prices.set(name.as_str(), zone, CapacityType::Spot, amount);
+                let at = price.timestamp().map_or(0, aws_smithy_types::DateTime::secs);
+                let last = newest.entry((name.as_str().to_owned(), zone.to_owned())).or_insert(i64::MIN);
+                if at > *last {
+                    *last = at;
+                    prices.set(name.as_str(), zone, CapacityType::Spot, amount);
+                }
             }
         }
         next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);

@@ -1,7 +1,7 @@
 //! Finding what the account has: zones, subnets, security groups, images.
 
 use super::filter::{Filtered, Filters, Pages, Tags};
-use super::land::{ACCOUNT, VPC, Zone};
+use super::land::{ACCOUNT, Image, SecurityGroup, Subnet, VPC, Zone};
 use super::params::Params;
 use super::refusal::Refusal;
 use super::state::{Answer, State};
@@ -10,12 +10,15 @@ use crate::clock::text_of;
 
 static NO_TAGS: Tags = Tags::new();
 
-pub const ZONES: &[&str] =
-    &["ZoneName.#", "ZoneId.#", "Filter.#.Name", "Filter.#.Value.#", "AllAvailabilityZones", "DryRun"];
+pub const ZONES: &[&str] = &["ZoneName.#", "ZoneId.#", "Filter.#.Name", "Filter.#.Value.#", "DryRun"];
 
 struct InRegion<'a>(&'a Zone, &'a str);
 
 impl Filtered for InRegion<'_> {
+    const FILTERS: &'static [&'static str] =
+        &["zone-name", "zone-id", "zone-type", "region-name", "group-name", "state", "opt-in-status"];
+    const HAS_TAGS: bool = false;
+
     fn values(&self, filter: &str) -> Option<Vec<String>> {
         let Self(zone, region) = self;
         Some(vec![match filter {
@@ -36,7 +39,8 @@ impl Filtered for InRegion<'_> {
 
 /// `DescribeAvailabilityZones`.
 pub fn zones(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
-    let (names, ids, filters) = (params.texts("ZoneName"), params.texts("ZoneId"), Filters::read(params)?);
+    let (names, ids, filters) =
+        (params.texts("ZoneName"), params.texts("ZoneId"), Filters::read::<InRegion<'_>>(params)?);
     let region = state.region.name.as_str();
     let is_known = |asked: &str| state.land.zones.iter().any(|zone| zone.name == asked || zone.id == asked);
     if let Some(unknown) = names.iter().chain(&ids).find(|asked| !is_known(asked)) {
@@ -74,7 +78,7 @@ pub fn subnets(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
         let message = format!("The subnet ID '{unknown}' does not exist");
         return Err(Refusal::new("InvalidSubnetID.NotFound", message));
     }
-    let filters = Filters::read(params)?;
+    let filters = Filters::read::<Subnet>(params)?;
     let mut found = Vec::new();
     for subnet in state.land.subnets.values() {
         if filters.matches(subnet)? && (ids.is_empty() || ids.contains(&&*subnet.id)) {
@@ -109,7 +113,7 @@ pub fn groups(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
     if let Some(unknown) = ids.iter().find(|id| !state.land.groups.contains_key(**id)) {
         return Err(Refusal::new("InvalidGroup.NotFound", format!("The security group '{unknown}' does not exist")));
     }
-    let filters = Filters::read(params)?;
+    let filters = Filters::read::<SecurityGroup>(params)?;
     let mut found = Vec::new();
     for group in state.land.groups.values() {
         let is_named =
@@ -150,7 +154,7 @@ pub fn images(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
         let code = if unknown.starts_with("ami-") { "InvalidAMIID.NotFound" } else { "InvalidAMIID.Malformed" };
         return Err(Refusal::new(code, format!("The image id '[{unknown}]' does not exist")));
     }
-    let filters = Filters::read(params)?;
+    let filters = Filters::read::<Image>(params)?;
     let (now, with_deprecated) = (state.seconds(), params.is_true("IncludeDeprecated"));
     let mut found = Vec::new();
     for image in state.land.images.values() {

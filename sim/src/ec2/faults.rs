@@ -95,6 +95,7 @@ impl Faults {
         self.chances.push(chance);
     }
 
+    /// Nothing goes wrong any more.
     pub fn clear(&mut self) {
         *self = Self::default();
     }

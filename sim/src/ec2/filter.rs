@@ -10,8 +10,18 @@ use super::refusal::Refusal;
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
 
+/// The most filters of one call.
+const MOST_FILTERS: usize = 50;
+/// The most values of one filter.
+const MOST_VALUES: usize = 200;
+
 /// Something that can be found by filters.
 pub trait Filtered {
+    /// Every filter that there is, tags aside.
+    const FILTERS: &'static [&'static str];
+    /// Whether it can be found by its tags.
+    const HAS_TAGS: bool = true;
+
     /// The values under a filter's name, tags aside; nothing if there is no such filter.
     fn values(&self, filter: &str) -> Option<Vec<String>>;
 
@@ -23,11 +33,23 @@ pub trait Filtered {
 pub struct Filters(Vec<(String, Vec<String>)>);
 
 impl Filters {
+    /// Reads them for a kind of thing, of which there may be none.
+    ///
     /// # Errors
-    /// When a filter has no name, or no value.
-    pub fn read(params: &Params) -> Result<Self, Refusal> {
-        let read = params.list("Filter").into_iter().map(|filter| {
+    /// When a filter has no name or no value, is none for this kind of thing, or there are too many.
+    pub fn read<T: Filtered>(params: &Params) -> Result<Self, Refusal> {
+        let filters = params.list("Filter");
+        if filters.len() > MOST_FILTERS || filters.iter().any(|filter| filter.list("Value").len() > MOST_VALUES) {
+            let message = format!("At most {MOST_FILTERS} filters of at most {MOST_VALUES} values each");
+            return Err(Refusal::new("FilterLimitExceeded", message));
+        }
+        let read = filters.into_iter().map(|filter| {
             let name = filter.required("Name")?.to_owned();
+            let is_of_tags = matches!(&*name, "tag-key" | "tag-value") || name.starts_with("tag:");
+            let is_known = T::FILTERS.contains(&&*name) || (T::HAS_TAGS && is_of_tags);
+            if !is_known {
+                return Err(unknown(&name));
+            }
             let values: Vec<String> = filter.texts("Value").into_iter().map(str::to_owned).collect();
             if values.is_empty() {
                 return Err(Refusal::invalid_value(&format!("The filter '{name}' has no value")));
@@ -148,6 +170,8 @@ mod tests {
     struct Thing(&'static str, Tags);
 
     impl Filtered for Thing {
+        const FILTERS: &'static [&'static str] = &["name"];
+
         fn values(&self, filter: &str) -> Option<Vec<String>> {
             (filter == "name").then(|| vec![self.0.to_owned()])
         }
@@ -159,7 +183,7 @@ mod tests {
 
     fn matches(filters: &str) -> Result<bool, Refusal> {
         let tags = [("team".to_owned(), "a".to_owned())].into_iter().collect();
-        Filters::read(&Params::parse(filters.as_bytes()))?.matches(&Thing("web-1", tags))
+        Filters::read::<Thing>(&Params::parse(filters.as_bytes()))?.matches(&Thing("web-1", tags))
     }
 
     #[test]
@@ -178,6 +202,12 @@ mod tests {
         let refusal = matches("Filter.1.Name=colour&Filter.1.Value.1=red").unwrap_err();
         assert_eq!((refusal.status, refusal.code.as_str()), (400, "InvalidParameterValue"));
         assert_eq!(refusal.message, "The filter 'colour' is invalid");
+        // Also behind one that matches nothing.
+        let behind = "Filter.1.Name=name&Filter.1.Value.1=x&Filter.2.Name=colour&Filter.2.Value.1=red";
+        assert_eq!(matches(behind).unwrap_err().message, refusal.message);
+        let many = (1..=201).map(|at| format!("Filter.1.Value.{at}=x"));
+        let many = format!("Filter.1.Name=name&{}", many.collect::<Vec<_>>().join("&"));
+        assert_eq!(matches(&many).unwrap_err().code, "FilterLimitExceeded");
     }
 
     #[test]

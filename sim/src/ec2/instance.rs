@@ -64,14 +64,18 @@ pub struct Instance {
     pub subnet: String,
     pub zone: Zone,
     pub address: String,
-    /// Addresses of the subnet that it holds.
-    pub n_addresses: u32,
+    /// All addresses of the subnet that it holds, the first one among them.
+    pub addresses: Vec<String>,
     pub groups: Vec<(String, String)>,
     /// `interface`, `efa` or `efa-only`, one for each network interface.
     pub interfaces: Vec<String>,
     pub profile: Option<String>,
     /// Base64, as the template had it.
     pub user_data: String,
+    /// `capacity-block` or `interruptible-capacity-reservation`; none for machines on spot and on demand.
+    pub market: Option<String>,
+    /// As the fleet was given it.
+    pub context: Option<String>,
     /// Of the spot request behind it.
     pub spot_request: Option<String>,
     /// `capacity-reservations-only`, `none`; as the template says.
@@ -149,6 +153,7 @@ impl Instance {
             xml.leaf("instanceLifecycle", "spot");
             xml.maybe("spotInstanceRequestId", self.spot_request.as_ref());
         }
+        xml.maybe("instanceLifecycle", self.market.as_ref());
         if let Some(id) = &self.key.reservation {
             xml.leaf("capacityReservationId", id);
         }
@@ -199,6 +204,31 @@ pub struct Seen<'a> {
 }
 
 impl Filtered for Seen<'_> {
+    const FILTERS: &'static [&'static str] = &[
+        "instance-id",
+        "instance-state-name",
+        "instance-state-code",
+        "instance-type",
+        "instance-lifecycle",
+        "availability-zone",
+        "availability-zone-id",
+        "subnet-id",
+        "network-interface.subnet-id",
+        "vpc-id",
+        "network-interface.vpc-id",
+        "image-id",
+        "architecture",
+        "client-token",
+        "private-ip-address",
+        "tenancy",
+        "capacity-reservation-id",
+        "spot-instance-request-id",
+        "instance.group-id",
+        "network-interface.group-id",
+        "instance.group-name",
+        "owner-id",
+    ];
+
     fn values(&self, filter: &str) -> Option<Vec<String>> {
         let Seen { instance, phase } = self;
         let groups = |by: fn(&(String, String)) -> &String| instance.groups.iter().map(by).cloned().collect();
@@ -207,7 +237,10 @@ impl Filtered for Seen<'_> {
             "instance-state-name" => phase.as_str().to_owned(),
             "instance-state-code" => phase.code().to_string(),
             "instance-type" => instance.key.instance_type.to_string(),
-            "instance-lifecycle" => return Some(instance.is_spot().then(|| "spot".to_owned()).into_iter().collect()),
+            "instance-lifecycle" => {
+                let spot = instance.is_spot().then(|| "spot".to_owned());
+                return Some(spot.or_else(|| instance.market.clone()).into_iter().collect());
+            }
             "availability-zone" => instance.zone.name.clone(),
             "availability-zone-id" => instance.zone.id.clone(),
             "subnet-id" | "network-interface.subnet-id" => instance.subnet.clone(),

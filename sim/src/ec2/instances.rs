@@ -24,7 +24,7 @@ pub fn describe(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
     for id in &ids {
         state.visible(id)?;
     }
-    let filters = Filters::read(params)?;
+    let filters = Filters::read::<Seen<'_>>(params)?;
     let mut found = Vec::new();
     for (instance, phase) in state.listed() {
         let seen = Seen { instance, phase };
@@ -83,6 +83,10 @@ pub const STATUS: &[&str] =
 struct Health<'a>(&'a Instance, Phase);
 
 impl Filtered for Health<'_> {
+    const FILTERS: &'static [&'static str] =
+        &["instance-status.status", "system-status.status", "event.code", "instance-state-name", "availability-zone"];
+    const HAS_TAGS: bool = false;
+
     fn values(&self, filter: &str) -> Option<Vec<String>> {
         let Self(instance, phase) = self;
         let word = |is_impaired: bool| if is_impaired { "impaired" } else { "ok" }.to_owned();
@@ -108,7 +112,7 @@ pub fn status(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
     for id in &ids {
         state.visible(id)?;
     }
-    let (filters, all) = (Filters::read(params)?, params.is_true("IncludeAllInstances"));
+    let (filters, all) = (Filters::read::<Health<'_>>(params)?, params.is_true("IncludeAllInstances"));
     let mut found = Vec::new();
     for (instance, phase) in state.listed() {
         let is_wanted = (ids.is_empty() || ids.contains(&*instance.id)) && (all || phase == Phase::Running);

@@ -1,6 +1,6 @@
 //! What an account has before anything is bought: zones, subnets, security groups, images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::beside::iam::{Profile, Profiles};
 use super::filter::{Filtered, Tags};
@@ -11,6 +11,7 @@ pub const VPC: &str = "vpc-0a1b2c3d4e5f60718";
 pub const ACCOUNT: &str = "123456789012";
 /// EC2 keeps the first four addresses of a subnet and the last.
 const KEPT: u32 = 5;
+const KEPT_FIRST: u32 = 4;
 
 /// An availability zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +30,12 @@ pub struct Subnet {
     pub second: u8,
     /// Length of its prefix, from 16 to 28.
     pub prefix: u8,
-    /// Addresses in use.
+    /// Addresses that others have: load balancers, pods, another cluster.
     pub used: u32,
-    /// Which address is given next, counted from the first.
-    pub next_address: u32,
+    /// Addresses that our machines have, counted from the first.
+    taken: BTreeSet<u32>,
+    /// Which address is tried first, counted from the first.
+    next_address: u32,
     pub maps_public_ip: bool,
     pub tags: Tags,
 }
@@ -44,31 +47,57 @@ impl Subnet {
     }
 
     pub fn available(&self) -> u32 {
-        self.size().saturating_sub(self.used)
+        self.size().saturating_sub(self.used).saturating_sub(u32::try_from(self.taken.len()).unwrap_or(u32::MAX))
     }
 
     pub fn cidr(&self) -> String {
         format!("10.{}.0.0/{}", self.second, self.prefix)
     }
 
-    /// Takes an address.
-    pub fn take(&mut self) -> String {
-        let at = 4 + self.next_address % self.size().max(1);
-        self.used += 1;
-        self.next_address = self.next_address.wrapping_add(1);
+    /// Takes so many addresses that nobody has; nothing if there are not so many.
+    pub fn take(&mut self, n: usize) -> Option<Vec<String>> {
+        if usize::try_from(self.available()).unwrap_or(0) < n {
+            return None;
+        }
+        let (size, first) = (self.size(), self.next_address);
+        let free = (0..size).map(|step| (first + step) % size).filter(|at| !self.taken.contains(at));
+        let free: Vec<u32> = free.take(n).collect();
+        if let Some(last) = free.last() {
+            self.next_address = (last + 1) % size;
+        }
+        self.taken.extend(&free);
+        Some(free.into_iter().map(|at| self.address(at)).collect())
+    }
+
+    /// Others can have these addresses now.
+    pub fn give_back(&mut self, addresses: &[String]) {
+        let taken = std::mem::take(&mut self.taken);
+        self.taken = taken.into_iter().filter(|at| !addresses.contains(&self.address(*at))).collect();
+    }
+
+    fn address(&self, at: u32) -> String {
+        let at = at + KEPT_FIRST;
         format!("10.{}.{}.{}", self.second, at / 256, at % 256)
-    }
-
-    pub fn give_back(&mut self) {
-        self.used = self.used.saturating_sub(1);
-    }
-
-    pub fn arn_part(&self) -> String {
-        format!("subnet/{}", self.id)
     }
 }
 
 impl Filtered for Subnet {
+    const FILTERS: &'static [&'static str] = &[
+        "subnet-id",
+        "vpc-id",
+        "state",
+        "availability-zone",
+        "availabilityZone",
+        "availability-zone-id",
+        "availabilityZoneId",
+        "available-ip-address-count",
+        "cidr-block",
+        "cidr",
+        "cidrBlock",
+        "map-public-ip-on-launch",
+        "owner-id",
+    ];
+
     fn values(&self, filter: &str) -> Option<Vec<String>> {
         Some(vec![match filter {
             "subnet-id" => self.id.clone(),
@@ -98,6 +127,8 @@ pub struct SecurityGroup {
 }
 
 impl Filtered for SecurityGroup {
+    const FILTERS: &'static [&'static str] = &["group-id", "group-name", "vpc-id", "owner-id", "description"];
+
     fn values(&self, filter: &str) -> Option<Vec<String>> {
         Some(vec![match filter {
             "group-id" => self.id.clone(),
@@ -131,6 +162,20 @@ pub struct Image {
 }
 
 impl Filtered for Image {
+    const FILTERS: &'static [&'static str] = &[
+        "image-id",
+        "name",
+        "architecture",
+        "state",
+        "owner-id",
+        "owner-alias",
+        "root-device-name",
+        "root-device-type",
+        "virtualization-type",
+        "image-type",
+        "is-public",
+    ];
+
     fn values(&self, filter: &str) -> Option<Vec<String>> {
         Some(vec![match filter {
             "image-id" => self.id.clone(),
@@ -183,6 +228,7 @@ impl Land {
                 second: at,
                 prefix: 18,
                 used: 0,
+                taken: BTreeSet::new(),
                 next_address: 0,
                 maps_public_ip: false,
                 tags: tags(&discovery),
@@ -268,10 +314,24 @@ mod tests {
         let subnet = land.subnets.values_mut().next().unwrap();
         subnet.prefix = 28;
         assert_eq!((subnet.size(), subnet.available()), (11, 11));
-        assert_eq!(subnet.take(), "10.0.0.4");
+        assert_eq!(subnet.take(2).unwrap(), ["10.0.0.4", "10.0.0.5"]);
+        assert_eq!(subnet.available(), 9);
+        subnet.give_back(&["10.0.0.4".to_owned()]);
         assert_eq!(subnet.available(), 10);
-        subnet.give_back();
-        assert_eq!(subnet.available(), 11);
+    }
+
+    #[test]
+    fn no_address_is_given_to_two_machines() {
+        let mut land = Land::of("eu-west-1", &["eu-west-1a".to_owned()], "shop");
+        let subnet = land.subnets.values_mut().next().unwrap();
+        subnet.prefix = 28;
+        let mut held = subnet.take(8).unwrap();
+        // Those in the middle go; whoever comes goes round and past those that stay.
+        subnet.give_back(&held.drain(2..6).collect::<Vec<_>>());
+        held.extend(subnet.take(7).unwrap());
+        let different: BTreeSet<&String> = held.iter().collect();
+        assert_eq!((different.len(), held.len(), subnet.available()), (11, 11, 0));
+        assert_eq!(subnet.take(1), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod describe;
 mod faults;
 mod filter;
 mod fleet;
+mod happen;
 #[cfg(feature = "aws")]
 mod in_process;
 mod instance;
@@ -23,7 +24,9 @@ mod log;
 mod market;
 mod news;
 mod params;
+mod placement;
 mod policy;
+mod prices;
 mod refusal;
 mod reserve;
 mod script;
@@ -47,7 +50,6 @@ use crate::market::Micros;
 pub use agents::{Agents, Told, agents};
 pub use beside::iam::Profile;
 pub use beside::sqs::Queue;
-pub use bucket::{Rate, rate};
 pub use faults::{Chance, Fault, Faults, Rule};
 pub use filter::Tags;
 pub use instance::{Instance, Phase};
@@ -56,9 +58,10 @@ pub use listen::{ListenError, listen};
 pub use log::{Entry, Log};
 pub use market::Level;
 pub use news::{Piece, What};
+pub use placement::PlacementGroup;
 pub use policy::{Policy, PolicyError};
 pub use refusal::Refusal;
-pub use reserve::{PlacementGroup, Reservation};
+pub use reserve::Reservation;
 pub use script::{Script, ScriptError};
 pub use state::State;
 pub use template::Template;
@@ -84,6 +87,8 @@ pub struct Options {
     pub shutting_down: Micros,
     /// From purchase until lists show a machine and ids find it.
     pub visible_after: Micros,
+    /// From the making of a launch template until fleets and lists find it.
+    pub template_visible_after: Micros,
     /// How long each call takes.
     pub latency: Duration,
     /// Whether calls beyond the account's limits are refused.
@@ -105,6 +110,7 @@ impl Default for Options {
             register: 15_000_000,
             shutting_down: 5_000_000,
             visible_after: 500_000,
+            template_visible_after: 0,
             latency: Duration::from_millis(20),
             throttles: true,
             on_demand_vcpus: None,

@@ -10,7 +10,8 @@ const MOST: usize = 100_000;
 /// One piece of news.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    pub instance: String,
+    /// An instance, or a capacity reservation.
+    pub thing: String,
     pub at: Micros,
     pub what: What,
 }
@@ -20,6 +21,10 @@ pub struct Piece {
 pub enum What {
     /// A spot machine will be taken at this moment.
     SpotWarning { gone_at: Micros },
+    /// A machine in an interruptible capacity reservation will be taken back at this moment.
+    ReservationWarning { gone_at: Micros },
+    /// A capacity block's machines will begin to be ended soon; the block ends at this moment.
+    BlockEnds { at: Micros },
     /// It changed to this state, in EC2's words.
     State(&'static str),
 }

@@ -2,6 +2,7 @@
 //!
 //! The wire form: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html>.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -12,6 +13,28 @@ use super::refusal::Refusal;
 pub struct Params {
     value: Option<String>,
     members: BTreeMap<String, Params>,
+    was_read: Mark,
+}
+
+/// Whether somebody has looked. No part of what a parameter says.
+#[derive(Clone, Debug, Default)]
+struct Mark(Cell<bool>);
+
+impl PartialEq for Mark {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Mark {}
+
+/// What a plain value has to be.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Text,
+    Bool,
+    Number,
+    OneOf(&'static [&'static str]),
 }
 
 impl Params {
@@ -35,11 +58,12 @@ impl Params {
 
     /// The text of a member; nothing if it has none or is empty.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.get(name)?.value.as_deref().filter(|text| !text.is_empty())
+        Some(self.get(name)?.own_text()).filter(|text| !text.is_empty())
     }
 
     /// The text of this parameter itself.
     pub fn own_text(&self) -> &str {
+        self.was_read.0.set(true);
         self.value.as_deref().unwrap_or_default()
     }
 
@@ -80,9 +104,7 @@ impl Params {
     /// stands for everything below it.
     pub fn unknown(&self, known: &[&str]) -> Option<String> {
         self.leaves().into_iter().map(|(key, _)| key).find(|key| {
-            let form: Vec<&str> =
-                key.split('.').map(|part| if part.parse::<u32>().is_ok() { "#" } else { part }).collect();
-            let form = form.join(".");
+            let form = form(key);
             !known.iter().any(|known| match known.strip_suffix(".*") {
                 Some(prefix) => form.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')),
                 None => form == *known,
@@ -90,16 +112,45 @@ impl Params {
         })
     }
 
+    /// The first parameter that nobody has looked at.
+    pub fn unread(&self) -> Option<String> {
+        self.leaves().into_iter().find(|(_, leaf)| !leaf.was_read.0.get()).map(|(key, _)| key)
+    }
+
+    /// Looks at all parameters, each of which has to be known and of its kind; `#` in a name stands for a number.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self, known: &[(&str, Kind)], prefix: &str) -> Result<(), Refusal> {
+        for (key, leaf) in self.leaves() {
+            let form = form(&key);
+            let Some((_, kind)) = known.iter().find(|(name, _)| *name == form) else {
+                return Err(Refusal::unknown_parameter(&format!("{prefix}.{key}")));
+            };
+            let text = leaf.own_text();
+            let is_good = match kind {
+                Kind::Text => true,
+                Kind::Bool => matches!(text, "true" | "false"),
+                Kind::Number => text.parse::<i64>().is_ok(),
+                Kind::OneOf(values) => values.contains(&text),
+            };
+            if !is_good {
+                return Err(Refusal::invalid_value(&format!("Invalid value '{text}' for {prefix}.{key}.")));
+            }
+        }
+        Ok(())
+    }
+
     /// Every parameter with its full name, sorted.
-    pub fn leaves(&self) -> Vec<(String, &str)> {
+    fn leaves(&self) -> Vec<(String, &Self)> {
         let mut found = Vec::new();
         self.collect(&mut String::new(), &mut found);
         found
     }
 
-    fn collect<'a>(&'a self, path: &mut String, found: &mut Vec<(String, &'a str)>) {
-        if let Some(value) = &self.value {
-            found.push((path.clone(), value));
+    fn collect<'a>(&'a self, path: &mut String, found: &mut Vec<(String, &'a Self)>) {
+        if self.value.is_some() {
+            found.push((path.clone(), self));
         }
         for (name, member) in &self.members {
             let length = path.len();
@@ -114,11 +165,17 @@ impl Params {
     pub fn fingerprint(&self, without: &str) -> String {
         let leaves = self.leaves().into_iter().filter(|(key, _)| key != without);
         let mut text = String::new();
-        for (key, value) in leaves {
-            let _ = writeln!(text, "{key}={value}");
+        for (key, leaf) in leaves {
+            let _ = writeln!(text, "{key}={}", leaf.value.as_deref().unwrap_or_default());
         }
         text
     }
+}
+
+/// A name with `#` for each number.
+fn form(key: &str) -> String {
+    let parts: Vec<&str> = key.split('.').map(|part| if part.parse::<u32>().is_ok() { "#" } else { part }).collect();
+    parts.join(".")
 }
 
 #[cfg(test)]
@@ -143,6 +200,41 @@ mod tests {
         let read = params("Action=X&Filter.1.Value.2=a&Data.Deep.1.Er=1&Odd.1=1");
         assert_eq!(read.unknown(&["Action", "Filter.#.Value.#", "Data.*"]).as_deref(), Some("Odd.1"));
         assert_eq!(read.unknown(&["Action", "Filter.#.Value.#", "Data.*", "Odd.#"]), None);
+    }
+
+    #[test]
+    fn what_was_looked_at_is_known() {
+        let read = params("A=1&B.1.C=2&B.2.C=3&D=");
+        let mut unread = vec![read.unread()];
+        read.text("A");
+        read.list("B")[0].text("C");
+        unread.push(read.unread());
+        read.list("B").iter().for_each(|one| drop(one.number("C")));
+        unread.push(read.unread());
+        read.text("D");
+        unread.push(read.unread());
+        assert_eq!(unread, ["A", "B.2.C", "D", ""].map(|key| Some(key.to_owned()).filter(|key| !key.is_empty())));
+        assert_eq!(read.clone(), params("A=1&B.1.C=2&B.2.C=3&D="), "looking changes nothing");
+    }
+
+    #[test]
+    fn values_have_to_be_of_their_kind() {
+        let known = [
+            ("On", Kind::Bool),
+            ("N.#", Kind::Number),
+            ("State", Kind::OneOf(&["enabled", "disabled"])),
+            ("Name", Kind::Text),
+        ];
+        let check = |text: &str| params(text).check(&known, "Data").map_err(|refusal| refusal.message);
+        assert_eq!(check("On=true&N.1=4&N.2=-1&State=enabled&Name=x"), Ok(()));
+        for (odd, told) in [
+            ("On=yes", "Invalid value 'yes' for Data.On."),
+            ("N.1=x", "Invalid value 'x' for Data.N.1."),
+            ("State=on", "Invalid value 'on' for Data.State."),
+            ("Colour=red", "The parameter Data.Colour is not recognized"),
+        ] {
+            assert_eq!(check(odd), Err(told.to_owned()));
+        }
     }
 
     #[test]

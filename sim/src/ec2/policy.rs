@@ -32,10 +32,20 @@ struct Document {
     statement: Vec<Statement>,
 }
 
+/// What a statement that applies comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+enum Effect {
+    Allow,
+    Deny,
+}
+
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Statement {
-    effect: String,
+    /// For people.
+    #[serde(default, rename = "Sid")]
+    _sid: String,
+    effect: Effect,
     action: OneOrMany,
     resource: OneOrMany,
     #[serde(default)]
@@ -96,10 +106,10 @@ impl Policy {
     pub fn answer(&self, question: &Question) -> Result<(), Refusal> {
         let mut is_allowed = false;
         for statement in self.0.iter().filter(|statement| statement.applies(question)) {
-            if statement.effect == "Deny" {
-                return Err(refusal(question));
+            match statement.effect {
+                Effect::Deny => return Err(refusal(question)),
+                Effect::Allow => is_allowed = true,
             }
-            is_allowed = true;
         }
         if is_allowed { Ok(()) } else { Err(refusal(question)) }
     }
@@ -188,5 +198,16 @@ mod tests {
     fn a_condition_that_cannot_be_evaluated_is_no_condition_to_ignore() {
         let odd = r#"{ "Statement": [ { "Effect": "Allow", "Action": "*", "Resource": "*", "Condition": { "IpAddress": {} } } ] }"#;
         assert!(Policy::parse(odd).unwrap_err().to_string().contains("IpAddress"));
+        // Neither is a word that is no effect, nor an element that nobody reads.
+        for (odd, told) in [
+            (r#"{ "Statement": [ { "Effect": "deny", "Action": "*", "Resource": "*" } ] }"#, "unknown variant `deny`"),
+            (
+                r#"{ "Statement": [ { "Effect": "Allow", "NotAction": "*", "Resource": "*", "Action": [] } ] }"#,
+                "NotAction",
+            ),
+        ] {
+            let error = Policy::parse(odd).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
     }
 }

@@ -1,4 +1,6 @@
-//! Capacity reservations and placement groups.
+//! Capacity reservations: on demand and as blocks, open and targeted, for later, for a while, and such as may be taken back.
+//!
+//! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-reservation-overview.html>
 
 use cloud::OfferingKey;
 use planner::model::{CapacityType, MicroUsdPerHour};
@@ -12,6 +14,9 @@ use super::xml::Xml;
 use crate::clock::text_of;
 use crate::market::Stock;
 
+/// The kind of a capacity block.
+pub const BLOCK: &str = "capacity-block";
+
 /// A capacity reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
@@ -24,6 +29,8 @@ pub struct Reservation {
     /// `open` or `targeted`.
     pub criteria: String,
     pub total: u32,
+    /// Seconds since 1970; none: at once.
+    pub starts_at: Option<i64>,
     /// Seconds since 1970; none: until it is cancelled.
     pub ends_at: Option<i64>,
     pub interruptible: bool,
@@ -31,6 +38,22 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// A targeted one of the usual kind, from now on and without an end.
+    pub fn new(id: &str, instance_type: &str, zone: Zone, total: u32) -> Self {
+        Self {
+            id: id.to_owned(),
+            instance_type: instance_type.to_owned(),
+            zone,
+            kind: "default".to_owned(),
+            criteria: "targeted".to_owned(),
+            total,
+            starts_at: None,
+            ends_at: None,
+            interruptible: false,
+            tags: Tags::new(),
+        }
+    }
+
     /// Its pool.
     pub fn key(&self) -> OfferingKey {
         OfferingKey {
@@ -41,14 +64,47 @@ impl Reservation {
         }
     }
 
-    fn state(&self, now: i64) -> &'static str {
-        if self.ends_at.is_some_and(|ends| ends <= now) { "expired" } else { "active" }
+    pub fn is_block(&self) -> bool {
+        self.kind == BLOCK
+    }
+
+    /// What a machine's template has to say of its market to be let in.
+    pub fn market(&self) -> Option<&'static str> {
+        match (self.is_block(), self.interruptible) {
+            (true, _) => Some(BLOCK),
+            (false, true) => Some("interruptible-capacity-reservation"),
+            (false, false) => None,
+        }
+    }
+
+    /// EC2's word for what it is at a time, in seconds since 1970.
+    pub fn state(&self, now: i64) -> &'static str {
+        if self.ends_at.is_some_and(|ends| ends <= now) {
+            "expired"
+        } else if self.starts_at.is_some_and(|starts| now < starts) {
+            "scheduled"
+        } else {
+            "active"
+        }
     }
 }
 
 struct At<'a>(&'a Reservation, i64);
 
 impl Filtered for At<'_> {
+    const FILTERS: &'static [&'static str] = &[
+        "state",
+        "instance-type",
+        "owner-id",
+        "availability-zone",
+        "availability-zone-id",
+        "instance-match-criteria",
+        "tenancy",
+        "start-date",
+        "end-date",
+        "end-date-type",
+    ];
+
     fn values(&self, filter: &str) -> Option<Vec<String>> {
         let Self(reservation, now) = self;
         Some(vec![match filter {
@@ -59,6 +115,9 @@ impl Filtered for At<'_> {
             "availability-zone-id" => reservation.zone.id.clone(),
             "instance-match-criteria" => reservation.criteria.clone(),
             "tenancy" => "default".to_owned(),
+            "start-date" => return Some(reservation.starts_at.map(text_of).into_iter().collect()),
+            "end-date" => return Some(reservation.ends_at.map(text_of).into_iter().collect()),
+            "end-date-type" => end_type(reservation).to_owned(),
             _ => return None,
         }])
     }
@@ -68,11 +127,43 @@ impl Filtered for At<'_> {
     }
 }
 
+fn end_type(reservation: &Reservation) -> &'static str {
+    if reservation.ends_at.is_some() { "limited" } else { "unlimited" }
+}
+
 impl State {
-    /// Reserves capacity: the pool it makes is bought from by name only.
+    /// Reserves capacity: the pool it makes is bought from by name, or by machines that fit if it is open.
     pub fn reserve(&mut self, reservation: Reservation) {
         self.market.offer(reservation.key(), Stock::of(MicroUsdPerHour(0), reservation.total));
+        if let Some(ends_at) = reservation.ends_at {
+            self.will_end(&reservation.id, ends_at * 1_000_000, reservation.is_block());
+        }
         self.reservations.insert(reservation.id.clone(), reservation);
+    }
+
+    /// How many more machines a reservation has room for now.
+    pub fn room_in(&self, reservation: &Reservation) -> u32 {
+        let is_active = reservation.state(self.seconds()) == "active";
+        if is_active { self.available(&reservation.key()) } else { 0 }
+    }
+
+    /// The open reservation that a machine of this type in this zone goes into.
+    pub fn open_reservation(&self, instance_type: &str, zone: &str) -> Option<OfferingKey> {
+        let fits = |one: &&Reservation| {
+            let is_plain = one.criteria == "open" && one.market().is_none();
+            is_plain && one.instance_type == instance_type && one.zone.name == zone && self.room_in(one) > 0
+        };
+        self.reservations.values().find(fits).map(Reservation::key)
+    }
+
+    /// Takes back what an interruptible reservation has lent: its machines get two minutes' notice. Their ids.
+    pub fn reclaim(&mut self, reservation: &str) -> Vec<String> {
+        let (now, machines) = (self.now(), self.machines_in(reservation));
+        for machine in &machines {
+            self.market.interrupt(machine, now);
+        }
+        self.tick();
+        machines
     }
 }
 
@@ -86,11 +177,11 @@ pub fn describe(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
         let message = format!("The capacity reservation ID '{unknown}' does not exist");
         return Err(Refusal::new("InvalidCapacityReservationId.NotFound", message));
     }
-    let (filters, now) = (Filters::read(params)?, state.seconds());
+    let (filters, now) = (Filters::read::<At<'_>>(params)?, state.seconds());
     let mut found = Vec::new();
     for reservation in state.reservations.values() {
         if filters.matches(&At(reservation, now))? && (ids.is_empty() || ids.contains(&&*reservation.id)) {
-            found.push((reservation, state.available(&reservation.key())));
+            found.push((reservation, state.room_in(reservation)));
         }
     }
     let page = Pages { bounds: (1, 1000), usual: 1000 }.cut(params, found, |(one, _)| one.id.clone())?;
@@ -106,73 +197,14 @@ pub fn describe(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
         xml.leaf("totalInstanceCount", one.total);
         xml.leaf("availableInstanceCount", available);
         xml.leaf("state", one.state(now));
+        xml.maybe("startDate", one.starts_at.map(text_of));
         xml.maybe("endDate", one.ends_at.map(text_of));
-        xml.leaf("endDateType", if one.ends_at.is_some() { "limited" } else { "unlimited" });
+        xml.leaf("endDateType", end_type(one));
         xml.leaf("instanceMatchCriteria", &one.criteria);
         xml.leaf("reservationType", &one.kind);
         xml.leaf("interruptible", one.interruptible);
         xml.tags(&one.tags);
     });
     xml.maybe("nextToken", page.next);
-    Ok(Answer(xml))
-}
-
-/// A placement group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlacementGroup {
-    /// `pg-…`
-    pub id: String,
-    pub name: String,
-    /// `cluster`, `spread` or `partition`.
-    pub strategy: String,
-    /// Of the strategy `partition`.
-    pub n_partitions: Option<u32>,
-    pub tags: Tags,
-}
-
-impl Filtered for PlacementGroup {
-    fn values(&self, filter: &str) -> Option<Vec<String>> {
-        Some(vec![match filter {
-            "group-name" => self.name.clone(),
-            "strategy" => self.strategy.clone(),
-            "state" => "available".to_owned(),
-            _ => return None,
-        }])
-    }
-
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-}
-
-pub const PLACEMENT: &[&str] = &["GroupId.#", "GroupName.#", "Filter.#.Name", "Filter.#.Value.#", "DryRun"];
-
-/// `DescribePlacementGroups`.
-pub fn placement_groups(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
-    let (ids, names, filters) = (params.texts("GroupId"), params.texts("GroupName"), Filters::read(params)?);
-    let groups = || state.placement_groups.values();
-    let unknown_id = ids.iter().find(|id| !groups().any(|group| group.id == **id));
-    let unknown_name = names.iter().find(|name| !groups().any(|group| group.name == **name));
-    if let Some(unknown) = unknown_id.or(unknown_name) {
-        let message = format!("The Placement Group '{unknown}' is unknown.");
-        return Err(Refusal::new("InvalidPlacementGroup.Unknown", message));
-    }
-    let mut xml = Xml::default();
-    let mut found = Vec::new();
-    for group in groups() {
-        let is_named =
-            (ids.is_empty() || ids.contains(&&*group.id)) && (names.is_empty() || names.contains(&&*group.name));
-        if filters.matches(group)? && is_named {
-            found.push(group);
-        }
-    }
-    xml.list("placementGroupSet", found, |xml, group| {
-        xml.leaf("groupId", &group.id);
-        xml.leaf("groupName", &group.name);
-        xml.leaf("state", "available");
-        xml.leaf("strategy", &group.strategy);
-        xml.maybe("partitionCount", group.n_partitions);
-        xml.tags(&group.tags);
-    });
     Ok(Answer(xml))
 }

@@ -14,7 +14,7 @@ use super::params::Params;
 use super::refusal::Refusal;
 use super::state::{Answer, State};
 use super::xml::Xml;
-use super::{Ec2, Lost, describe, fleet, instances, lock, reserve, tags, template, types};
+use super::{Ec2, Lost, describe, fleet, instances, lock, placement, prices, reserve, tags, template, types};
 
 /// The version of EC2's API that is spoken.
 const VERSION: &str = "2016-11-15";
@@ -53,9 +53,9 @@ const ACTIONS: &[Action] = &[
     ("DescribeInstanceTypes", types::DESCRIBE, types::describe),
     ("DescribeInstances", instances::DESCRIBE, instances::describe),
     ("DescribeLaunchTemplates", template::DESCRIBE, template::describe),
-    ("DescribePlacementGroups", reserve::PLACEMENT, reserve::placement_groups),
+    ("DescribePlacementGroups", placement::DESCRIBE, placement::describe),
     ("DescribeSecurityGroups", describe::GROUPS, describe::groups),
-    ("DescribeSpotPriceHistory", types::SPOT_PRICES, types::spot_prices),
+    ("DescribeSpotPriceHistory", prices::DESCRIBE, prices::describe),
     ("DescribeSubnets", describe::SUBNETS, describe::subnets),
     ("RunInstances", fleet::DRY_RUN, fleet::dry_run),
     ("TerminateInstances", instances::TERMINATE, instances::terminate),
@@ -137,28 +137,35 @@ impl Ec2 {
             return Err(Refusal::unknown_parameter(&unknown));
         }
         self.locked(|state| {
-            if state.options.throttles && !lock(&self.0.buckets).take(name, state.now()) {
+            if state.options.throttles && !lock(&self.0.buckets).take(name, params, state.now()) {
                 return Err(Refusal::throttled());
             }
             if name.starts_with("Describe") {
                 state.authorize(name)?;
             }
+            let token = params.text("ClientToken").filter(|_| ONCE.contains(&name));
             if params.is_true("DryRun") {
-                return run(state, params).and_then(|_| Err(Refusal::dry_run()));
+                return looked_at(params, run(state, params)).and_then(|_| Err(Refusal::dry_run()));
             }
-            if !ONCE.contains(&name) {
-                return run(state, params).map(|answer| answer.0.into_text());
-            }
-            let (token, asked) = (params.text("ClientToken"), params.fingerprint("ClientToken"));
+            let asked = token.map(|_| params.fingerprint("ClientToken")).unwrap_or_default();
             if let Some(told) = state.told(name, token, &asked)? {
                 return Ok(told);
             }
-            let body = run(state, params)?.0.into_text();
+            let body = looked_at(params, run(state, params))?.0.into_text();
             if let Some(token) = token {
                 state.keep(name, token, asked, body.clone());
             }
             Ok(body)
         })
+    }
+}
+
+/// A parameter that is known and was not looked at means nothing here: whoever sends it is to hear of it, even now.
+fn looked_at(params: &Params, outcome: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
+    let is_good = outcome.as_ref().map_or_else(|refusal| refusal.code == "DryRunOperation", |_| true);
+    match params.unread().filter(|_| is_good) {
+        Some(key) => Err(Refusal::unimplemented(&format!("the parameter {key} in this combination"))),
+        None => outcome,
     }
 }
 

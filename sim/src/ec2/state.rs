@@ -6,26 +6,26 @@ use cloud::OfferingKey;
 use cloud::catalog::{RegionTable, TypeRow};
 
 use super::Options;
-use super::beside::sqs::{Queue, envelope};
+use super::beside::sqs::Queue;
 use super::filter::Tags;
+use super::happen::Due;
 use super::instance::{Instance, Phase};
 use super::land::{ACCOUNT, Land};
-use super::news::{News, Piece, What};
+use super::news::News;
+use super::placement::PlacementGroup;
 use super::policy::{Policy, Question};
 use super::refusal::Refusal;
-use super::reserve::{PlacementGroup, Reservation};
+use super::reserve::Reservation;
 use super::template::Template;
 use super::xml::Xml;
 use crate::clock::Clock;
-use crate::market::{Happening, Market, Micros};
+use crate::market::{Market, Micros};
 use crate::rng::SplitMix64;
 
 /// What an action answers: the elements inside its response.
 #[derive(Debug)]
 pub struct Answer(pub Xml);
 
-/// How long a machine is told of after its end: about an hour.
-const REMEMBERED: Micros = 3_600_000_000;
 /// The most answers kept for tokens that come again; the oldest go first.
 const MOST_TOKENS: usize = 200_000;
 
@@ -50,14 +50,16 @@ pub struct State {
     pub roles: BTreeSet<String>,
     /// What may be done; none: everything.
     pub policy: Option<Policy>,
+    /// When the account was opened.
+    pub opened_at: Micros,
     /// What happened to machines, for whoever listens.
     pub news: News,
     /// The same as messages, for whoever receives them.
     pub queue: Queue,
     tokens: BTreeMap<String, Told>,
     token_order: std::collections::VecDeque<String>,
-    /// Machines that shut down until then.
-    ending: BTreeSet<(Micros, String)>,
+    /// What is to happen beside the market.
+    pub(super) due: BTreeSet<(Micros, Due)>,
     rng: SplitMix64,
 }
 
@@ -79,6 +81,7 @@ impl State {
     ) -> Self {
         Self {
             rng: SplitMix64::new(options.seed ^ 0xec2),
+            opened_at: clock.micros(),
             clock,
             land,
             market,
@@ -96,7 +99,7 @@ impl State {
             queue: Queue::default(),
             tokens: BTreeMap::new(),
             token_order: std::collections::VecDeque::new(),
-            ending: BTreeSet::new(),
+            due: BTreeSet::new(),
         }
     }
 
@@ -131,59 +134,6 @@ impl State {
         let sold = &self.region.sold;
         let row = sold.binary_search_by(|row| row.instance_type.as_str().cmp(instance_type)).ok().map(|at| &sold[at]);
         row.is_some_and(|row| row.zones.iter().any(|at| self.region.zones.get(*at).is_some_and(|name| name == zone)))
-    }
-
-    /// Lets happen what is due by now.
-    pub fn tick(&mut self) {
-        let now = self.now();
-        for happening in self.market.advance(now) {
-            match happening {
-                Happening::Warned { id, gone_at } => self.tell(&id, now, What::SpotWarning { gone_at }),
-                Happening::Gone { id, was_taken: true } => drop(self.end(&id, now, "Server.SpotInstanceTermination")),
-                _ => {}
-            }
-        }
-        while let Some((at, id)) = self.ending.first().cloned().filter(|(at, _)| *at <= now) {
-            self.ending.pop_first();
-            self.release(&id, at);
-        }
-        let is_remembered = |instance: &Instance| instance.gone_at.is_none_or(|gone| gone + REMEMBERED > now);
-        if self.instances.values().any(|instance| !is_remembered(instance)) {
-            self.instances.retain(|_, instance| is_remembered(instance));
-        }
-    }
-
-    /// Begins to shut a machine down; false when its end has begun before.
-    pub fn end(&mut self, id: &str, at: Micros, reason: &'static str) -> bool {
-        let Some(instance) = self.instances.get_mut(id).filter(|instance| instance.ends_at.is_none()) else {
-            return false;
-        };
-        let gone = at + self.options.shutting_down;
-        instance.ends_at = Some(at);
-        instance.reason = reason;
-        self.ending.insert((gone, id.to_owned()));
-        self.tell(id, at, What::State("shutting-down"));
-        true
-    }
-
-    /// Tells of a machine, in both ways.
-    pub fn tell(&mut self, instance: &str, at: Micros, what: What) {
-        let piece = Piece { instance: instance.to_owned(), at, what };
-        let id = self.queue.n_sent() + 1;
-        self.queue.send(envelope(&piece, id, &self.region.name), at);
-        self.news.add(piece);
-    }
-
-    /// The machine is terminated: what it held is free again.
-    fn release(&mut self, id: &str, at: Micros) {
-        let Some(instance) = self.instances.get_mut(id) else { return };
-        instance.gone_at = Some(at);
-        let (subnet, n_addresses) = (instance.subnet.clone(), instance.n_addresses);
-        self.market.give_back(at, id);
-        if let Some(subnet) = self.land.subnets.get_mut(&subnet) {
-            (0..n_addresses).for_each(|_| subnet.give_back());
-        }
-        self.tell(id, at, What::State("terminated"));
     }
 
     /// A machine that is told of by its id.

@@ -1,12 +1,13 @@
 //! Launch templates: what a fleet's machines are made from.
 
 use super::filter::{Filtered, Filters, Pages, Tags};
-use super::params::Params;
+use super::params::{Kind, Params};
 use super::refusal::Refusal;
 use super::state::{Answer, State};
 use super::tags;
 use super::xml::Xml;
 use crate::clock::text_of;
+use crate::market::Micros;
 
 /// A launch template with its one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Template {
     pub name: String,
     /// Seconds since 1970.
     pub created: i64,
+    /// From when on it is found, in microseconds since 1970.
+    pub visible_at: Micros,
     /// As it was given.
     pub data: Params,
     pub tags: Tags,
@@ -26,6 +29,8 @@ const MOST_USER_DATA: usize = 16_384;
 const NAME_SIGNS: &str = "().-/_";
 
 impl Filtered for Template {
+    const FILTERS: &'static [&'static str] = &["launch-template-name", "create-time"];
+
     fn values(&self, filter: &str) -> Option<Vec<String>> {
         Some(vec![match filter {
             "launch-template-name" => self.name.clone(),
@@ -51,56 +56,65 @@ impl Template {
     }
 }
 
-/// Everything that `LaunchTemplateData` may hold here.
-const DATA: &[&str] = &[
-    "BlockDeviceMapping.#.DeviceName",
-    "BlockDeviceMapping.#.Ebs.DeleteOnTermination",
-    "BlockDeviceMapping.#.Ebs.Encrypted",
-    "BlockDeviceMapping.#.Ebs.Iops",
-    "BlockDeviceMapping.#.Ebs.KmsKeyId",
-    "BlockDeviceMapping.#.Ebs.SnapshotId",
-    "BlockDeviceMapping.#.Ebs.Throughput",
-    "BlockDeviceMapping.#.Ebs.VolumeInitializationRate",
-    "BlockDeviceMapping.#.Ebs.VolumeSize",
-    "BlockDeviceMapping.#.Ebs.VolumeType",
-    "CapacityReservationSpecification.CapacityReservationPreference",
-    "CapacityReservationSpecification.CapacityReservationTarget.CapacityReservationId",
-    "CpuOptions.NestedVirtualization",
-    "EnclaveOptions.Enabled",
-    "IamInstanceProfile.Name",
-    "ImageId",
-    "InstanceMarketOptions.MarketType",
-    "MetadataOptions.HttpEndpoint",
-    "MetadataOptions.HttpProtocolIpv6",
-    "MetadataOptions.HttpPutResponseHopLimit",
-    "MetadataOptions.HttpTokens",
-    "MetadataOptions.InstanceMetadataTags",
-    "Monitoring.Enabled",
-    "NetworkInterface.#.AssociatePublicIpAddress",
-    "NetworkInterface.#.ConnectionTrackingSpecification.*",
-    "NetworkInterface.#.DeviceIndex",
-    "NetworkInterface.#.InterfaceType",
-    "NetworkInterface.#.Ipv4PrefixCount",
-    "NetworkInterface.#.Ipv6AddressCount",
-    "NetworkInterface.#.Ipv6PrefixCount",
-    "NetworkInterface.#.NetworkCardIndex",
-    "NetworkInterface.#.PrimaryIpv6",
-    "NetworkInterface.#.SecurityGroupId.#",
-    "Placement.GroupId",
-    "Placement.PartitionNumber",
-    "Placement.Tenancy",
-    "TagSpecification.#.ResourceType",
-    "TagSpecification.#.Tag.#.Key",
-    "TagSpecification.#.Tag.#.Value",
-    "UserData",
+/// Everything that `LaunchTemplateData` may hold here. What no machine has a use for in the simulation (disks, metadata) is
+/// checked all the same.
+const DATA: &[(&str, Kind)] = &[
+    ("BlockDeviceMapping.#.DeviceName", Kind::Text),
+    ("BlockDeviceMapping.#.Ebs.DeleteOnTermination", Kind::Bool),
+    ("BlockDeviceMapping.#.Ebs.Encrypted", Kind::Bool),
+    ("BlockDeviceMapping.#.Ebs.Iops", Kind::Number),
+    ("BlockDeviceMapping.#.Ebs.KmsKeyId", Kind::Text),
+    ("BlockDeviceMapping.#.Ebs.SnapshotId", Kind::Text),
+    ("BlockDeviceMapping.#.Ebs.Throughput", Kind::Number),
+    ("BlockDeviceMapping.#.Ebs.VolumeInitializationRate", Kind::Number),
+    ("BlockDeviceMapping.#.Ebs.VolumeSize", Kind::Number),
+    ("BlockDeviceMapping.#.Ebs.VolumeType", Kind::OneOf(&["gp2", "gp3", "io1", "io2", "sc1", "st1", "standard"])),
+    (
+        "CapacityReservationSpecification.CapacityReservationPreference",
+        Kind::OneOf(&["open", "none", "capacity-reservations-only"]),
+    ),
+    ("CapacityReservationSpecification.CapacityReservationTarget.CapacityReservationId", Kind::Text),
+    ("CpuOptions.NestedVirtualization", SWITCH),
+    ("EnclaveOptions.Enabled", Kind::Bool),
+    ("IamInstanceProfile.Name", Kind::Text),
+    ("ImageId", Kind::Text),
+    (
+        "InstanceMarketOptions.MarketType",
+        Kind::OneOf(&["spot", "capacity-block", "interruptible-capacity-reservation"]),
+    ),
+    ("MetadataOptions.HttpEndpoint", SWITCH),
+    ("MetadataOptions.HttpProtocolIpv6", SWITCH),
+    ("MetadataOptions.HttpPutResponseHopLimit", Kind::Number),
+    ("MetadataOptions.HttpTokens", Kind::OneOf(&["optional", "required"])),
+    ("MetadataOptions.InstanceMetadataTags", SWITCH),
+    ("Monitoring.Enabled", Kind::Bool),
+    ("NetworkInterface.#.AssociatePublicIpAddress", Kind::Bool),
+    ("NetworkInterface.#.ConnectionTrackingSpecification.TcpEstablishedTimeout", Kind::Number),
+    ("NetworkInterface.#.ConnectionTrackingSpecification.UdpStreamTimeout", Kind::Number),
+    ("NetworkInterface.#.ConnectionTrackingSpecification.UdpTimeout", Kind::Number),
+    ("NetworkInterface.#.DeviceIndex", Kind::Number),
+    ("NetworkInterface.#.InterfaceType", Kind::OneOf(&["interface", "efa", "efa-only"])),
+    ("NetworkInterface.#.Ipv4PrefixCount", Kind::Number),
+    ("NetworkInterface.#.Ipv6AddressCount", Kind::Number),
+    ("NetworkInterface.#.Ipv6PrefixCount", Kind::Number),
+    ("NetworkInterface.#.NetworkCardIndex", Kind::Number),
+    ("NetworkInterface.#.PrimaryIpv6", Kind::Bool),
+    ("NetworkInterface.#.SecurityGroupId.#", Kind::Text),
+    ("Placement.GroupId", Kind::Text),
+    ("Placement.PartitionNumber", Kind::Number),
+    ("Placement.Tenancy", Kind::OneOf(&["default", "dedicated", "host"])),
+    ("TagSpecification.#.ResourceType", Kind::Text),
+    ("TagSpecification.#.Tag.#.Key", Kind::Text),
+    ("TagSpecification.#.Tag.#.Value", Kind::Text),
+    ("UserData", Kind::Text),
 ];
+const SWITCH: Kind = Kind::OneOf(&["enabled", "disabled"]);
 
 pub const CREATE: &[&str] = &[
     "LaunchTemplateName",
     "LaunchTemplateData.*",
     "ClientToken",
     "DryRun",
-    "VersionDescription",
     "TagSpecification.#.ResourceType",
     "TagSpecification.#.Tag.#.Key",
     "TagSpecification.#.Tag.#.Value",
@@ -116,11 +130,9 @@ pub fn create(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
             format!("The name '{name}' is malformed"),
         ));
     }
-    let data = params.get("LaunchTemplateData").cloned().ok_or_else(|| Refusal::missing("LaunchTemplateData"))?;
-    if let Some(unknown) = data.unknown(DATA) {
-        return Err(Refusal::unknown_parameter(&format!("LaunchTemplateData.{unknown}")));
-    }
-    user_data(&data)?;
+    let data = params.get("LaunchTemplateData").ok_or_else(|| Refusal::missing("LaunchTemplateData"))?;
+    data.check(DATA, "LaunchTemplateData")?;
+    user_data(data)?;
     let made_with = tags::of_kind(params, "launch-template")?;
     state.authorize_create("CreateLaunchTemplate", "launch-template", &made_with)?;
     if params.is_true("DryRun") {
@@ -130,8 +142,10 @@ pub fn create(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
         let message = format!("Launch template name {} already in use.", there.name);
         return Err(Refusal::new("InvalidLaunchTemplateName.AlreadyExistsException", message));
     }
-    let template =
-        Template { id: state.id("lt"), name: name.to_owned(), created: state.seconds(), data, tags: made_with };
+    let data = data.clone();
+    let visible_at = state.now() + state.options.template_visible_after;
+    let (id, name, created) = (state.id("lt"), name.to_owned(), state.seconds());
+    let template = Template { id, name, created, visible_at, data, tags: made_with };
     let mut xml = Xml::default();
     xml.node("launchTemplate", |xml| template.write(xml));
     state.templates.insert(template.id.clone(), template);
@@ -163,20 +177,21 @@ pub const DESCRIBE: &[&str] = &[
 
 /// `DescribeLaunchTemplates`.
 pub fn describe(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
+    let there = || state.templates.values().filter(|template| template.visible_at <= state.now());
     for name in params.texts("LaunchTemplateName") {
-        if !state.templates.values().any(|template| template.name == name) {
+        if !there().any(|template| template.name == name) {
             return Err(unknown_name(name));
         }
     }
     for id in params.texts("LaunchTemplateId") {
-        if !state.templates.contains_key(id) {
+        if !there().any(|template| template.id == id) {
             return Err(unknown_id(id));
         }
     }
     let (names, ids) = (params.texts("LaunchTemplateName"), params.texts("LaunchTemplateId"));
-    let filters = Filters::read(params)?;
+    let filters = Filters::read::<Template>(params)?;
     let mut found = Vec::new();
-    for template in state.templates.values() {
+    for template in there() {
         let is_named =
             names.is_empty() && ids.is_empty() || names.contains(&&*template.name) || ids.contains(&&*template.id);
         if filters.matches(template)? && is_named {
@@ -220,11 +235,14 @@ pub fn delete(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
 
 /// The template that a `LaunchTemplateSpecification` names.
 pub fn named<'a>(state: &'a State, specification: &Params) -> Result<&'a Template, Refusal> {
+    let mut there = state.templates.values().filter(|template| template.visible_at <= state.now());
     let template = match (specification.text("LaunchTemplateName"), specification.text("LaunchTemplateId")) {
-        (Some(name), _) => {
-            state.templates.values().find(|template| template.name == name).ok_or_else(|| unknown_name(name))?
+        (Some(name), None) => there.find(|template| template.name == name).ok_or_else(|| unknown_name(name))?,
+        (None, Some(id)) => there.find(|template| template.id == id).ok_or_else(|| unknown_id(id))?,
+        (Some(_), Some(_)) => {
+            let message = "Specify either the id or the name of the launch template";
+            return Err(Refusal::new("InvalidParameterCombination", message));
         }
-        (None, Some(id)) => state.templates.get(id).ok_or_else(|| unknown_id(id))?,
         (None, None) => return Err(Refusal::missing("LaunchTemplateConfigs.1.LaunchTemplateSpecification")),
     };
     match specification.text("Version") {

@@ -1,10 +1,8 @@
-//! Instance types, where they are sold, and what spot costs now.
+//! Instance types, and where they are sold.
 
 use std::collections::BTreeSet;
 
-use cloud::OfferingKey;
 use cloud::catalog::TypeRow;
-use planner::model::CapacityType;
 
 use super::filter::{Filtered, Filters, Pages, Tags};
 use super::params::Params;
@@ -21,6 +19,18 @@ static NO_TAGS: Tags = Tags::new();
 struct Kind(&'static TypeRow);
 
 impl Filtered for Kind {
+    const FILTERS: &'static [&'static str] = &[
+        "instance-type",
+        "processor-info.supported-architecture",
+        "supported-virtualization-type",
+        "supported-usage-class",
+        "bare-metal",
+        "hypervisor",
+        "vcpu-info.default-vcpus",
+        "memory-info.size-in-mib",
+    ];
+    const HAS_TAGS: bool = false;
+
     fn values(&self, filter: &str) -> Option<Vec<String>> {
         let row = self.0;
         Some(match filter {
@@ -55,7 +65,7 @@ pub fn describe(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
         let message = format!("The following supplied instance types do not exist: [{}]", unknown.join(", "));
         return Err(Refusal::new("InvalidInstanceType", message));
     }
-    let filters = Filters::read(params)?;
+    let filters = Filters::read::<Kind>(params)?;
     let mut found = Vec::new();
     for row in sold {
         if filters.matches(&Kind(row))? && (names.is_empty() || names.contains(&*row.name)) {
@@ -166,6 +176,9 @@ struct Sold {
 }
 
 impl Filtered for Sold {
+    const FILTERS: &'static [&'static str] = &["instance-type", "location"];
+    const HAS_TAGS: bool = false;
+
     fn values(&self, filter: &str) -> Option<Vec<String>> {
         Some(vec![match filter {
             "instance-type" => self.instance_type.clone(),
@@ -191,7 +204,7 @@ pub fn offerings(state: &mut State, params: &Params) -> Result<Answer, Refusal> 
             other => return Err(Refusal::invalid_value(&format!("Invalid value '{other}' for locationType"))),
         })
     };
-    let filters = Filters::read(params)?;
+    let filters = Filters::read::<Sold>(params)?;
     let mut found = Vec::new();
     for row in &state.region.sold {
         for location in places(&row.zones)? {
@@ -211,79 +224,4 @@ pub fn offerings(state: &mut State, params: &Params) -> Result<Answer, Refusal> 
     });
     xml.maybe("nextToken", page.next);
     Ok(Answer(xml))
-}
-
-pub const SPOT_PRICES: &[&str] = &[
-    "AvailabilityZone",
-    "StartTime",
-    "EndTime",
-    "InstanceType.#",
-    "ProductDescription.#",
-    "Filter.#.Name",
-    "Filter.#.Value.#",
-    "MaxResults",
-    "NextToken",
-    "DryRun",
-];
-
-/// The products whose price is that of Linux.
-const LINUX: [&str; 2] = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"];
-
-/// `DescribeSpotPriceHistory`: the price of each pool now, which is what a start time of now asks for.
-pub fn spot_prices(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
-    let (types, zone) = (params.texts("InstanceType"), params.text("AvailabilityZone"));
-    let products = params.texts("ProductDescription");
-    let filters = Filters::read(params)?;
-    let now = state.now();
-    let mut found = Vec::new();
-    if products.is_empty() || products.iter().any(|product| LINUX.contains(product)) {
-        for row in state.region.sold.iter().filter(|row| types.is_empty() || types.contains(&&*row.instance_type)) {
-            let zones = row.zones.iter().filter_map(|at| state.land.zones.get(*at));
-            for place in zones.filter(|place| zone.is_none_or(|zone| zone == place.name)) {
-                let key = OfferingKey {
-                    instance_type: row.instance_type.as_str().into(),
-                    zone: place.name.as_str().into(),
-                    capacity_type: CapacityType::Spot,
-                    reservation: None,
-                };
-                let sold = Sold { instance_type: row.instance_type.clone(), location: place.name.clone() };
-                if let Some(price) = state.market.price(&key, now)
-                    && filters.matches(&Priced(&sold))?
-                {
-                    found.push((sold, price));
-                }
-            }
-        }
-    }
-    let pages = Pages { bounds: (1, 10_000), usual: 1000 };
-    let page = pages.cut(params, found, |(sold, _)| format!("{} {}", sold.instance_type, sold.location))?;
-    let at = crate::clock::text_of(now.div_euclid(1_000_000));
-    let mut xml = Xml::default();
-    xml.list("spotPriceHistorySet", page.items, |xml, (sold, price)| {
-        xml.leaf("instanceType", sold.instance_type);
-        xml.leaf("productDescription", LINUX[0]);
-        xml.leaf("spotPrice", format!("{}.{:06}", price.0 / 1_000_000, price.0 % 1_000_000));
-        xml.leaf("timestamp", &at);
-        xml.leaf("availabilityZone", sold.location);
-    });
-    // EC2 ends this list with an empty token.
-    xml.leaf("nextToken", page.next.unwrap_or_default());
-    Ok(Answer(xml))
-}
-
-struct Priced<'a>(&'a Sold);
-
-impl Filtered for Priced<'_> {
-    fn values(&self, filter: &str) -> Option<Vec<String>> {
-        Some(vec![match filter {
-            "instance-type" => self.0.instance_type.clone(),
-            "availability-zone" => self.0.location.clone(),
-            "product-description" => LINUX[0].to_owned(),
-            _ => return None,
-        }])
-    }
-
-    fn tags(&self) -> &Tags {
-        &NO_TAGS
-    }
 }

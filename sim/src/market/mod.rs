@@ -169,6 +169,12 @@ impl Market {
         self.stock.get(key).map(|stock| stock.price(now))
     }
 
+    /// The prices of an offering from `start` to `end`, each with since when it held, oldest first; the one that holds at
+    /// `start` is the first.
+    pub fn prices(&self, key: &OfferingKey, start: Micros, end: Micros) -> Vec<(Micros, MicroUsdPerHour)> {
+        self.stock.get(key).map(|stock| stock.prices(start, end)).unwrap_or_default()
+    }
+
     /// Everything that is sold, in stock or not.
     pub fn offerings(&self) -> impl Iterator<Item = &OfferingKey> {
         self.stock.keys()
@@ -230,8 +236,8 @@ impl Market {
         self.warnings.insert((at, id.to_owned()));
     }
 
-    /// Does what is due by now; what happened, in order.
-    pub fn advance(&mut self, now: Micros) -> Vec<Happening> {
+    /// Does what is due by now; what happened and when, in order.
+    pub fn advance(&mut self, now: Micros) -> Vec<(Micros, Happening)> {
         let begun = self.log.len();
         loop {
             let warning = self.warnings.first().map(|(at, _)| *at).filter(|at| *at <= now);
@@ -250,7 +256,7 @@ impl Market {
                 _ => break,
             }
         }
-        self.log[begun..].iter().map(|(_, happening)| happening.clone()).collect()
+        self.log[begun..].to_vec()
     }
 
     /// When something is due next.
@@ -394,11 +400,12 @@ mod tests {
         market.interrupt(&id, 300 * SECOND);
         assert_eq!(market.next(), Some(machine.runs_at));
         let happened = market.advance(60 * SECOND);
-        assert_eq!(happened, [Happening::Runs { id: id.clone() }, Happening::Registers { id: id.clone() }]);
+        let runs = (machine.runs_at, Happening::Runs { id: id.clone() });
+        assert_eq!(happened, [runs, (machine.registers_at, Happening::Registers { id: id.clone() })]);
         let warned = Happening::Warned { id: id.clone(), gone_at: 420 * SECOND };
-        assert_eq!(market.advance(419 * SECOND), [warned]);
+        assert_eq!(market.advance(419 * SECOND), [(300 * SECOND, warned)]);
         assert_eq!(market.machines().count(), 1);
-        assert_eq!(market.advance(420 * SECOND), [Happening::Gone { id, was_taken: true }]);
+        assert_eq!(market.advance(500 * SECOND), [(420 * SECOND, Happening::Gone { id, was_taken: true })]);
         assert_eq!((market.machines().count(), market.next()), (0, None));
     }
 

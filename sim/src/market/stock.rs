@@ -39,6 +39,12 @@ impl Stock {
         at(&self.units, now).unwrap_or(0)
     }
 
+    /// The prices from `start` to `end`, each with since when it held; the one that holds at `start` is the first.
+    pub fn prices(&self, start: Micros, end: Micros) -> Vec<(Micros, MicroUsdPerHour)> {
+        let first = self.prices.iter().rposition(|(from, _)| *from <= start).unwrap_or(0);
+        self.prices[first..].iter().filter(|(from, _)| *from <= end).copied().collect()
+    }
+
     pub fn price(&self, now: Micros) -> MicroUsdPerHour {
         at(&self.prices, now).unwrap_or_default()
     }
@@ -59,5 +65,10 @@ mod tests {
         stock.schedule_price(10, MicroUsdPerHour(6));
         assert_eq!([0, 10, 19, 20].map(|now| stock.price(now).0), [5, 6, 6, 7]);
         assert_eq!(stock.units(-5), 1);
+        let prices = |start, end| stock.prices(start, end).into_iter().map(|(_, price)| price.0).collect::<Vec<_>>();
+        assert_eq!(
+            [prices(0, 9), prices(0, 20), prices(12, 15), prices(25, 30)],
+            [vec![5], vec![5, 6, 7], vec![6], vec![7]]
+        );
     }
 }

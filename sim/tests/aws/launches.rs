@@ -67,17 +67,7 @@ async fn a_reservation_is_drawn_on_until_it_is_used_up() {
     let stand = stand(|_| {}).await;
     let zone = stand.ec2.locked(|state| state.land.zones[0].clone());
     stand.ec2.locked(|state| {
-        state.reserve(sim::ec2::Reservation {
-            id: "cr-1".into(),
-            instance_type: "m5.large".into(),
-            zone,
-            kind: "default".into(),
-            criteria: "targeted".into(),
-            total: 1,
-            ends_at: None,
-            interruptible: false,
-            tags: sim::ec2::Tags::new(),
-        });
+        state.reserve(sim::ec2::Reservation::new("cr-1", "m5.large", zone, 1));
     });
     let reserved = |claim: &str| {
         let mut order = stand.order(claim, &["m5.large"], &["on-demand"]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloud::aws::{Facts, resolve, spot_prices};
 use cloud::catalog::{Ec2Settings, ec2, ec2_of};
-use planner::model::CapacityType;
+use planner::model::{CapacityType, MicroUsdPerHour};
 use tokio::time::advance;
 
 use super::support::{REGION, clients, ec2 as service, prices, stand};
@@ -34,6 +34,21 @@ async fn spot_prices_are_those_of_the_market() {
     let asked = spot_prices(&clients(&ec2).await, 1_767_225_600).await.unwrap();
     assert_eq!(asked, prices(&ec2));
     assert!(asked.get("m5.large", "us-west-2a", CapacityType::Spot).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_prices_that_moved_the_newest_counts() {
+    let ec2 = service(|_| {});
+    let start = ec2.locked(|state| {
+        let (now, pool) = (state.now(), super::support::key("m5.large", "a", CapacityType::Spot));
+        for (after, price) in [(60, 50_000), (120, 70_000)] {
+            state.market.schedule_price(&pool, now + after * 1_000_000, MicroUsdPerHour(price));
+        }
+        state.seconds()
+    });
+    advance(Duration::from_mins(3)).await;
+    let asked = spot_prices(&clients(&ec2).await, start).await.unwrap();
+    assert_eq!(asked.get("m5.large", "us-west-2a", CapacityType::Spot), Some(MicroUsdPerHour(70_000)));
 }
 
 #[tokio::test(start_paused = true)]

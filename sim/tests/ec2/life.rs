@@ -84,6 +84,7 @@ async fn a_spot_machine_is_warned_two_minutes_before_it_is_taken() {
     advance(Duration::from_mins(1)).await;
     assert_eq!(ec2.interrupt_spot(100).len(), 4);
     let news = ec2.locked(|state| state.news.take());
+    assert_eq!(news.iter().filter(|piece| piece.what == What::State("running")).count(), 5);
     assert_eq!(news.iter().filter(|piece| matches!(piece.what, What::SpotWarning { .. })).count(), 4);
     advance(Duration::from_secs(119)).await;
     assert_eq!(ec2.machines().len(), 5);
@@ -92,6 +93,31 @@ async fn a_spot_machine_is_warned_two_minutes_before_it_is_taken() {
     let answer = ok(&ec2, &format!("{ALL}&Filter.1.Name=instance-lifecycle&Filter.1.Value.1=spot")).await;
     assert_eq!(texts(&answer, "stateReason").len(), 4);
     assert!(answer.contains("Server.SpotInstanceTermination"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happened_is_dated_by_when_it_happened_and_not_by_who_looks() {
+    let told = async |looks: u64| {
+        let ec2 = ec2(|_| {});
+        template(&ec2).await;
+        ok(&ec2, &fleet(3, "spot", &["m5.large/a"])).await;
+        ec2.interrupt_spot(100);
+        for _ in 0..looks {
+            advance(Duration::from_secs(600 / looks)).await;
+            ec2.locked(|_| {});
+        }
+        ec2.locked(|state| (state.opened_at, state.news.take()))
+    };
+    let (began, late) = told(1).await;
+    assert_eq!(late, told(600).await.1, "who looks every second hears the same");
+    let of_one: Vec<_> = late.iter().filter(|piece| piece.thing == late[0].thing).map(|piece| piece.what).collect();
+    let [pending, warned, running, ending, gone] = of_one[..] else { panic!("{of_one:?}") };
+    assert!(matches!(warned, What::SpotWarning { gone_at } if gone_at - began <= 120_100_000));
+    let states = [pending, running, ending, gone];
+    assert_eq!(states, ["pending", "running", "shutting-down", "terminated"].map(What::State));
+    let at = |what: What| late.iter().find(|piece| piece.what == what).unwrap().at;
+    assert_eq!(at(gone) - at(ending), 5_000_000);
+    assert!((15_000_000..=25_000_000).contains(&(at(running) - at(pending))));
 }
 
 #[tokio::test(start_paused = true)]

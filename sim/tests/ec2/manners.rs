@@ -52,9 +52,68 @@ async fn calls_beyond_the_limits_are_refused_until_the_bucket_fills() {
     for _ in 0..100 {
         ok(&ec2, "Action=DescribeSubnets").await;
     }
-    assert_eq!(refused(&ec2, "Action=DescribeImages").await, (503, "RequestLimitExceeded".into()));
-    advance(Duration::from_secs(1)).await;
+    assert_eq!(refused(&ec2, "Action=DescribeSubnets").await, (503, "RequestLimitExceeded".into()));
+    // Each action has a bucket of its own.
     ok(&ec2, "Action=DescribeImages").await;
+    advance(Duration::from_secs(1)).await;
+    ok(&ec2, "Action=DescribeSubnets").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_filter_is_refused_where_nothing_could_match_it() {
+    let ec2 = ec2(|_| {});
+    let odd = "Filter.1.Name=colour&Filter.1.Value.1=red";
+    let nothing = "Filter.1.Name=instance-type&Filter.1.Value.1=none&Filter.2.Name=colour&Filter.2.Value.1=red";
+    for (action, filters) in [
+        ("DescribeInstances", odd),
+        ("DescribeInstanceStatus", odd),
+        ("DescribeLaunchTemplates", odd),
+        ("DescribeCapacityReservations", odd),
+        ("DescribePlacementGroups", odd),
+        ("DescribeInstanceTypes", nothing),
+        ("DescribeInstanceTypeOfferings", nothing),
+        ("DescribeSpotPriceHistory", nothing),
+        ("DescribeSpotPriceHistory&InstanceType.1=none", odd),
+    ] {
+        let query = format!("Action={action}&{filters}");
+        assert_eq!(refused(&ec2, &query).await, (400, "InvalidParameterValue".into()), "{action}");
+    }
+    let of_tags = "Action=DescribeInstanceTypes&Filter.1.Name=tag:a&Filter.1.Value.1=b";
+    assert_eq!(refused(&ec2, of_tags).await.1, "InvalidParameterValue", "types have no tags");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parameter_that_means_nothing_is_not_taken_in_silence() {
+    let ec2 = ec2(|_| {});
+    template(&ec2).await;
+    let order = fleet(1, "on-demand", &["m5.large/a"]);
+    let odd = "&TargetCapacitySpecification.SpotTargetCapacity=1";
+    assert_eq!(refused(&ec2, &format!("{order}{odd}")).await, (400, "UnknownParameter".into()));
+    let odd = "&ReservedCapacityOptions.ReservationType.1=interruptible-capacity-reservation";
+    assert_eq!(refused(&ec2, &format!("{order}{odd}")).await, (400, "InvalidFleetConfig".into()));
+    let odd = "&OnDemandOptions.AllocationStrategy=dearest";
+    assert_eq!(refused(&ec2, &format!("{order}{odd}")).await, (400, "InvalidParameterValue".into()));
+    // Known, and not looked at by what was asked for: the first name counts, and the second key says nothing.
+    let odd = "Action=DescribeInstances&Filter.1.Name=image-id&Filter.1.Value.1=x&Filter.1.Value.one=y";
+    assert_ne!(refused(&ec2, odd).await.0, 200);
+    let data = "Action=CreateLaunchTemplate&LaunchTemplateName=odd&LaunchTemplateData";
+    for odd in ["MetadataOptions.HttpTokens=never", "Monitoring.Enabled=1", "BlockDeviceMapping.1.Ebs.VolumeSize=big"] {
+        assert_eq!(refused(&ec2, &format!("{data}.{odd}")).await, (400, "InvalidParameterValue".into()), "{odd}");
+    }
+    let context = format!("{order}&Context=ctx-1");
+    ok(&ec2, &context).await;
+    assert_eq!(ec2.machines()[0].context.as_deref(), Some("ctx-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_is_found_late_where_that_is_asked_for() {
+    let ec2 = ec2(|options| options.template_visible_after = 2_000_000);
+    template(&ec2).await;
+    let order = fleet(1, "on-demand", &["m5.large/a"]);
+    assert_eq!(refused(&ec2, &order).await.1, "InvalidLaunchTemplateName.NotFoundException");
+    assert!(!ok(&ec2, "Action=DescribeLaunchTemplates").await.contains("millwright/one"));
+    advance(Duration::from_secs(2)).await;
+    ok(&ec2, &order).await;
 }
 
 #[tokio::test(start_paused = true)]

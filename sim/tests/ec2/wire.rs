@@ -6,6 +6,7 @@ use bytes::Bytes;
 use cloud::OfferingKey;
 use http::{Method, Request, header};
 use planner::model::CapacityType;
+use serde_json::Value;
 use sim::clock::Clock;
 use sim::ec2::{Ec2, Level, Lost, Options};
 
@@ -57,13 +58,26 @@ pub fn key(instance_type: &str, zone: &str, capacity_type: CapacityType) -> Offe
     OfferingKey { instance_type: instance_type.into(), zone: zone.into(), capacity_type, reservation: None }
 }
 
+/// A call of a service that speaks JSON: status and answer.
+pub async fn asked(ec2: &Ec2, target: &str, body: &Value) -> (u16, Value) {
+    let request = Request::builder().method(Method::POST).uri("http://service/").header("x-amz-target", target);
+    let request = request.header(header::AUTHORIZATION, "AWS4-HMAC-SHA256 Credential=A");
+    let response = ec2.serve(request.body(Bytes::from(body.to_string())).unwrap()).await.unwrap();
+    (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap())
+}
+
 /// A launch template with the name `millwright/one`.
 pub async fn template(ec2: &Ec2) {
+    template_with(ec2, "one", "").await;
+}
+
+/// A launch template `millwright/NAME` with more in it.
+pub async fn template_with(ec2: &Ec2, name: &str, more: &str) {
     let image = ec2.locked(|state| {
         state.land.image_named("amazon-eks-node-al2023-x86_64-standard-1.35-v20261105").unwrap().id.clone()
     });
     let query = format!(
-        "Action=CreateLaunchTemplate&LaunchTemplateName=millwright/one&LaunchTemplateData.ImageId={image}\
+        "Action=CreateLaunchTemplate&LaunchTemplateName=millwright/{name}&LaunchTemplateData.ImageId={image}{more}\
          &LaunchTemplateData.NetworkInterface.1.DeviceIndex=0&LaunchTemplateData.NetworkInterface.1.SecurityGroupId.1=sg-00000000000000001"
     );
     ok(ec2, &query).await;

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use cloud::catalog::{KwokSettings, kwok};
 use crds::names::core::{CAPACITY_TYPE, UNREGISTERED_TAINT};
 use crds::names::kubernetes::{INSTANCE_TYPE, ZONE};
 use planner::model::MicroUsdPerHour;
@@ -17,6 +16,7 @@ use super::lines;
 use super::meter::Meter;
 use super::pace::Pace;
 use super::seller::Shortages;
+use super::shelves::Prices;
 use super::stage::Stage;
 use super::timeline::{Moment, MomentKind, Point, Summary, Timeline};
 use super::told::{Words, bought, unplaced};
@@ -33,8 +33,7 @@ struct State {
     direct: Direct,
     /// What happens within so many milliseconds is told in one line.
     gather: u64,
-    /// By instance type, zone and capacity type.
-    prices: BTreeMap<(String, String, String), MicroUsdPerHour>,
+    prices: Prices,
     /// Up to which version each kind was read.
     versions: [u64; 3],
     decisions: watch::Receiver<Option<Arc<Decision>>>,
@@ -60,14 +59,7 @@ struct State {
 impl Chronicle {
     /// Begins to write into `timeline`.
     pub fn begin(stage: &Stage, pace: &Pace, timeline: watch::Sender<Timeline>, prints: bool) -> Result<Self> {
-        let mut prices = BTreeMap::new();
-        for kind in kwok(&KwokSettings::default())? {
-            for offering in &kind.offerings {
-                let key =
-                    (kind.name.to_string(), offering.zone.to_string(), offering.capacity_type.as_str().to_owned());
-                prices.insert(key, offering.price);
-            }
-        }
+        let prices = stage.shelves.prices()?;
         let version = stage.server.resource_version();
         Ok(Self(Arc::new(Mutex::new(State {
             direct: stage.direct.clone(),
@@ -134,6 +126,19 @@ impl Chronicle {
     /// A shortage was outlived.
     pub fn survived(&self) {
         self.state().summary.shortages_survived += 1;
+    }
+
+    /// So many spot machines were taken back at once, and all pods run elsewhere.
+    pub fn survived_storm(&self, machines: usize) {
+        let mut state = self.state();
+        state.summary.storms_survived += 1;
+        state.summary.machines_interrupted += machines;
+    }
+
+    /// The calls that the cloud was asked, and how many of all came too fast for it.
+    pub fn called(&self, calls: Vec<(String, u64)>, too_fast: usize) {
+        let mut state = self.state();
+        (state.summary.calls, state.summary.calls_too_fast) = (calls, too_fast);
     }
 
     /// Something that must never be.

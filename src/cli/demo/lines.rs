@@ -68,6 +68,17 @@ pub fn summary(end: &Summary) -> String {
         "  shortages  {} survived; {} launches met empty shelves",
         end.shortages_survived, end.launches_refused
     );
+    if end.storms_survived > 0 {
+        let _ = writeln!(
+            out,
+            "  storms     {} survived; {} spot machines were taken back, each with two minutes' notice",
+            end.storms_survived, end.machines_interrupted
+        );
+    }
+    if !end.calls.is_empty() {
+        let calls: Vec<String> = end.calls.iter().map(|(action, n)| format!("{action} {n}")).collect();
+        let _ = writeln!(out, "  calls      {}; {} refused for coming too fast", calls.join(", "), end.calls_too_fast);
+    }
     match end.breaches.as_slice() {
         [] => out += "  checks     nothing leaked, nothing overfull, no limit exceeded\n",
         breaches => breaches.iter().for_each(|breach| {

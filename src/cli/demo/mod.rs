@@ -5,8 +5,10 @@
 
 mod batch;
 mod chronicle;
+mod lead;
 mod lines;
 mod meter;
+mod on_ec2;
 mod pace;
 mod sample;
 pub mod scenario;
@@ -14,6 +16,7 @@ mod scenarios;
 mod scratch;
 mod script;
 mod seller;
+mod shelves;
 pub mod show;
 mod stage;
 pub mod timeline;
@@ -22,7 +25,7 @@ mod view;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +36,8 @@ use super::{DONE, INTERRUPTED, report};
 use chronicle::Chronicle;
 use pace::Pace;
 use sample::Sampler;
-use scenario::Scenario;
+use scenario::{Provider, Scenario};
+use shelves::Shelves;
 use show::Show;
 use stage::Stage;
 use timeline::Timeline;
@@ -56,8 +60,11 @@ enum Ended {
 /// # Errors
 /// When the cluster did not do what the scenario waited for, or something happened that must never happen.
 pub fn run(args: &DemoArgs) -> Result<u8> {
+    if args.provider == Provider::Aws && !cfg!(feature = "aws") {
+        bail!("--provider aws: this build has no AWS SDK; build with --features aws, or run with --provider kwok");
+    }
     let pace = if args.fast { Pace::fast() } else { Pace::live() };
-    let mut scenario = args.scenario.scenario(args.seed)?;
+    let mut scenario = args.scenario.scenario(args.seed, args.provider)?;
     pace.set_in(&mut scenario);
     let begun = Timeline {
         title: scenario.title.to_owned(),
@@ -73,7 +80,7 @@ pub fn run(args: &DemoArgs) -> Result<u8> {
         print(&title)?;
     }
     let runtime = runtime(args.fast)?;
-    let performed = runtime.block_on(perform(&scenario, &pace, run, args.seed, show.is_none(), quit));
+    let performed = runtime.block_on(perform(&scenario, &pace, run, args, show.is_none(), quit));
     // What still holds the record goes with the runtime; then the view ends.
     runtime.shutdown_timeout(SHUTDOWN);
     if let Some(show) = show {
@@ -112,11 +119,11 @@ async fn perform(
     scenario: &Scenario,
     pace: &Pace,
     run: watch::Sender<Timeline>,
-    seed: u64,
+    args: &DemoArgs,
     prints: bool,
     quit: CancellationToken,
 ) -> Result<(Timeline, Ended)> {
-    let stage = Stage::open(seed, pace)?;
+    let stage = Stage::open(args.seed, pace, args.provider)?;
     let chronicle = Chronicle::begin(&stage, pace, run, prints)?;
     let stop = CancellationToken::new();
     let sampler = Sampler::new(&stage, pace, &chronicle);
@@ -131,18 +138,28 @@ async fn perform(
     sampling.await.context("the record broke off")?;
     let server = stage.server.clone();
     let metrics = stage.ground.metrics.clone();
+    let shelves = stage.shelves.clone();
+    if let Some((calls, too_fast)) = shelves.calls() {
+        chronicle.called(calls, too_fast);
+    }
     let closed = stage.close().await;
     let ended = match played.and_then(|played| closed.map(|()| played)) {
         Err(error) => Ended::Failed(error),
         Ok(None) => Ended::Interrupted,
-        Ok(Some(())) => judge(&chronicle, &server, &metrics),
+        Ok(Some(())) => judge(&chronicle, &server, &shelves, &metrics),
     };
     let failure = if let Ended::Failed(error) = &ended { Some(format!("{error:#}")) } else { None };
     Ok((chronicle.end(failure), ended))
 }
 
 /// A run that went to its end is good only if nothing happened that must never happen.
-fn judge(chronicle: &Chronicle, server: &sim::kube::ApiServer, metrics: &crate::telemetry::Metrics) -> Ended {
+fn judge(
+    chronicle: &Chronicle,
+    server: &sim::kube::ApiServer,
+    shelves: &Shelves,
+    metrics: &crate::telemetry::Metrics,
+) -> Ended {
+    shelves.breaches().into_iter().for_each(|breach| chronicle.breach(breach));
     for leftover in sim::invariants::leftovers(server) {
         chronicle.breach(format!("{leftover} is left"));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crds::names::core::NODE_POOL;
-use crds::names::kwok::INSTANCE_FAMILY;
+use crds::names::{aws, kwok};
 use planner::model::labels::CAPACITY_TYPE;
 use planner::model::resources::{CPU, MEMORY};
 use planner::model::{PodGroup, Snapshot, Str};
@@ -113,7 +113,9 @@ fn point(snapshot: &Snapshot, there: &BTreeSet<&str>) -> Point {
         point.leaving += usize::from(node.deleting);
         let label = |key| node.labels.get(key).map_or("unknown", |value: &Str| value);
         *point.by_capacity_type.entry(label(CAPACITY_TYPE).to_owned()).or_default() += 1;
-        *point.by_family.entry(label(INSTANCE_FAMILY).to_owned()).or_default() += 1;
+        let families = [kwok::INSTANCE_FAMILY, aws::INSTANCE_FAMILY];
+        let family = families.iter().find_map(|key| node.labels.get(*key)).map_or("unknown", |value: &Str| value);
+        *point.by_family.entry(family.to_owned()).or_default() += 1;
         for ((used, room), resource) in sums.iter_mut().zip([CPU, MEMORY]) {
             *room += node.allocatable.get(resource);
             for bound in &node.pods {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::Value;
 
-use super::scenarios;
+use super::{on_ec2, scenarios};
 
 /// The scenarios there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,14 +33,28 @@ impl Name {
     }
 
     /// The scenario as this seed has it.
-    pub fn scenario(self, seed: u64) -> Result<Scenario> {
-        match self {
-            Self::Shop => scenarios::shop(seed),
-            Self::Burst => scenarios::burst(seed),
-            Self::Shortage => scenarios::shortage(),
-            Self::Outage => scenarios::outage(),
+    pub fn scenario(self, seed: u64, provider: Provider) -> Result<Scenario> {
+        let scenario = match (self, provider) {
+            (Self::Shop, Provider::Kwok) => scenarios::shop(seed),
+            (Self::Shop, Provider::Aws) => on_ec2::shop(seed),
+            (Self::Burst, _) => scenarios::burst(seed),
+            (Self::Shortage, _) => scenarios::shortage(),
+            (Self::Outage, _) => scenarios::outage(),
+        };
+        match provider {
+            Provider::Kwok => scenario,
+            Provider::Aws => on_ec2::moved(scenario?),
         }
     }
+}
+
+/// Whose nodes are bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Provider {
+    /// Nodes that are nothing but objects.
+    Kwok,
+    /// Machines of EC2.
+    Aws,
 }
 
 /// A script for a cluster.
@@ -50,6 +64,8 @@ pub struct Scenario {
     pub title: &'static str,
     /// Put into the empty cluster by the first step, in this order.
     pub objects: Vec<Value>,
+    /// Put into it by a later step.
+    pub later: Vec<Value>,
     pub steps: Vec<Step>,
 }
 
@@ -66,6 +82,8 @@ pub struct Step {
     pub rest: Duration,
     /// The market has run out of something, and launches must be seen to be refused.
     pub is_shortage: bool,
+    /// Machines of this type have to be there in the end.
+    pub wants: Option<&'static str>,
 }
 
 /// What is done to the cluster.
@@ -77,6 +95,12 @@ pub enum Act {
     Scale { deployment: &'static str, replicas: usize },
     /// These offerings are out of stock, as `TYPE/ZONE/CAPACITY_TYPE` with `*`; no others.
     SellOut(&'static [&'static str]),
+    /// The instance types that most spot machines run on are out of stock on spot; nothing else is.
+    SellOutFavourites,
+    /// Every spot machine is given two minutes' notice.
+    Interrupt,
+    /// All objects that come later.
+    PutLater,
     /// Every workload is deleted.
     CloseDown,
 }
@@ -96,7 +120,7 @@ impl Step {
     /// A step with the usual limit and no rest.
     pub fn new(says: impl Into<String>, acts: Vec<Act>, until: Goal) -> Self {
         let within = Duration::from_mins(if until == Goal::AllRun { 10 } else { 30 });
-        Self { says: says.into(), acts, until, within, rest: Duration::ZERO, is_shortage: false }
+        Self { says: says.into(), acts, until, within, rest: Duration::ZERO, is_shortage: false, wants: None }
     }
 
     #[must_use]
@@ -107,6 +131,11 @@ impl Step {
     #[must_use]
     pub fn within(self, within: Duration) -> Self {
         Self { within, ..self }
+    }
+
+    #[must_use]
+    pub fn wants(self, instance_type: &'static str) -> Self {
+        Self { wants: Some(instance_type), ..self }
     }
 
     #[must_use]

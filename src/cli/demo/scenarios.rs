@@ -8,26 +8,26 @@ use sim::rng::SplitMix64;
 
 use super::scenario::{Act, Goal, Scenario, Step, objects};
 
-const SHOP: &str = include_str!("shop.yaml");
+pub(super) const SHOP: &str = include_str!("shop.yaml");
 
-const MINUTE: Duration = Duration::from_mins(1);
+pub(super) const MINUTE: Duration = Duration::from_mins(1);
 const ALL_SPOT: &[&str] = &["*/*/spot"];
 const SPOT_IN_TWO_ZONES: &[&str] = &["*/test-zone-a/spot", "*/test-zone-b/spot"];
 const EVERYTHING: &[&str] = &["*/*/*"];
-const NOTHING: &[&str] = &[];
+pub(super) const NOTHING: &[&str] = &[];
 
-fn scale(deployment: &'static str, replicas: usize) -> Act {
+pub(super) fn scale(deployment: &'static str, replicas: usize) -> Act {
     Act::Scale { deployment, replicas }
 }
 
 /// Replicas, a sixth more or less.
-fn about(rng: &mut SplitMix64, replicas: i64) -> usize {
+pub(super) fn about(rng: &mut SplitMix64, replicas: i64) -> usize {
     let sixth = replicas / 6;
     usize::try_from(rng.between(replicas - sixth, replicas + sixth)).unwrap_or_default()
 }
 
 /// The Deployments of a shop on the days when everybody buys.
-fn rush(rng: &mut SplitMix64) -> Vec<Act> {
+pub(super) fn rush(rng: &mut SplitMix64) -> Vec<Act> {
     let rushed = [
         ("storefront", 60),
         ("cart", 36),
@@ -43,7 +43,7 @@ fn rush(rng: &mut SplitMix64) -> Vec<Act> {
 }
 
 /// As `shop.yaml` has them.
-fn calm() -> Vec<Act> {
+pub(super) fn calm() -> Vec<Act> {
     let calm = [
         ("storefront", 9),
         ("cart", 6),
@@ -58,7 +58,7 @@ fn calm() -> Vec<Act> {
     calm.into_iter().map(|(deployment, replicas)| scale(deployment, replicas)).collect()
 }
 
-fn close_down() -> Step {
+pub(super) fn close_down() -> Step {
     Step::new("the shop closes: every workload is deleted", vec![Act::CloseDown], Goal::Gone)
 }
 
@@ -82,7 +82,7 @@ pub fn shop(seed: u64) -> Result<Scenario> {
         Step::new("the sale is over: back to small, and spot is sold again", over, Goal::AtRest).rest(3 * MINUTE),
         close_down(),
     ];
-    Ok(Scenario { title: "Black Friday in an online shop", objects, steps })
+    Ok(Scenario { title: "Black Friday in an online shop", objects, later: Vec::new(), steps })
 }
 
 /// A thousand pods at once.
@@ -103,7 +103,7 @@ pub fn burst(seed: u64) -> Result<Scenario> {
         Step::new("the burst is over", vec![scale("images", 4), scale("reviews", 3), scale("encode", 0)], Goal::AtRest),
         close_down(),
     ];
-    Ok(Scenario { title: "a thousand pods at once", objects: objects(SHOP)?, steps })
+    Ok(Scenario { title: "a thousand pods at once", objects: objects(SHOP)?, later: Vec::new(), steps })
 }
 
 /// Spot goes out of stock in two steps, and comes back.
@@ -132,7 +132,7 @@ pub fn shortage() -> Result<Scenario> {
         .rest(3 * MINUTE),
         close_down(),
     ];
-    Ok(Scenario { title: "a shortage of spot", objects: objects(SHOP)?, steps })
+    Ok(Scenario { title: "a shortage of spot", objects: objects(SHOP)?, later: Vec::new(), steps })
 }
 
 /// Nothing is ever in stock.
@@ -140,7 +140,7 @@ pub fn outage() -> Result<Scenario> {
     let acts = vec![Act::SellOut(EVERYTHING), Act::PutAll];
     let steps = [Step::new("the shop opens, and nothing at all is in stock", acts, Goal::AllRun)];
     let steps = steps.map(|step| step.within(2 * MINUTE)).to_vec();
-    Ok(Scenario { title: "nothing can be bought", objects: objects(SHOP)?, steps })
+    Ok(Scenario { title: "nothing can be bought", objects: objects(SHOP)?, later: Vec::new(), steps })
 }
 
 pub(super) fn is_workload(object: &Value) -> bool {
@@ -150,12 +150,12 @@ pub(super) fn is_workload(object: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::demo::scenario::Name;
+    use crate::cli::demo::scenario::{Name, Provider};
 
     #[test]
     fn every_deployment_that_is_scaled_is_in_the_shop() {
         for name in [Name::Shop, Name::Burst, Name::Shortage, Name::Outage] {
-            let scenario = name.scenario(1).unwrap();
+            let scenario = name.scenario(1, Provider::Aws).unwrap();
             let names: Vec<&str> = scenario.objects.iter().filter_map(|o| o["metadata"]["name"].as_str()).collect();
             for act in scenario.steps.iter().flat_map(|step| &step.acts) {
                 if let Act::Scale { deployment, .. } = act {

@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use cloud::catalog::UnavailablePattern;
 use crds::names::core::NODE_POOL;
 use serde_json::Value;
 use sim::invariants::{When, breaches, leftovers};
@@ -15,8 +14,10 @@ use tokio::time::{Instant, sleep};
 
 use super::chronicle::{Chronicle, claims, is_daemon};
 use super::lines::clock;
+use super::on_ec2::moved_zone;
 use super::pace::Pace;
 use super::scenario::{Act, Goal, Scenario, Step};
+use super::shelves::Shelves;
 use super::stage::Stage;
 use super::timeline::MomentKind;
 use super::told::{count, dollars};
@@ -51,10 +52,21 @@ impl Run<'_> {
     async fn step(&self, step: &Step) -> Result<()> {
         self.chronicle.tell(MomentKind::Scripted, step.says.as_str());
         let (begun, refused) = (Instant::now(), self.chronicle.n_refused());
+        let mut interrupted = None;
         for act in &step.acts {
-            self.act(act).with_context(|| step.says.clone())?;
+            if *act == Act::Interrupt {
+                interrupted = Some(self.interrupt().with_context(|| step.says.clone())?);
+            } else {
+                self.act(act).with_context(|| step.says.clone())?;
+            }
         }
         self.wait(step, begun).await?;
+        if let Some(wanted) = step.wants.filter(|wanted| !self.stage.shelves.has(wanted)) {
+            bail!("{}: no {wanted} was bought for it", step.says);
+        }
+        if let Some(machines) = interrupted {
+            self.chronicle.survived_storm(machines);
+        }
         let (nodes, hourly) = self.chronicle.fleet();
         let text = match step.until {
             Goal::AllRun | Goal::AtRest => {
@@ -110,18 +122,38 @@ impl Run<'_> {
         match act {
             Act::PutAll => self.scenario.objects.iter().try_for_each(|object| self.put(object)),
             Act::Scale { deployment, replicas } => self.scale(deployment, *replicas),
+            Act::PutLater => self.scenario.later.iter().try_for_each(|object| self.put(object)),
             Act::SellOut(patterns) => {
-                let patterns = patterns.iter().map(|text| UnavailablePattern::parse(text));
-                self.stage.stock.set_out(patterns.collect::<Result<_, _>>()?);
+                let is_moved = matches!(self.stage.shelves, Shelves::Ec2(_));
+                let here = |text: &&str| if is_moved { moved_zone(text) } else { (*text).to_owned() };
+                self.stage.shelves.set_out(&patterns.iter().map(here).collect::<Vec<_>>())
+            }
+            Act::SellOutFavourites => {
+                let types = self.stage.shelves.sell_out_favourites()?;
+                self.chronicle.tell(MomentKind::Scripted, format!("sold out on spot: {}", types.join(", ")));
                 Ok(())
             }
+            Act::Interrupt => self.interrupt().map(drop),
             Act::CloseDown => {
-                for object in [Id::DEPLOYMENT, Id::STATEFUL_SET, Id::DAEMON_SET].map(|id| self.stage.direct.list(id)) {
+                for object in
+                    [Id::DEPLOYMENT, Id::STATEFUL_SET, Id::DAEMON_SET, Id::JOB].map(|id| self.stage.direct.list(id))
+                {
                     object.iter().try_for_each(|object| self.delete(object))?;
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Takes all spot machines back; how many there are.
+    fn interrupt(&self) -> Result<usize> {
+        let machines = self.stage.shelves.interrupt()?;
+        if machines == 0 {
+            bail!("there is no spot machine to take back, so nothing would be shown");
+        }
+        let given = format!("{} given two minutes' notice", count(machines, "spot machine"));
+        self.chronicle.tell(MomentKind::Scripted, given);
+        Ok(machines)
     }
 
     fn put(&self, object: &Value) -> Result<()> {
@@ -149,16 +181,26 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Pods that do not belong to a `DaemonSet`.
+    /// Pods that do not belong to a `DaemonSet` and have work to do.
     fn pods(&self) -> Vec<std::sync::Arc<Object>> {
-        self.stage.direct.list(Id::POD).into_iter().filter(|pod| !is_daemon(pod)).collect()
+        let is_over = |pod: &Object| matches!(pod.text("/status/phase"), "Succeeded" | "Failed");
+        self.stage.direct.list(Id::POD).into_iter().filter(|pod| !is_daemon(pod) && !is_over(pod)).collect()
+    }
+
+    /// Jobs of one pod that have not ended.
+    fn n_jobs(&self) -> u64 {
+        self.stage.direct.list(Id::JOB).iter().filter(|job| !job.is_condition_true("Complete")).count() as u64
     }
 
     /// What is missing until every replica is ready.
     fn not_running(&self) -> Option<String> {
         let replicas = |object: &Object| object.at("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
         let workloads = WORKLOADS.iter().flat_map(|id| self.stage.direct.list(*id));
-        let wanted: u64 = workloads.map(|workload| replicas(&workload)).sum();
+        let wanted: u64 = workloads.map(|workload| replicas(&workload)).sum::<u64>() + self.n_jobs();
+        let warned = self.stage.shelves.n_warned();
+        if warned > 0 {
+            return Some(format!("{} with notice still there", count(warned, "machine")));
+        }
         let pods = self.pods();
         let is_ready = |pod: &&std::sync::Arc<Object>| !pod.is_deleting() && pod.is_condition_true("Ready");
         let ready = pods.iter().filter(is_ready).count();

@@ -4,23 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cloud::catalog::KwokSettings;
 use jiff::Timestamp;
+use sim::ec2::{Ec2, Level, Options as Ec2Options, agents};
 use sim::kube::{ApiServer, Direct, WINDOW};
 use sim::world::{Options, World};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::pace::Pace;
-use super::seller::{Overheard, Shortages};
+use super::scenario::Provider;
+use super::seller::Shortages;
+use super::shelves::{Shelves, UNITS};
+use super::{lead, on_ec2};
 use crate::act::Names;
-use crate::app::{AppError, Ground, Insight, lead};
+use crate::app::{AppError, Ground, Insight};
 use crate::client::Clients;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{AwsConfig, Config, Provider as Configured};
 use crate::events::Recorder;
-use crate::kwok::{Kwok, Stock};
-use crate::observe::mirror::Kind;
+use crate::kwok::Stock;
 use crate::telemetry::Metrics;
 use crate::telemetry::http::Health;
 
@@ -34,18 +36,51 @@ pub struct Stage {
     pub server: ApiServer,
     pub direct: Direct,
     pub ground: Ground,
-    /// What the cloud has run out of.
-    pub stock: Stock,
+    /// What the cloud sells.
+    pub shelves: Shelves,
     pub shortages: Shortages,
     stop: CancellationToken,
     leading: JoinHandle<Result<(), AppError>>,
     world: JoinHandle<()>,
     writing: JoinHandle<()>,
+    /// The agents on machines of EC2; kwok's nodes need none.
+    agents: Option<JoinHandle<()>>,
+}
+
+/// An EC2 with machines as quick as the pace has them.
+fn ec2(seed: u64, pace: &Pace, clock: sim::clock::Clock) -> Result<Ec2> {
+    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    let options = Ec2Options {
+        seed,
+        region: on_ec2::REGION.to_owned(),
+        level: Level::Each(UNITS),
+        boot: micros(pace.boot / 2),
+        register: micros(pace.boot / 2),
+        ..Ec2Options::default()
+    };
+    Ec2::new(options, clock).context("the simulated EC2")
+}
+
+/// What the controller is told of the cluster that its machines join.
+fn config(provider: Provider) -> Config {
+    match provider {
+        Provider::Kwok => Config::default(),
+        Provider::Aws => {
+            let aws = AwsConfig {
+                cluster_name: "demo".into(),
+                cluster_endpoint: Some("https://api.demo".into()),
+                cluster_ca_bundle: Some("REVNTw==".into()),
+                interruption_queue: Some("demo".into()),
+                ..AwsConfig::default()
+            };
+            Config { provider: Configured::Aws, aws, ..Config::default() }
+        }
+    }
 }
 
 impl Stage {
     /// An empty cluster with a leader at work.
-    pub fn open(seed: u64, pace: &Pace) -> Result<Self> {
+    pub fn open(seed: u64, pace: &Pace, provider: Provider) -> Result<Self> {
         let now = if pace.is_virtual { BEGINNING } else { Timestamp::now().as_second() };
         let server = ApiServer::with_window(seed, sim::clock::Clock::at(now), WINDOW);
         // What is virtual has to go with the server's clock; a real run goes with the machine's, as a controller does.
@@ -67,7 +102,7 @@ impl Stage {
         let stop = CancellationToken::new();
         let (recorder, writing) = Recorder::new(&clients, clock, &metrics, stop.clone());
         let ground = Ground {
-            config: Arc::new(Config::default()),
+            config: Arc::new(config(provider)),
             clients,
             clock,
             metrics,
@@ -76,18 +111,18 @@ impl Stage {
             insight: Insight::default(),
             names: || Names::seeded(1),
         };
-        let (stock, shortages) = (Stock::default(), Shortages::default());
-        let (on, until, sold_out, heard) = (ground.clone(), stop.clone(), stock.clone(), shortages.clone());
-        let leading = tokio::spawn(async move {
-            let (once, clock) = (on.clients.once.clone(), on.clock);
-            lead(&on, &[Kind::KwokNodeClass], until, |mirror| {
-                let kwok = Kwok::new(once, mirror, clock, &KwokSettings::default(), sold_out)?;
-                Ok(Overheard::new(kwok, heard))
-            })
-            .await
-        });
-        let direct = server.direct("demo");
-        Ok(Self { server, direct, ground, stock, shortages, stop, leading, world, writing: tokio::spawn(writing) })
+        let shortages = Shortages::default();
+        let shelves = match provider {
+            Provider::Kwok => Shelves::Kwok(Stock::default()),
+            Provider::Aws => Shelves::Ec2(ec2(seed, pace, server.clock())?),
+        };
+        let agents = match &shelves {
+            Shelves::Kwok(_) => None,
+            Shelves::Ec2(ec2) => Some(tokio::spawn(agents(ec2.clone(), server.clone()))),
+        };
+        let leading = tokio::spawn(lead::on(ground.clone(), shelves.clone(), shortages.clone(), stop.clone()));
+        let (direct, writing) = (server.direct("demo"), tokio::spawn(writing));
+        Ok(Self { server, direct, ground, shelves, shortages, stop, leading, world, writing, agents })
     }
 
     /// Whether the controller has ended though nobody asked it to.
@@ -104,6 +139,9 @@ impl Stage {
         let ended = tokio::time::timeout(STOPPING, self.leading).await;
         self.world.abort();
         self.writing.abort();
+        if let Some(agents) = self.agents {
+            agents.abort();
+        }
         let led = ended.with_context(|| format!("the controller did not stop within {} s", STOPPING.as_secs()))?;
         led.context("the controller broke off")??;
         Ok(())

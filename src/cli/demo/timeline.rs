@@ -111,6 +111,14 @@ pub struct Summary {
     pub launches_refused: usize,
     /// Shortages after which all pods ran again.
     pub shortages_survived: usize,
+    /// Times that every spot machine was taken back and all pods ran again.
+    pub storms_survived: usize,
+    /// Machines that were taken back then.
+    pub machines_interrupted: usize,
+    /// Calls of the cloud's API by action, where they are counted: those that change something first.
+    pub calls: Vec<(String, u64)>,
+    /// Calls that the cloud refused because they came too fast.
+    pub calls_too_fast: usize,
     /// What must never be and was: none in a good run.
     pub breaches: Vec<String>,
     /// What was missing when the run was given up; none if it went to its end.

@@ -81,7 +81,17 @@ fn cards(s: &Summary) -> String {
             &format!("{} for want of stock", count(s.launches_refused, "refusal")),
         ),
     ];
-    format!("<section class=\"cards\" aria-label=\"Summary\">\n{}</section>\n", cards.concat())
+    let mut cards = cards.concat();
+    if s.storms_survived > 0 {
+        let taken = format!("{} taken back", count(s.machines_interrupted, "spot machine"));
+        cards += &card("Interruption storms survived", &s.storms_survived.to_string(), &taken);
+    }
+    if !s.calls.is_empty() {
+        let (calls, too_fast) =
+            (s.calls.iter().map(|(action, n)| format!("{n} {action}")).collect::<Vec<_>>(), s.calls_too_fast);
+        cards += &card("Calls that came too fast", &too_fast.to_string(), &format!("of {}", calls.join(", ")));
+    }
+    format!("<section class=\"cards\" aria-label=\"Summary\">\n{cards}</section>\n")
 }
 
 /// What must never be and was, and why the run ended early.

@@ -2,6 +2,7 @@
 //! lists.
 
 pub(super) mod eks;
+mod fields;
 pub(super) mod iam;
 pub(super) mod pricing;
 pub(super) mod sqs;

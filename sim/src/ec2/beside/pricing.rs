@@ -1,37 +1,73 @@
 //! The price list service: what machines of the region cost on demand.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::super::refusal::Refusal;
 use super::super::state::State;
+use super::fields::Fields;
 
 /// Products of a page when nobody says.
 const PAGE: usize = 100;
 
+/// What products can be told apart by, and the one value that has products here; none: looked at below.
+const FIELDS: [(&str, Option<&str>); 8] = [
+    ("regionCode", None),
+    ("productFamily", None),
+    ("tenancy", None),
+    ("serviceCode", Some("AmazonEC2")),
+    ("preInstalledSw", Some("NA")),
+    ("operatingSystem", Some("Linux")),
+    ("capacitystatus", Some("Used")),
+    ("marketoption", Some("OnDemand")),
+];
+
+fn odd(message: &str) -> Refusal {
+    Refusal::new("InvalidParameterException", message)
+}
+
+/// The filters of a call by field.
+fn filters(fields: Fields<'_>) -> Result<BTreeMap<&str, &str>, Refusal> {
+    let mut filters = BTreeMap::new();
+    for filter in fields.list("Filters")? {
+        let filter = Fields::of(filter, &["Type", "Field", "Value"])?;
+        let (field, value) = (filter.required("Field")?, filter.required("Value")?);
+        if filter.required("Type")? != "TERM_MATCH" {
+            return Err(odd("Only filters of the type TERM_MATCH are simulated"));
+        }
+        match FIELDS.iter().find(|(known, _)| *known == field) {
+            None => return Err(odd(&format!("The field {field} is not simulated"))),
+            Some((_, Some(only))) if *only != value => {
+                return Err(odd(&format!("Only products with the {field} {only} are simulated, not {value}")));
+            }
+            Some(_) => filters.insert(field, value),
+        };
+    }
+    Ok(filters)
+}
+
 /// `GetProducts` of machines: shared ones, or bare metal, as the product family says.
 pub fn get_products(state: &State, body: &Value) -> Result<Value, Refusal> {
-    let filters = body["Filters"].as_array().cloned().unwrap_or_default();
-    let wanted = |field: &str| {
-        let found = filters.iter().find(|filter| filter["Field"] == field);
-        found.and_then(|filter| filter["Value"].as_str()).map(str::to_owned)
-    };
-    if body["ServiceCode"] != "AmazonEC2" {
-        return Err(Refusal::new("InvalidParameterException", "Only the service AmazonEC2 is simulated"));
+    let fields = Fields::of(body, &["ServiceCode", "Filters", "NextToken", "MaxResults"])?;
+    let filters = filters(fields)?;
+    let wanted = |field: &str| filters.get(field).copied();
+    if fields.required("ServiceCode")? != "AmazonEC2" {
+        return Err(odd("Only the service AmazonEC2 is simulated"));
     }
-    let is_metal = match wanted("productFamily").as_deref() {
+    let is_metal = match wanted("productFamily") {
         Some("Compute Instance") => false,
         Some("Compute Instance (bare metal)") => true,
         other => {
-            let message = format!("The product family {other:?} is not simulated");
-            return Err(Refusal::new("InvalidParameterException", message));
+            return Err(odd(&format!("The product family {other:?} is not simulated")));
         }
     };
     let region = &state.region;
-    if wanted("regionCode").as_deref() != Some(&region.name) {
+    if wanted("regionCode") != Some(&region.name) {
         return Ok(json!({ "FormatVersion": "aws_v1", "PriceList": [] }));
     }
-    let after = body["NextToken"].as_str().unwrap_or_default();
-    let most = body["MaxResults"].as_u64().and_then(|most| usize::try_from(most).ok()).unwrap_or(PAGE).min(PAGE);
+    let after = fields.text("NextToken")?.unwrap_or_default();
+    let most = fields.number("MaxResults", (1, 100))?.and_then(|most| usize::try_from(most).ok()).unwrap_or(PAGE);
     let of_family = region.sold.iter().filter(|sold| sold.instance_type.contains(".metal") == is_metal);
     let mut rest = of_family.filter(|sold| sold.price.is_some() && sold.instance_type.as_str() > after);
     let page: Vec<_> = rest.by_ref().take(most).collect();

@@ -8,6 +8,7 @@ use super::super::land::ACCOUNT;
 use super::super::news::{Piece, What};
 use super::super::refusal::Refusal;
 use super::super::state::State;
+use super::fields::Fields;
 use crate::clock::text_of;
 use crate::market::Micros;
 
@@ -48,11 +49,7 @@ impl Queue {
         self.n_sent
     }
 
-    /// How many messages nobody has deleted.
-    pub fn len(&self) -> usize {
-        self.messages.len()
-    }
-
+    /// Whether every message was deleted.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
@@ -68,12 +65,21 @@ pub fn envelope(piece: &Piece, id: u64, region: &str) -> String {
     let (kind, detail) = match piece.what {
         What::SpotWarning { .. } => (
             "EC2 Spot Instance Interruption Warning",
-            json!({ "instance-id": piece.instance, "instance-action": "terminate" }),
+            json!({ "instance-id": piece.thing, "instance-action": "terminate" }),
+        ),
+        What::ReservationWarning { .. } => (
+            "EC2 Capacity Reservation Instance Interruption Warning",
+            json!({ "instance-id": piece.thing, "instance-action": "terminate" }),
+        ),
+        What::BlockEnds { at } => (
+            "Capacity Block Reservation Expiration Warning",
+            json!({ "capacity-reservation-id": piece.thing, "end-date": text_of(at.div_euclid(1_000_000)) }),
         ),
         What::State(state) => {
-            ("EC2 Instance State-change Notification", json!({ "instance-id": piece.instance, "state": state }))
+            ("EC2 Instance State-change Notification", json!({ "instance-id": piece.thing, "state": state }))
         }
     };
+    let kind_of = if piece.thing.starts_with("cr-") { "capacity-reservation" } else { "instance" };
     json!({
         "version": "0",
         "id": format!("00000000-0000-4000-8000-{id:012x}"),
@@ -82,7 +88,7 @@ pub fn envelope(piece: &Piece, id: u64, region: &str) -> String {
         "account": ACCOUNT,
         "time": text_of(piece.at.div_euclid(1_000_000)),
         "region": region,
-        "resources": [format!("arn:aws:ec2:{region}:{ACCOUNT}:instance/{}", piece.instance)],
+        "resources": [format!("arn:aws:ec2:{region}:{ACCOUNT}:{kind_of}/{}", piece.thing)],
         "detail": detail,
     })
     .to_string()
@@ -98,7 +104,7 @@ fn no_queue() -> Refusal {
 
 /// `GetQueueUrl`.
 pub fn get_queue_url(state: &State, body: &Value) -> Result<Value, Refusal> {
-    if body["QueueName"].as_str() != Some(&state.options.cluster) {
+    if Fields::of(body, &["QueueName"])?.required("QueueName")? != state.options.cluster {
         return Err(no_queue());
     }
     Ok(json!({ "QueueUrl": url(state) }))
@@ -106,13 +112,16 @@ pub fn get_queue_url(state: &State, body: &Value) -> Result<Value, Refusal> {
 
 /// `ReceiveMessage`, without its waiting.
 pub fn receive_message(state: &mut State, body: &Value) -> Result<Value, Refusal> {
-    if body["QueueUrl"].as_str() != Some(&url(state)) {
+    let fields = Fields::of(body, &["QueueUrl", "MaxNumberOfMessages", "VisibilityTimeout", "WaitTimeSeconds"])?;
+    if fields.required("QueueUrl")? != url(state) {
         return Err(no_queue());
     }
+    // It has been waited before.
+    fields.number("WaitTimeSeconds", (0, 20))?;
     let now = state.now();
-    let most = body["MaxNumberOfMessages"].as_u64().and_then(|most| usize::try_from(most).ok()).unwrap_or(1);
-    let unseen = body["VisibilityTimeout"].as_i64().unwrap_or(UNSEEN) * 1_000_000;
-    let visible = state.queue.messages.iter_mut().filter(|message| message.visible_at <= now).take(most.min(10));
+    let most = fields.number("MaxNumberOfMessages", (1, 10))?.and_then(|most| usize::try_from(most).ok()).unwrap_or(1);
+    let unseen = fields.number("VisibilityTimeout", (0, 43_200))?.unwrap_or(UNSEEN) * 1_000_000;
+    let visible = state.queue.messages.iter_mut().filter(|message| message.visible_at <= now).take(most);
     let given = visible.map(|message| {
         message.visible_at = now + unseen;
         message.n_received += 1;
@@ -128,11 +137,12 @@ pub fn receive_message(state: &mut State, body: &Value) -> Result<Value, Refusal
 
 /// `DeleteMessage`.
 pub fn delete_message(state: &mut State, body: &Value) -> Result<Value, Refusal> {
-    if body["QueueUrl"].as_str() != Some(&url(state)) {
+    let fields = Fields::of(body, &["QueueUrl", "ReceiptHandle"])?;
+    if fields.required("QueueUrl")? != url(state) {
         return Err(no_queue());
     }
-    let receipt = body["ReceiptHandle"].as_str().and_then(|receipt| receipt.split_once('.'));
-    let id = receipt.and_then(|(id, _)| id.parse::<u64>().ok());
+    let receipt = fields.required("ReceiptHandle")?;
+    let id = receipt.split_once('.').and_then(|(id, _)| id.parse::<u64>().ok());
     let id = id.ok_or_else(|| Refusal::new("ReceiptHandleIsInvalid", "The input receipt handle is invalid."))?;
     state.queue.messages.retain(|message| message.id != id);
     Ok(json!({}))

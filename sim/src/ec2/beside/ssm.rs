@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::super::refusal::Refusal;
 use super::super::state::State;
+use super::fields::Fields;
 
 /// `GetParameter`: those that the user has set, and those that AWS publishes for the images of the land.
 pub fn get_parameter(state: &State, body: &Value) -> Result<Value, Refusal> {
-    let name = body["Name"].as_str().ok_or_else(|| Refusal::new("ValidationException", "Name is missing"))?;
+    let name = Fields::of(body, &["Name"])?.required("Name")?;
     let value = state.parameters.get(name).cloned().or_else(|| published(state, name));
     let value = value.ok_or_else(|| Refusal::new("ParameterNotFound", format!("Parameter {name} not found.")))?;
     let region = &state.region.name;

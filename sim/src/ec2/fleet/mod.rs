@@ -16,7 +16,7 @@ use super::tags;
 use super::template;
 use super::xml::Xml;
 
-use pool::{Pool, Strategy};
+use pool::{Order, Pool, Strategy};
 pub use run::{DRY_RUN, dry_run};
 
 pub const CREATE: &[&str] = &[
@@ -38,8 +38,6 @@ pub const CREATE: &[&str] = &[
     "TagSpecification.#.Tag.#.Key",
     "TagSpecification.#.Tag.#.Value",
     "TargetCapacitySpecification.DefaultTargetCapacityType",
-    "TargetCapacitySpecification.OnDemandTargetCapacity",
-    "TargetCapacitySpecification.SpotTargetCapacity",
     "TargetCapacitySpecification.TotalTargetCapacity",
     "Type",
 ];
@@ -78,27 +76,44 @@ pub fn create(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
         other => return Err(Refusal::invalid_value(&format!("Invalid value '{other}' for DefaultTargetCapacityType"))),
     };
     let strategy = strategy(params, capacity_type)?;
+    let reservations = params.get("ReservedCapacityOptions").map(|options| options.texts("ReservationType"));
+    let is_interruptible = reservations.as_deref() == Some(&["interruptible-capacity-reservation"]);
+    if (lifecycle == "reserved-capacity") != is_interruptible {
+        let message = "ReservedCapacityOptions.ReservationType interruptible-capacity-reservation goes with reserved-capacity, \
+                       and with nothing else";
+        return Err(Refusal::new("InvalidFleetConfig", message));
+    }
     authorize(state, "CreateFleet", params)?;
     let pools = pools(state, params, capacity_type)?;
+    let market = Some(lifecycle).filter(|lifecycle| matches!(*lifecycle, "capacity-block" | "reserved-capacity"));
+    let market = market.map(|of| if of == "capacity-block" { of } else { "interruptible-capacity-reservation" });
+    if pools.iter().any(|pool| pool.market() != market) {
+        let message = format!("The market type of the launch templates does not go with the capacity type {lifecycle}");
+        return Err(Refusal::new("InvalidFleetConfig", message));
+    }
+    let tags = tags::of_kind(params, "instance")?;
+    let context = params.text("Context");
     if params.is_true("DryRun") {
         return Err(Refusal::dry_run());
     }
     let fleet = state.id("fleet");
-    let tags = tags::of_kind(params, "instance")?;
-    let token = params.text("ClientToken").unwrap_or_default().to_owned();
+    let token = params.text("ClientToken").unwrap_or_default();
     let wanted = u32::try_from(wanted).unwrap_or(0);
-    let outcomes = fill(state, strategy.order(state, &pools), wanted, &fleet, &token, &tags);
+    let order = Order { fleet: &fleet, token, context, tags: &tags };
+    let outcomes = fill(state, strategy.order(state, &pools), wanted, order);
     Ok(Answer(write(&fleet, lifecycle, &outcomes)))
 }
 
 fn strategy(params: &Params, capacity_type: CapacityType) -> Result<Strategy, Refusal> {
-    let (options, usual) = match capacity_type {
-        CapacityType::Spot => ("SpotOptions", "lowest-price"),
-        _ => ("OnDemandOptions", "lowest-price"),
+    // Both are looked at, whichever counts.
+    let read = |options: &str, of: CapacityType| {
+        let name = params.get(options).and_then(|options| options.text("AllocationStrategy"));
+        let name = name.unwrap_or("lowest-price");
+        Strategy::parse(name, of)
+            .ok_or_else(|| Refusal::invalid_value(&format!("Invalid value '{name}' for {options}.AllocationStrategy")))
     };
-    let name = params.get(options).and_then(|options| options.text("AllocationStrategy")).unwrap_or(usual);
-    Strategy::parse(name, capacity_type)
-        .ok_or_else(|| Refusal::invalid_value(&format!("Invalid value '{name}' for {options}.AllocationStrategy")))
+    let (spot, other) = (read("SpotOptions", CapacityType::Spot)?, read("OnDemandOptions", CapacityType::OnDemand)?);
+    Ok(if capacity_type == CapacityType::Spot { spot } else { other })
 }
 
 /// Everything that making a fleet (or running machines) touches has to be allowed.
@@ -159,14 +174,7 @@ fn pools(state: &State, params: &Params, capacity_type: CapacityType) -> Result<
 }
 
 /// Goes through the pools until nothing is wanted any more.
-fn fill<'a>(
-    state: &mut State,
-    pools: Vec<&'a Pool>,
-    wanted: u32,
-    fleet: &str,
-    token: &str,
-    tags: &super::filter::Tags,
-) -> Vec<Outcome<'a>> {
+fn fill<'a>(state: &mut State, pools: Vec<&'a Pool>, wanted: u32, order: Order<'_>) -> Vec<Outcome<'a>> {
     let mut outcomes = Vec::new();
     let mut n_left = wanted;
     for pool in pools {
@@ -175,7 +183,7 @@ fn fill<'a>(
         }
         let mut outcome = Outcome { pool, bought: Vec::new(), error: pool.refusal(state) };
         while n_left > 0 && outcome.error.is_none() {
-            match pool.buy(state, fleet, token, tags) {
+            match pool.buy(state, order) {
                 Ok(id) => {
                     n_left -= 1;
                     outcome.bought.push(id);

@@ -8,7 +8,9 @@ use super::super::instance::Instance;
 use super::super::land::Zone;
 use super::super::news::What;
 use super::super::params::Params;
+use super::super::placement::Wanted;
 use super::super::refusal::Refusal;
+use super::super::reserve::Reservation;
 use super::super::state::State;
 use super::super::template::Template;
 use super::super::xml::Xml;
@@ -64,6 +66,23 @@ impl Strategy {
     }
 }
 
+/// How a pool that names no capacity reservation stands to those that are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    Never,
+    First,
+    Only,
+}
+
+/// What is bought together: by which fleet, under which token, with which tags.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    pub fleet: &'a str,
+    pub token: &'a str,
+    pub context: Option<&'a str>,
+    pub tags: &'a Tags,
+}
+
 /// An override of a launch template.
 #[derive(Clone, Debug)]
 pub struct Pool {
@@ -76,6 +95,8 @@ pub struct Pool {
     priority: f64,
     /// As asked.
     asked: Vec<(&'static str, String)>,
+    /// Whether it may, or has to, draw on an open capacity reservation.
+    open: Open,
     /// Known to be wrong before anything is tried.
     fault: Option<(&'static str, String)>,
 }
@@ -110,6 +131,12 @@ impl Pool {
             key.capacity_type = CapacityType::Reserved;
             key.reservation = Some(reservation.into());
         }
+        let preference = specification.and_then(|specification| specification.text("CapacityReservationPreference"));
+        let open = match (key.capacity_type, preference) {
+            (CapacityType::OnDemand, None | Some("open")) => Open::First,
+            (CapacityType::OnDemand, Some("capacity-reservations-only")) => Open::Only,
+            _ => Open::Never,
+        };
         let priority = match one.text("Priority") {
             None => f64::INFINITY,
             Some(text) => {
@@ -126,7 +153,17 @@ impl Pool {
         ];
         let asked = named.into_iter().filter_map(|(element, name)| Some((element, one.text(name)?.to_owned())));
         let asked = asked.collect();
-        Ok(Self { key, template: template.clone(), zone, subnet: subnet.to_owned(), image, priority, asked, fault })
+        Ok(Self {
+            key,
+            template: template.clone(),
+            zone,
+            subnet: subnet.to_owned(),
+            image,
+            priority,
+            asked,
+            open,
+            fault,
+        })
     }
 
     /// Why nothing can be bought from the pool, whatever its stock.
@@ -174,32 +211,71 @@ impl Pool {
         if let Some(group) = groups.into_iter().find(|group| !state.land.groups.contains_key(*group)) {
             return Some(("InvalidGroup.NotFound", format!("The security group '{group}' does not exist")));
         }
-        let reservation = self.key.reservation.as_ref()?;
-        let known = state.reservations.get(&**reservation);
-        let is_right =
-            known.is_some_and(|known| known.instance_type == *self.key.instance_type && known.zone == self.zone);
-        let message = format!(
-            "The capacity reservation {reservation} does not exist for {} in {}",
-            self.key.instance_type, self.zone.name
-        );
-        (!is_right).then_some(("InvalidCapacityReservationId.NotFound", message))
+        self.not_reserved(state)
+    }
+
+    /// Why the reservation that is named does not take the machine, were it empty.
+    fn not_reserved(&self, state: &State) -> Option<(&'static str, String)> {
+        let id = self.key.reservation.as_deref()?;
+        let fits = |one: &&Reservation| one.instance_type == *self.key.instance_type && one.zone == self.zone;
+        let Some(known) = state.reservations.get(id).filter(fits) else {
+            let (kind, zone) = (&self.key.instance_type, &self.zone.name);
+            let message = format!("The capacity reservation {id} does not exist for {kind} in {zone}");
+            return Some(("InvalidCapacityReservationId.NotFound", message));
+        };
+        let is = known.state(state.seconds());
+        if is != "active" {
+            return Some(("InvalidCapacityReservationState", format!("The capacity reservation {id} is {is}")));
+        }
+        let (asked, wanted) = (self.market(), known.market());
+        if asked != wanted {
+            let [asked, wanted] = [asked, wanted].map(|market| market.unwrap_or("none"));
+            let message =
+                format!("The capacity reservation {id} takes machines of the market type {wanted}, not {asked}");
+            return Some(("InvalidParameterCombination", message));
+        }
+        None
+    }
+
+    /// The market that the template asks for, but for spot.
+    pub fn market(&self) -> Option<&str> {
+        let options = self.template.data.get("InstanceMarketOptions")?;
+        options.text("MarketType").filter(|market| *market != "spot")
+    }
+
+    /// The group that the template asks for.
+    fn group(&self) -> Option<Wanted> {
+        let placement = self.template.data.get("Placement")?;
+        let partition = placement.text("PartitionNumber").and_then(|number| number.parse().ok());
+        Some(Wanted { group: placement.text("GroupId")?.to_owned(), partition })
+    }
+
+    /// The pool that the next machine comes from, if there is one.
+    fn source(&self, state: &State) -> Option<OfferingKey> {
+        let open = || state.open_reservation(&self.key.instance_type, &self.zone.name);
+        let own = || Some(self.key.clone()).filter(|key| state.available(key) > 0);
+        match self.open {
+            Open::Never => own(),
+            Open::First => open().or_else(own),
+            Open::Only => open(),
+        }
     }
 
     /// Buys one machine.
-    pub fn buy(
-        &self,
-        state: &mut State,
-        fleet: &str,
-        token: &str,
-        tags: &Tags,
-    ) -> Result<String, (&'static str, String)> {
+    pub fn buy(&self, state: &mut State, order: Order<'_>) -> Result<String, (&'static str, String)> {
         let now = state.now();
-        if state.available(&self.key) == 0 {
-            return Err(self.no_stock());
-        }
+        let Some(source) = self.source(state) else { return Err(self.no_stock()) };
         if let Some(error) = self.over_quota(state) {
             return Err(error);
         }
+        let row = state.instance_type(&self.key.instance_type);
+        let placement = match (self.group(), row) {
+            (Some(wanted), Some(row)) => {
+                let partition = state.place(&wanted, row, &self.zone.name)?;
+                Some((wanted.group, partition))
+            }
+            _ => None,
+        };
         let data = &self.template.data;
         let kinds: Vec<String> = data
             .list("NetworkInterface")
@@ -208,8 +284,7 @@ impl Pool {
             .collect();
         // An interface for RDMA alone has no address.
         let n_addresses = kinds.iter().filter(|kind| *kind != "efa-only").count().max(1);
-        let n_addresses = u32::try_from(n_addresses).unwrap_or(1);
-        let Some(subnet) = state.land.subnets.get_mut(&self.subnet).filter(|subnet| subnet.available() >= n_addresses)
+        let Some(addresses) = state.land.subnets.get_mut(&self.subnet).and_then(|subnet| subnet.take(n_addresses))
         else {
             let message = format!(
                 "There are not enough free addresses in subnet '{}' to satisfy the requested number of instances.",
@@ -217,12 +292,10 @@ impl Pool {
             );
             return Err(("InsufficientFreeAddressesInSubnet", message));
         };
-        let address = subnet.take();
-        (1..n_addresses).for_each(|_| drop(subnet.take()));
         let purchase = state.id("purchase");
-        let bought = state.market.buy(now, &purchase, std::slice::from_ref(&self.key)).map_err(|_| self.no_stock())?;
-        let instance =
-            self.instance(state, fleet, token, tags, (&bought.id, bought.runs_at, address, n_addresses, kinds));
+        let bought = state.market.buy(now, &purchase, std::slice::from_ref(&source)).map_err(|_| self.no_stock())?;
+        let mut instance = self.instance(state, order, (&bought.id, bought.runs_at, addresses, kinds));
+        (instance.key, instance.placement) = (source, placement);
         state.tell(&bought.id, now, What::State("pending"));
         state.instances.insert(bought.id.clone(), instance);
         Ok(bought.id)
@@ -230,11 +303,9 @@ impl Pool {
 
     fn instance(
         &self,
-        state: &mut State,
-        fleet: &str,
-        token: &str,
-        tags: &Tags,
-        (id, runs_at, address, n_addresses, kinds): (&str, i64, String, u32, Vec<String>),
+        state: &State,
+        Order { fleet, token, context, tags }: Order<'_>,
+        (id, runs_at, addresses, kinds): (&str, i64, Vec<String>, Vec<String>),
     ) -> Instance {
         let now = state.now();
         let data = &self.template.data;
@@ -246,9 +317,6 @@ impl Pool {
         let name_of = |id: &str| state.land.groups.get(id).map(|group| group.name.clone()).unwrap_or_default();
         let groups = group_ids.into_iter().map(|id| (id.to_owned(), name_of(id))).collect();
         let placement = data.get("Placement");
-        let partition = placement.and_then(|placement| placement.text("PartitionNumber")?.parse().ok());
-        let group =
-            placement.and_then(|placement| placement.text("GroupId")).map(|group| (group.to_owned(), partition));
         let specification = data.get("CapacityReservationSpecification");
         let mut tags = tags.clone();
         tags.insert("aws:ec2launchtemplate:id".to_owned(), self.template.id.clone());
@@ -265,8 +333,8 @@ impl Pool {
             image: self.image.clone(),
             subnet: self.subnet.clone(),
             zone: self.zone.clone(),
-            address,
-            n_addresses,
+            address: addresses.first().cloned().unwrap_or_default(),
+            addresses,
             groups,
             interfaces: kinds,
             profile: data.get("IamInstanceProfile").and_then(|profile| profile.text("Name")).map(str::to_owned),
@@ -276,7 +344,9 @@ impl Pool {
                 .and_then(|specification| specification.text("CapacityReservationPreference"))
                 .map(str::to_owned),
             tenancy: placement.and_then(|placement| placement.text("Tenancy")).unwrap_or("default").to_owned(),
-            placement: group,
+            placement: None,
+            market: self.market().map(str::to_owned),
+            context: context.map(str::to_owned),
             client_token: token.to_owned(),
             launched_at: now,
             runs_at,
@@ -293,6 +363,10 @@ impl Pool {
     fn no_stock(&self) -> (&'static str, String) {
         let (kind, zone) = (&*self.key.instance_type, self.zone.name.as_str());
         match self.key.capacity_type {
+            _ if self.open == Open::Only => (
+                "ReservationCapacityExceeded",
+                format!("No open capacity reservation has room for {kind} in {zone}."),
+            ),
             CapacityType::Reserved => (
                 "ReservationCapacityExceeded",
                 "The requested reservation does not have sufficient compatible and available capacity for this request.".to_owned(),

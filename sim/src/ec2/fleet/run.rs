@@ -17,7 +17,8 @@ pub const DRY_RUN: &[&str] = &[
     "LaunchTemplate.Version",
     "MaxCount",
     "MinCount",
-    "NetworkInterface.*",
+    "NetworkInterface.#.DeviceIndex",
+    "NetworkInterface.#.SubnetId",
     "TagSpecification.#.ResourceType",
     "TagSpecification.#.Tag.#.Key",
     "TagSpecification.#.Tag.#.Value",
@@ -28,11 +29,21 @@ pub fn dry_run(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
     if !params.is_true("DryRun") {
         return Err(Refusal::unimplemented("RunInstances that is no dry run"));
     }
+    // It would make two calls one; nothing is run here.
+    params.text("ClientToken");
+    let count = |name: &str| params.number(name)?.ok_or_else(|| Refusal::missing(name));
+    let (least, most) = (count("MinCount")?, count("MaxCount")?);
+    if least < 1 || most < least {
+        return Err(Refusal::invalid_value(&format!("MinCount {least} and MaxCount {most} are no range from 1")));
+    }
     super::authorize(state, "RunInstances", params)?;
     let specification = params.get("LaunchTemplate").ok_or_else(|| Refusal::missing("LaunchTemplate"))?;
     let template = template::named(state, specification)?;
     let instance_type = params.required("InstanceType")?;
     let interfaces = params.list("NetworkInterface");
+    for interface in &interfaces {
+        interface.number("DeviceIndex")?;
+    }
     let subnet = interfaces.iter().find_map(|interface| interface.text("SubnetId"));
     let subnet = subnet.ok_or_else(|| Refusal::missing("NetworkInterface.1.SubnetId"))?;
     let one = Params::parse(format!("InstanceType={instance_type}&SubnetId={subnet}").as_bytes());

@@ -4,18 +4,26 @@
 //! { "faults": [ { "action": "CreateFleet", "skip": 2, "times": 1, "fault": "lost-after" } ],
 //!   "chance": { "seed": 7, "perMille": 20, "actions": ["DescribeInstances"], "faults": ["throttle", "internal"] },
 //!   "stock": [ { "offering": "m5.large/us-east-1a/spot", "afterSeconds": 30, "units": 0 } ],
-//!   "interruptions": [ { "afterSeconds": 60, "percent": 50 } ] }
+//!   "prices": [ { "offering": "m5.large/*/spot", "afterSeconds": 600, "usd": "0.06" } ],
+//!   "interruptions": [ { "afterSeconds": 60, "percent": 50 } ],
+//!   "reservations": [ { "id": "cr-1", "instanceType": "p5.48xlarge", "zone": "us-east-1a", "total": 2, "kind": "capacity-block",
+//!                       "endsAfterSeconds": 86400, "tags": { "team": "a" } } ],
+//!   "placementGroups": [ { "name": "close", "strategy": "cluster" } ] }
 //! ```
+
+mod land;
 
 use std::time::Duration;
 
 use cloud::catalog::UnavailablePattern;
+use planner::model::MicroUsdPerHour;
 use serde::Deserialize;
 
 use super::Ec2;
 use super::faults::{Chance, Fault, Rule};
 use super::refusal::Refusal;
 use crate::rng::SplitMix64;
+use land::{GroupLine, ReservationLine};
 
 /// A script that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +35,12 @@ pub enum ScriptError {
          {{\"delaySeconds\": 2}} or {{\"code\": \"…\", \"status\": 400, \"message\": \"…\"}}"
     )]
     Fault { field: String, value: String },
-    #[error("stock[{at}].offering: {reason}")]
-    Offering { at: usize, reason: String },
+    #[error("{field}.offering: {reason}")]
+    Offering { field: String, reason: String },
+    #[error("{field} \"{value}\" is no price: write dollars per hour, such as 0.0345")]
+    Price { field: String, value: String },
+    #[error("{field} \"{value}\" is none of {}", known.join(", "))]
+    Unknown { field: String, value: String, known: Vec<String> },
 }
 
 /// What is to happen.
@@ -38,6 +50,9 @@ pub struct Script {
     faults: Vec<FaultLine>,
     chance: Option<ChanceLine>,
     stock: Vec<StockLine>,
+    prices: Vec<PriceLine>,
+    reservations: Vec<ReservationLine>,
+    placement_groups: Vec<GroupLine>,
     interruptions: Vec<InterruptionLine>,
 }
 
@@ -91,12 +106,34 @@ struct StockLine {
     units: u32,
 }
 
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PriceLine {
+    offering: String,
+    #[serde(default)]
+    after_seconds: u32,
+    /// Dollars per hour.
+    usd: String,
+}
+
 /// So many of the spot machines that run then get the two minutes' notice.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct InterruptionLine {
     after_seconds: u32,
     percent: u64,
+}
+
+/// What changes of an offering.
+#[derive(Clone, Copy, Debug)]
+enum Move {
+    Units(u32),
+    Price(MicroUsdPerHour),
+}
+
+fn pattern(offering: &str, field: impl Fn() -> String) -> Result<UnavailablePattern, ScriptError> {
+    let read = UnavailablePattern::parse(offering);
+    read.map_err(|error| ScriptError::Offering { field: field(), reason: error.to_string() })
 }
 
 impl FaultWords {
@@ -139,12 +176,21 @@ impl Script {
             Ok::<_, ScriptError>(chance)
         });
         let chance = chance.transpose()?;
-        let mut stock = Vec::new();
+        let mut moves = Vec::new();
         for (at, line) in self.stock.iter().enumerate() {
-            let pattern = UnavailablePattern::parse(&line.offering);
-            let pattern = pattern.map_err(|error| ScriptError::Offering { at, reason: error.to_string() })?;
-            stock.push((pattern, line.after_seconds, line.units));
+            moves.push((
+                pattern(&line.offering, || format!("stock[{at}]"))?,
+                line.after_seconds,
+                Move::Units(line.units),
+            ));
         }
+        for (at, line) in self.prices.iter().enumerate() {
+            let field = || format!("prices[{at}]");
+            let price = MicroUsdPerHour::parse(&line.usd)
+                .ok_or_else(|| ScriptError::Price { field: format!("{}.usd", field()), value: line.usd.clone() })?;
+            moves.push((pattern(&line.offering, field)?, line.after_seconds, Move::Price(price)));
+        }
+        let land = ec2.locked(|state| land::read(state, &self.reservations, &self.placement_groups))?;
         ec2.faults(|faults| {
             for rule in rules {
                 faults.add(rule);
@@ -155,15 +201,20 @@ impl Script {
         });
         ec2.locked(|state| {
             let now = state.now();
-            for (pattern, after, units) in stock {
+            for (pattern, after, change) in moves {
                 let is_meant = |key: &cloud::OfferingKey| {
                     key.reservation.is_none() && pattern.names(&key.instance_type, &key.zone, key.capacity_type)
                 };
                 let keys: Vec<_> = state.market.offerings().filter(|key| is_meant(key)).cloned().collect();
+                let at = now + i64::from(after) * 1_000_000;
                 for key in &keys {
-                    state.market.schedule(key, now + i64::from(after) * 1_000_000, units);
+                    match change {
+                        Move::Units(units) => state.market.schedule(key, at, units),
+                        Move::Price(price) => state.market.schedule_price(key, at, price),
+                    }
                 }
             }
+            land.put(state);
         });
         Ok(())
     }
