@@ -113,7 +113,9 @@ fn in_partitions() -> Pool {
         let offerings = std::mem::take(&mut kind.offerings);
         let in_partition = |partition: &str| {
             let mut all = offerings.clone();
-            all.iter_mut().for_each(|offering| drop(offering.labels.insert(PARTITION.into(), partition.into())));
+            for offering in &mut all {
+                offering.labels.insert(PARTITION.into(), partition.into());
+            }
             all
         };
         kind.offerings = ["1", "2", "3"].into_iter().flat_map(in_partition).collect();
