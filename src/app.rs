@@ -90,7 +90,10 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
             .remedy("run with --provider kwok, or build with the feature aws")
             .into());
     }
-    let metrics = Metrics::new();
+    let metrics = match config.provider {
+        Provider::Kwok => Metrics::new(),
+        Provider::Aws => Metrics::for_class("karpenter.k8s.aws", "EC2NodeClass"),
+    };
     let clients = Clients::connect(&config, &metrics).await?;
     let ports = Ports::open(&config).await?;
     for (what, address) in ["metrics", "health"].into_iter().zip(ports.addresses()) {
@@ -241,7 +244,7 @@ pub async fn lead<C: Cloud>(
 fn parts(ground: &Ground, mirror: &Mirror, cloud: &Arc<AnyCloud>, stop: &CancellationToken) -> JoinSet<&'static str> {
     let Ground { config, clients, clock, metrics, recorder, insight, .. } = ground;
     let facts = Facts::default();
-    let world = World::new(mirror.clone(), facts.clone());
+    let world = World::new(mirror.clone(), facts.clone()).with_batches_of(config.batch_max);
     let nominations =
         Nominations::new(clients.client.clone(), mirror.clone(), metrics.clone(), config.enforce_placement);
     let settings = Settings::of(config);

@@ -15,5 +15,6 @@ mod e2e {
     mod product;
     #[cfg(feature = "aws")]
     mod region;
+    mod rights;
     mod world;
 }

@@ -116,9 +116,9 @@ pub enum ConsolidationPolicy {
 pub struct Budget {
     /// A number, or a share such as `10%`.
     pub nodes: String,
-    /// Without any, the budget limits every reason.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reasons: Vec<DisruptionReason>,
+    /// Without a list the budget limits every reason, with an empty one none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasons: Option<Vec<DisruptionReason>>,
     /// A cron expression in UTC or one of the `@` names; set together with `duration`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,

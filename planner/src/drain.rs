@@ -103,7 +103,12 @@ impl Drain {
 impl Passenger {
     /// Whether the node waits for it to go.
     pub fn holds_up(&self, now: i64) -> bool {
-        !self.finished && !self.mirror && !self.tolerates && !self.stuck(now)
+        !self.finished && !self.stays(now)
+    }
+
+    /// Whether nothing is done to have it leave: it stays to the end, or its kubelet is not able to end it.
+    pub fn stays(&self, now: i64) -> bool {
+        self.mirror || self.tolerates || self.stuck(now)
     }
 
     fn stuck(&self, now: i64) -> bool {

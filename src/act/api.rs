@@ -74,9 +74,9 @@ pub enum Eviction {
     /// The pod is on its way out.
     Accepted,
     /// There is no such pod any more.
-    Gone,
-    /// A disruption budget does not allow it now; the server's words.
-    Blocked(String),
+    Gone { code: u16 },
+    /// A disruption budget does not allow it now.
+    Blocked { code: u16, why: &'static str },
 }
 
 /// The API server, for one writer.
@@ -190,10 +190,10 @@ impl Api {
         match call.send::<IgnoredAny>(&self.once, Method::POST, Some((JSON, body))).await {
             Ok(_) => Ok(Eviction::Accepted),
             Err(error) => match error.code() {
-                Some(404 | 409) => Ok(Eviction::Gone),
-                Some(429) => Ok(Eviction::Blocked("evicting pod violates a PDB".to_owned())),
-                Some(500) if error.message().contains("more than one PodDisruptionBudget") => {
-                    Ok(Eviction::Blocked("eviction does not support multiple PDBs".to_owned()))
+                Some(code @ (404 | 409)) => Ok(Eviction::Gone { code }),
+                Some(code @ 429) => Ok(Eviction::Blocked { code, why: "evicting pod violates a PDB" }),
+                Some(code @ 500) if error.message().contains("more than one PodDisruptionBudget") => {
+                    Ok(Eviction::Blocked { code, why: "eviction does not support multiple PDBs" })
                 }
                 _ => Err(error),
             },

@@ -27,11 +27,13 @@ impl Bucket {
         Self { per_second: f64::from(per_second.max(1)), burst, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Waits for its turn and says how long it took.
+    /// Waits for its turn and says how long it took. Whoever gives up waiting leaves the token to others.
     pub(crate) async fn take(&self) -> Duration {
         let wait = self.reserve();
         if !wait.is_zero() {
+            let mut turn = Turn { bucket: self, is_used: false };
             tokio::time::sleep(wait).await;
+            turn.is_used = true;
         }
         wait
     }
@@ -61,6 +63,21 @@ impl Bucket {
     }
 }
 
+/// A token that is waited for.
+struct Turn<'a> {
+    bucket: &'a Bucket,
+    is_used: bool,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.is_used {
+            let mut state = self.bucket.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.tokens = (state.tokens + 1.0).min(self.bucket.burst);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +98,17 @@ mod tests {
         assert!(!bucket.try_take());
         tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!((0..20).filter(|_| bucket.try_take()).count(), 5, "a pause gains one burst and no more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_waiting_leaves_no_debt() {
+        let bucket = Bucket::new(1, 1);
+        bucket.take().await;
+        for _ in 0..100 {
+            assert!(tokio::time::timeout(Duration::from_millis(1), bucket.take()).await.is_err());
+        }
+        let since = Instant::now();
+        bucket.take().await;
+        assert!(since.elapsed() <= Duration::from_secs(1), "{:?}", since.elapsed());
     }
 }

@@ -113,7 +113,7 @@ pub struct Flags {
     /// Port of /healthz and /readyz; 0 is any free one [env: HEALTH_PROBE_PORT] [default: 8081]
     #[arg(long, value_name = "PORT", help_heading = "Telemetry")]
     pub health_probe_port: Option<String>,
-    /// Address both ports listen on [env: MILLWRIGHT_BIND_ADDRESS] [default: 0.0.0.0]
+    /// Address both ports listen on [env: MILLWRIGHT_BIND_ADDRESS] [default: ::, all of both families]
     #[arg(long, value_name = "ADDRESS", help_heading = "Telemetry")]
     pub bind_address: Option<String>,
     /// Profiles on /debug/pprof of the metrics port [env: ENABLE_PROFILING] [default: false]
@@ -143,7 +143,7 @@ pub struct Flags {
         help_heading = "Accepted for compatibility"
     )]
     pub memory_limit: Option<String>,
-    /// Cores of the container in thousandths; how many objects are worked on at once follows it
+    /// No effect: 64 objects of a kind are worked on at once, on any machine
     /// [env: CPU_REQUESTS] [default: 1000]
     #[arg(
         long,

@@ -4,7 +4,7 @@ mod flags;
 mod read;
 mod resolve;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,8 +64,6 @@ pub struct Config {
 
     /// Of the container, in bytes, where it is known.
     pub memory_limit: Option<u64>,
-    /// Of the container, in thousandths of a core; at least 1.
-    pub cpu_requests: u64,
 
     /// What there is to say about settings that were not taken as given; for the log.
     pub notes: Vec<String>,
@@ -158,14 +156,13 @@ impl Default for Config {
             leader_election_namespace: None,
             metrics_port: 8080,
             health_probe_port: 8081,
-            bind_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            bind_address: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             profiling: false,
             debug_endpoints: DebugEndpoints::Loopback,
             log_level: LogLevel::Info,
             log_outputs: vec![LogOutput::Stdout],
             cluster_state_observability: true,
             memory_limit: None,
-            cpu_requests: 1000,
             notes: Vec::new(),
         }
     }
@@ -188,14 +185,5 @@ impl Default for AwsConfig {
             subnet_refresh_interval: Duration::from_mins(1),
             node_class_cel: false,
         }
-    }
-}
-
-impl Config {
-    /// How many objects one controller works on at a time: `least` on one core, `most` on sixty or more.
-    pub fn concurrency(&self, least: usize, most: usize) -> usize {
-        let cores = (self.cpu_requests / 1000).clamp(1, 60);
-        let cores = usize::try_from(cores).unwrap_or(60);
-        least + most.saturating_sub(least) * (cores - 1) / 59
     }
 }

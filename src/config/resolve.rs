@@ -159,23 +159,12 @@ impl Config {
                 None,
                 |text| number(i64::MIN, i64::MAX)(text).map(|bytes| u64::try_from(bytes).ok().filter(|n| *n > 0)),
             )?,
-            cpu_requests: from.read(
-                lenient("cpu-requests", "CPU_REQUESTS"),
-                flags.cpu_requests.as_ref(),
-                default.cpu_requests,
-                |text| {
-                    let millicores = number(i64::MIN, i64::MAX)(text)?;
-                    Ok(u64::try_from(millicores).ok().filter(|n| *n > 0).unwrap_or(1000))
-                },
-            )?,
             notes: Vec::new(),
         };
         if config.batch_idle > config.batch_max {
-            return Err(wrong(
-                "--batch-idle-duration",
-                &format!("{:?}", config.batch_idle),
-                format!("it must not be longer than --batch-max-duration, {:?}", config.batch_max),
-            ));
+            config.batch_idle = config.batch_max;
+            from.notes
+                .push("--batch-idle-duration is longer than --batch-max-duration, which ends every batch".to_owned());
         }
         say_what_has_no_effect(&mut from, flags, &config);
         config.notes = from.notes;
@@ -189,6 +178,10 @@ fn say_what_has_no_effect(from: &mut Reader<'_>, flags: &Flags, config: &Config)
     let warmup = lenient("disable-controller-warmup", "DISABLE_CONTROLLER_WARMUP");
     let why = "a replica that does not lead keeps no mirror";
     from.without_effect(warmup, flags.disable_controller_warmup.as_ref(), "true", why);
+    // The chart sets it in the environment, always.
+    if let Some(cores) = &flags.cpu_requests {
+        from.notes.push(format!("--cpu-requests={cores} has no effect: 64 objects of a kind are worked on at once"));
+    }
     let errors = lenient("log-error-output-paths", "LOG_ERROR_OUTPUT_PATHS");
     from.without_effect(
         errors,

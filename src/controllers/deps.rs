@@ -12,7 +12,7 @@ use planner::model::pod::Owner;
 use tokio::sync::Notify;
 
 use super::claim::Draft;
-use super::claim::draft::INSTANCE_TERMINATING;
+use super::claim::draft::{INSTANCE_TERMINATING, LAUNCHED};
 use super::fault::Fault;
 use super::pool::Health;
 use super::time;
@@ -130,7 +130,14 @@ impl<C: Cloud> Deps<C> {
         let is_owner = claim.metadata.owner_references.iter().any(|owner| Some(&owner.uid) == uid.as_ref());
         if is_owner {
             let mut all = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-            all.entry(pool.clone()).or_default().note(joined);
+            let health = all.entry(pool.clone()).or_default();
+            if joined {
+                health.note(true);
+            } else {
+                let conditions = claim.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+                let launched = conditions.iter().find(|condition| condition.type_ == LAUNCHED && !condition.is_true());
+                health.failed(launched.map(|condition| (condition.reason.clone(), condition.message.clone())));
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use planner::disrupt::allowance::Allowances;
 use planner::disrupt::candidates::candidate;
 use planner::disrupt::empty::empty_nodes;
 use planner::disrupt::settle::Proposals;
-use planner::disrupt::{Fleet, Machine, PoolTerms, Retirement};
+use planner::disrupt::{Fleet, Machine, Occupant, PoolTerms, Retirement};
 use planner::drain::Protection;
 use planner::model::budget::{Allowance, Budget, Budgets, DisruptionReason};
 use tokio_util::sync::CancellationToken;
@@ -67,7 +67,7 @@ impl Disruption {
         if !deps.world.mirror.synced() {
             return Ok(Duration::from_secs(1));
         }
-        undo_left_overs(deps).await?;
+        undo_left_overs(deps).await;
         let started = tokio::time::Instant::now();
         let now = deps.clock.seconds();
         let fleet = fleet(deps, now);
@@ -75,8 +75,8 @@ impl Disruption {
         tell(deps, &fleet);
         let metrics = &deps.metrics;
         #[expect(clippy::cast_precision_loss, reason = "a count of nodes")]
-        metrics.voluntary_disruption_eligible_nodes.set(["Empty"], verdict.n_eligible as f64);
-        metrics.voluntary_disruption_decision_evaluation_duration_seconds.observe_since(["Empty", "empty"], started);
+        metrics.voluntary_disruption_eligible_nodes.set(["empty"], verdict.n_eligible as f64);
+        metrics.voluntary_disruption_decision_evaluation_duration_seconds.observe_since(["empty", "empty"], started);
         let failed = self.proposals.dropped(&verdict.retire) as u64;
         metrics.voluntary_disruption_failed_validations_total.add(["empty"], failed);
         let ripe = self.proposals.settle(&verdict.retire, now);
@@ -89,8 +89,8 @@ impl Disruption {
             match result {
                 Ok(()) => {
                     self.proposals.forget(&retirement.node);
-                    metrics.voluntary_disruption_decisions_total.inc(["delete", "Empty", "empty"]);
-                    let labels = [&*retirement.pool, "delete", "Empty", "empty"];
+                    metrics.voluntary_disruption_decisions_total.inc(["delete", "empty", "empty"]);
+                    let labels = [&*retirement.pool, "delete", "empty", "empty"];
                     metrics.voluntary_disruption_decisions_by_nodepool_total.inc(labels);
                 }
                 // Somebody else wrote first; the next look decides anew.
@@ -132,23 +132,29 @@ async fn retire<C: Cloud>(deps: &Deps<C>, retirement: &Retirement) -> Result<(),
     Ok(())
 }
 
-/// Takes the marks off nodes whose disruption was begun and is not going on.
-async fn undo_left_overs<C: Cloud>(deps: &Deps<C>) -> Result<(), Fault> {
+/// Takes the marks off nodes whose disruption was begun and is not going on. One that cannot be written keeps none of the others.
+async fn undo_left_overs<C: Cloud>(deps: &Deps<C>) {
     for node in deps.world.nodes() {
         let Some(claim) = deps.world.claim_of(&node).filter(|claim| disrupt::is_left_over(&node, claim)) else {
             continue;
         };
-        if let Some(patch) = node.patch_to(&disrupt::undone(&node)) {
-            ordinary(deps.api.steps::<Node>("", node.name(), patch).await)?;
-        }
-        let mut draft = Draft::new((*claim).clone(), deps.clock.seconds());
-        disrupt::undo(&mut draft);
-        deps.metrics.voluntary_disruption_queue_failures_total.inc(["delete", "Empty", "empty"]);
-        if let Some(patch) = draft.status_patch() {
-            ordinary(deps.api.merge_status::<NodeClaim>("", claim.metadata.name(), patch).await)?;
+        deps.metrics.voluntary_disruption_queue_failures_total.inc(["delete", "empty", "empty"]);
+        if let Err(fault) = undo(deps, &node, &claim).await {
+            tracing::error!(controller = "disruption", Node = node.name(), error = %fault, "Reconciler error");
         }
     }
-    Ok(())
+}
+
+async fn undo<C: Cloud>(deps: &Deps<C>, node: &Node, claim: &NodeClaim) -> Result<(), Fault> {
+    if let Some(patch) = node.patch_to(&disrupt::undone(node)) {
+        ordinary(deps.api.steps::<Node>("", node.name(), patch).await)?;
+    }
+    let mut draft = Draft::new(claim.clone(), deps.clock.seconds());
+    disrupt::undo(&mut draft);
+    match draft.status_patch() {
+        Some(patch) => ordinary(deps.api.merge_status::<NodeClaim>("", claim.metadata.name(), patch).await),
+        None => Ok(()),
+    }
 }
 
 /// Conflicts and vanished objects are left to the next look.
@@ -159,30 +165,12 @@ fn ordinary<T>(answer: Result<T, crate::act::ActError>) -> Result<(), Fault> {
     }
 }
 
+/// All nodes, and the pods on those that no rule keeps already: to look at pods is the dear part.
 fn fleet<C: Cloud>(deps: &Deps<C>, now: i64) -> Fleet {
     let world = &deps.world;
-    let budgets = world::Budgets::of(world);
     let machine = |node: Node| {
         let claim = world.claim_of(&node).filter(|claim| deps.is_managed(&claim.spec.node_class_ref));
         let is_true = |type_: &str| claim.as_ref().is_some_and(|claim| says(claim, type_));
-        let pods = world.guarded_pods_on(node.name(), &budgets);
-        for (pod, _) in pods.iter().filter(|(pod, _)| pod.has_unreadable_protection()) {
-            let written = pod.do_not_disrupt.as_deref().unwrap_or_default();
-            let error = format!("{written:?} is neither true nor a duration above zero");
-            let about = About::pod(&pod.namespace, &pod.name, &pod.uid);
-            deps.recorder.publish(about, catalog::invalid_do_not_disrupt(&pod.uid, &error));
-        }
-        for (pod, _) in pods.iter().filter(|(pod, _)| pod.is_active()) {
-            let event = match pod.protection() {
-                Protection::Until(until) if until > now => {
-                    let until = jiff::Timestamp::from_second(until).unwrap_or(jiff::Timestamp::MAX);
-                    catalog::do_not_disrupt_until(&pod.uid, &until.to_string())
-                }
-                Protection::Until(_) => catalog::do_not_disrupt_elapsed(&pod.uid),
-                Protection::None | Protection::Forever => continue,
-            };
-            deps.recorder.publish(About::pod(&pod.namespace, &pod.name, &pod.uid), event);
-        }
         Machine {
             node: node.name().into(),
             claim: claim.as_ref().map(|claim| claim.metadata.name().into()),
@@ -194,7 +182,7 @@ fn fleet<C: Cloud>(deps: &Deps<C>, now: i64) -> Fleet {
             nominated: world.is_nominated(node.name(), now),
             protected: node.metadata.annotations.get(names::core::DO_NOT_DISRUPT).is_some_and(|value| value == "true"),
             consolidatable: is_true(CONSOLIDATABLE),
-            occupants: pods.into_iter().map(|(pod, pdb)| pod.occupant(pdb, now)).collect(),
+            occupants: Vec::new(),
         }
     };
     let machines = world.nodes().into_iter().map(machine).collect();
@@ -205,7 +193,37 @@ fn fleet<C: Cloud>(deps: &Deps<C>, now: i64) -> Fleet {
         let class = launch::class_ref(class);
         (pool.metadata.name().into(), terms(pool, world.types(&class).is_some_and(|types| !types.is_empty())))
     });
-    Fleet { now, machines, pools: terms.collect() }
+    let mut fleet = Fleet { now, machines, pools: terms.collect() };
+    let budgets = world::Budgets::of(world);
+    for at in 0..fleet.machines.len() {
+        if candidate(&fleet.machines[at], &fleet).is_ok() {
+            fleet.machines[at].occupants = occupants(deps, &fleet.machines[at].node, &budgets, now);
+        }
+    }
+    fleet
+}
+
+/// The pods on a node, and events on those that say when they may be disturbed.
+fn occupants<C: Cloud>(deps: &Deps<C>, node: &str, budgets: &world::Budgets, now: i64) -> Vec<Occupant> {
+    let pods = deps.world.guarded_pods_on(node, budgets);
+    for (pod, _) in &pods {
+        let event = match pod.protection() {
+            _ if pod.has_unreadable_protection() => {
+                let written = pod.do_not_disrupt.as_deref().unwrap_or_default();
+                let error = format!("{written:?} is neither true nor a duration above zero");
+                catalog::invalid_do_not_disrupt(&pod.uid, &error)
+            }
+            _ if !pod.is_active() => continue,
+            Protection::Until(until) if until > now => {
+                let until = jiff::Timestamp::from_second(until).unwrap_or(jiff::Timestamp::MAX);
+                catalog::do_not_disrupt_until(&pod.uid, &until.to_string())
+            }
+            Protection::Until(_) => catalog::do_not_disrupt_elapsed(&pod.uid),
+            Protection::None | Protection::Forever => continue,
+        };
+        deps.recorder.publish(About::pod(&pod.namespace, &pod.name, &pod.uid), event);
+    }
+    pods.into_iter().map(|(pod, pdb)| pod.occupant(pdb, now)).collect()
 }
 
 fn terms(pool: &NodePool, types_known: bool) -> PoolTerms {
@@ -222,16 +240,12 @@ fn terms(pool: &NodePool, types_known: bool) -> PoolTerms {
 /// One budget that cannot be read closes the pool for every reason.
 fn budgets(written: &[crds::node_pool::Budget]) -> Budgets {
     let read = |budget: &crds::node_pool::Budget| {
-        let reasons: Vec<&str> = budget
-            .reasons
-            .iter()
-            .map(|reason| match reason {
-                crds::node_pool::DisruptionReason::Underutilized => "Underutilized",
-                crds::node_pool::DisruptionReason::Empty => "Empty",
-                crds::node_pool::DisruptionReason::Drifted => "Drifted",
-            })
-            .collect();
-        let reasons = (!reasons.is_empty()).then_some(reasons);
+        let name = |reason: &crds::node_pool::DisruptionReason| match reason {
+            crds::node_pool::DisruptionReason::Underutilized => "Underutilized",
+            crds::node_pool::DisruptionReason::Empty => "Empty",
+            crds::node_pool::DisruptionReason::Drifted => "Drifted",
+        };
+        let reasons = budget.reasons.as_ref().map(|reasons| reasons.iter().map(name).collect::<Vec<_>>());
         let duration = budget.duration.as_ref().map(|duration| duration.0.as_str());
         Budget::parse(&budget.nodes, reasons.as_deref(), budget.schedule.as_deref(), duration)
     };
@@ -243,18 +257,24 @@ fn budgets(written: &[crds::node_pool::Budget]) -> Budgets {
 
 /// Gauges of the budgets, and events on whatever they or a rule keep.
 fn tell<C: Cloud>(deps: &Deps<C>, fleet: &Fleet) {
+    // Pools that are gone have no series.
+    deps.metrics.nodepools_allowed_disruptions.reset();
+    deps.metrics.nodepools_nodes_consuming_budgets.reset();
     for reason in [DisruptionReason::Underutilized, DisruptionReason::Empty, DisruptionReason::Drifted] {
         let allowances = Allowances::of(fleet, reason);
-        for pool in fleet.pools.keys() {
-            let left = match allowances.left(pool) {
+        for (pool, terms) in &fleet.pools {
+            if let Budgets::Unreadable(error) = &terms.budgets {
+                tracing::warn!(NodePool = &**pool, error, "a budget that cannot be read keeps all nodes of the pool");
+            }
+            let allowed = match allowances.allowed(pool) {
                 Allowance::Unlimited => f64::from(i32::MAX),
                 Allowance::Nodes(nodes) => f64::from(nodes),
             };
             let labels = [&**pool, name_of(reason)];
-            deps.metrics.nodepools_allowed_disruptions.set(labels, left);
+            deps.metrics.nodepools_allowed_disruptions.set(labels, allowed);
             deps.metrics.nodepools_nodes_consuming_budgets.set(labels, f64::from(allowances.used(pool)));
             let has_nodes = fleet.machines.iter().any(|machine| machine.pool.as_ref() == Some(pool));
-            if has_nodes && allowances.left(pool) == Allowance::Nodes(0) {
+            if has_nodes && allowances.allowed(pool) == Allowance::Nodes(0) {
                 let uid = deps.world.pool(pool).and_then(|pool| pool.metadata.uid.clone()).unwrap_or_default();
                 let event = catalog::pool_disruption_blocked(&uid, name_of(reason));
                 deps.recorder.publish(About::node_pool(pool, &uid), event);

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use cloud::{Cloud, Instance, InstanceState};
 use crds::NodeClaim;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::claim::draft::{REGISTERED, says};
@@ -17,6 +19,8 @@ use crate::act::Preconditions;
 const PERIOD: Duration = Duration::from_mins(2);
 /// A younger instance may belong to a claim that has not come to our eyes yet, in seconds.
 const LEAST_AGE_SECONDS: i64 = 60;
+/// The most that is taken away at the same time.
+const AT_ONCE: usize = 20;
 
 /// Names of registered claims of whose instance the cloud knows nothing and whose node does not answer.
 /// `is_alive` says whether the node of this claim is ready.
@@ -88,17 +92,34 @@ pub async fn collect<C: Cloud>(deps: &Deps<C>) -> Result<(), Fault> {
         let provider_id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).unwrap_or_default();
         deps.world.nodes_of(provider_id).iter().any(super::node::Node::is_ready)
     };
-    for name in lost_claims(managed(), &instances, is_alive) {
-        let Some(claim) = claims.iter().find(|claim| claim.metadata.name() == name) else { continue };
-        let which = Preconditions::uid(claim.metadata.uid.as_deref().unwrap_or_default());
-        deps.api.delete::<NodeClaim>("", &name, &which, None).await?;
-        deps.disrupted(claim, "garbage_collected");
-        tracing::info!(NodeClaim = name, "garbage collecting nodeclaim with no cloudprovider representation");
+    deps.world.listed(&instances);
+    let lost = lost_claims(managed(), &instances, is_alive);
+    let lost: Vec<_> = claims.iter().filter(|claim| lost.iter().any(|name| name == claim.metadata.name())).collect();
+    let orphans = orphans(&instances, claims.iter().map(AsRef::as_ref), now);
+    // Each by itself: one that cannot be taken away keeps none of the others.
+    let ends = lost.into_iter().map(|claim| end_claim(deps, claim).boxed());
+    let ends: Vec<BoxFuture<'_, Result<(), Fault>>> =
+        ends.chain(orphans.into_iter().map(|instance| end_instance(deps, instance).boxed())).collect();
+    let answers: Vec<_> = stream::iter(ends).buffer_unordered(AT_ONCE).collect().await;
+    let mut faults = answers.into_iter().filter_map(Result::err).filter(|fault| !fault.is_ordinary());
+    let Some(first) = faults.next() else { return Ok(()) };
+    for fault in faults {
+        tracing::error!(controller = "nodeclaim.garbagecollection", error = %fault, "Reconciler error");
     }
-    for instance in orphans(&instances, claims.iter().map(AsRef::as_ref), now) {
-        if is_wanted(deps, instance).await? {
-            continue;
-        }
+    Err(first)
+}
+
+async fn end_claim<C: Cloud>(deps: &Deps<C>, claim: &NodeClaim) -> Result<(), Fault> {
+    let name = claim.metadata.name();
+    let which = Preconditions::uid(claim.metadata.uid.as_deref().unwrap_or_default());
+    deps.api.delete::<NodeClaim>("", name, &which, None).await?;
+    deps.disrupted(claim, "garbage_collected");
+    tracing::info!(NodeClaim = name, "garbage collecting nodeclaim with no cloudprovider representation");
+    Ok(())
+}
+
+async fn end_instance<C: Cloud>(deps: &Deps<C>, instance: &Instance) -> Result<(), Fault> {
+    if !is_wanted(deps, instance).await? {
         tracing::info!(provider_id = &*instance.provider_id, "garbage collecting instance of no nodeclaim");
         deps.terminate(&instance.provider_id).await?;
     }

@@ -71,8 +71,10 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
     all.spawn(overlay::run(deps.clone(), stop.clone()));
     all.spawn(disruption::run(deps, stop));
     while let Some(ended) = all.join_next().await {
+        // Whoever waits for us ends the process then: it is better started anew than run without a part.
         if let Err(error) = ended {
             tracing::error!(%error, "a controller broke off");
+            return;
         }
     }
 }

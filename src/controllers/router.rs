@@ -36,12 +36,14 @@ pub struct Router {
     node_of_pod: BTreeMap<Str, Str>,
     /// Which claims belong to the instance of a node, and the other way round, for nodes and claims that are gone.
     provider_of: BTreeMap<(Kind, Str), String>,
+    /// What pools last said that claims go by.
+    pool_terms: BTreeMap<Str, u64>,
 }
 
 impl Router {
     pub fn new(world: World, claims: Arc<Queue>, nodes: Arc<Queue>, pools: Arc<Queue>) -> Self {
-        let (node_of_pod, provider_of) = (BTreeMap::new(), BTreeMap::new());
-        Self { world, claims, nodes, pools, node_of_pod, provider_of }
+        let (node_of_pod, provider_of, pool_terms) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { world, claims, nodes, pools, node_of_pod, provider_of, pool_terms }
     }
 
     /// Routes until `stop`.
@@ -79,6 +81,14 @@ impl Router {
             }
             Kind::NodePool => {
                 self.pools.add(&change.name);
+                let terms = self.world.mirror.pool_terms(&change.name);
+                if terms.is_some() && self.pool_terms.get(&change.name) == terms.as_ref() {
+                    return;
+                }
+                match terms {
+                    Some(terms) => self.pool_terms.insert(change.name.clone(), terms),
+                    None => self.pool_terms.remove(&change.name),
+                };
                 for claim in self.world.mirror.claims() {
                     if claim.metadata.labels.get(names::core::NODE_POOL).is_some_and(|pool| **pool == *change.name) {
                         self.claims.add(claim.metadata.name());

@@ -1,8 +1,10 @@
 //! Runs a controller: workers take names from its queue and look at the objects, until they are stopped.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +28,7 @@ pub trait Reconcile: Send + Sync + 'static {
 /// Works until `stop`. What is under way then is left to finish.
 pub async fn run<R: Reconcile>(reconciler: Arc<R>, queue: Arc<Queue>, metrics: Metrics, stop: CancellationToken) {
     metrics.controller_runtime_max_concurrent_reconciles.set([R::NAME], usize_as_f64(R::WORKERS));
+    metrics.controller_runtime_reconcile_panics_total.add([R::NAME], 0);
     let mut workers = JoinSet::new();
     for _ in 0..R::WORKERS {
         let (reconciler, queue, metrics, stop) = (reconciler.clone(), queue.clone(), metrics.clone(), stop.clone());
@@ -46,7 +49,14 @@ pub async fn run<R: Reconcile>(reconciler: Arc<R>, queue: Arc<Queue>, metrics: M
 
 async fn look<R: Reconcile>(reconciler: &R, name: &str, metrics: &Metrics) -> Again {
     let reconciling = metrics.reconciling(R::NAME);
-    let (again, outcome) = match reconciler.reconcile(name).await {
+    // What a look leaves half done, another finds: it may be dropped between any two writes anyhow.
+    let Ok(looked) = AssertUnwindSafe(reconciler.reconcile(name)).catch_unwind().await else {
+        tracing::error!(controller = R::NAME, object = name, "a look broke off: this is a defect of the controller");
+        metrics.controller_runtime_reconcile_panics_total.inc([R::NAME]);
+        reconciling.end(Outcome::Error);
+        return Again::Failed;
+    };
+    let (again, outcome) = match looked {
         Ok(again @ Again::After(_)) => (again, Outcome::RequeueAfter),
         Ok(again @ Again::OnChange) => (again, Outcome::Success),
         Ok(again) => (again, Outcome::Requeue),

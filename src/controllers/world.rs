@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use cloud::{ClassRef, OfferingKey};
+use cloud::{Class, ClassRef, Instance, OfferingKey};
 use crds::{NodeClaim, NodePool, ObjectMeta, OwnerReference, Quantity, Taint, TaintEffect, names};
 use planner::disrupt::Obstacle;
-use planner::model::InstanceType;
 use planner::model::pod::Owner;
 use planner::model::taint::{Effect, Toleration, TolerationOperator};
+use planner::model::{InstanceType, Str};
 
 use super::node::object::{NodeCondition, NodeSpec, NodeStatus};
 use super::node::{Node, Pod};
@@ -18,8 +19,10 @@ use crate::observe::mirror::{self, Facts, Mirror};
 
 /// Until when the API server lets a pod end by itself if the pod does not say, in seconds.
 const DEFAULT_GRACE_SECONDS: i64 = 30;
-/// How long pods that a plan sends to a node are waited for: twice the longest batch, in seconds.
+/// How long pods that a plan sends to a node are waited for if batches are as long as they are by default, in seconds.
 const NOMINATED_SECONDS: i64 = 20;
+/// The least of it, whatever batches are.
+const LEAST_NOMINATED_SECONDS: i64 = 10;
 /// Kubernetes' own classes for pods that the cluster, or a node, cannot do without.
 const CRITICAL: [&str; 2] = ["system-cluster-critical", "system-node-critical"];
 
@@ -30,15 +33,29 @@ pub struct World {
     facts: Facts,
     /// What each node class sold when somebody last asked.
     types: Arc<Mutex<BTreeMap<ClassRef, Arc<Vec<InstanceType>>>>>,
+    /// What each node class came to when somebody last asked.
+    classes: Arc<Mutex<BTreeMap<ClassRef, Arc<Class>>>>,
+    /// Machines by provider id, as the cloud last listed them: those of which it tells more than that they are there.
+    instances: Arc<Mutex<BTreeMap<Str, Arc<Instance>>>>,
     /// Until when pods are expected on a node, in seconds since the epoch.
     nominated: Arc<Mutex<BTreeMap<String, i64>>>,
+    nominated_seconds: i64,
     /// How long pods have waited.
     pub clocks: Clocks,
 }
 
 impl World {
     pub fn new(mirror: Mirror, facts: Facts) -> Self {
-        Self { mirror, facts, types: Arc::default(), nominated: Arc::default(), clocks: Clocks::default() }
+        let (types, classes, instances) = (Arc::default(), Arc::default(), Arc::default());
+        let (nominated, clocks) = (Arc::default(), Clocks::default());
+        Self { mirror, facts, types, classes, instances, nominated, nominated_seconds: NOMINATED_SECONDS, clocks }
+    }
+
+    /// Waits for pods that a plan sends to a node for twice the longest batch.
+    #[must_use]
+    pub fn with_batches_of(self, longest: Duration) -> Self {
+        let twice = i64::try_from(longest.as_secs()).unwrap_or(i64::MAX).saturating_mul(2);
+        Self { nominated_seconds: twice.max(LEAST_NOMINATED_SECONDS), ..self }
     }
 
     /// A claim by name.
@@ -106,6 +123,28 @@ impl World {
         self.types.lock().unwrap_or_else(PoisonError::into_inner).insert(class.clone(), types);
     }
 
+    /// What the class came to when it was last resolved; None if it never was.
+    pub fn class(&self, class: &ClassRef) -> Option<Arc<Class>> {
+        self.classes.lock().unwrap_or_else(PoisonError::into_inner).get(class).cloned()
+    }
+
+    /// The class was resolved.
+    pub fn resolved(&self, class: &ClassRef, into: Class) {
+        self.classes.lock().unwrap_or_else(PoisonError::into_inner).insert(class.clone(), Arc::new(into));
+    }
+
+    /// A machine as the cloud last listed it; None if it tells nothing that could drift.
+    pub fn instance(&self, provider_id: &str) -> Option<Arc<Instance>> {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner).get(provider_id).cloned()
+    }
+
+    /// The cloud has listed its machines.
+    pub fn listed(&self, instances: &[Instance]) {
+        let told = instances.iter().filter(|one| one.image.is_some() || one.subnet.is_some());
+        let told = told.map(|one| (one.provider_id.clone(), Arc::new(one.clone()))).collect();
+        *self.instances.lock().unwrap_or_else(PoisonError::into_inner) = told;
+    }
+
     /// These offerings were refused at `now`.
     pub fn refused(&self, offerings: &[OfferingKey], now: i64) {
         self.facts.refused(offerings, now);
@@ -120,7 +159,7 @@ impl World {
     pub fn nominate(&self, node: &str, now: i64) {
         let mut all = self.nominated.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, until| *until > now);
-        all.insert(node.to_owned(), now + NOMINATED_SECONDS);
+        all.insert(node.to_owned(), now + self.nominated_seconds);
     }
 
     /// Whether pods are expected on the node at `now`.
@@ -149,6 +188,7 @@ impl World {
             finished: pod.is_finished(),
             daemon: pod.form.owner() == Owner::DaemonSet,
             mirror: pod.form.owner() == Owner::Node,
+            stateful: pod.form.owner() == Owner::StatefulSet,
             critical: CRITICAL.contains(&&*spec.priority_class_name),
             tolerates_disrupted: spec.tolerations.iter().any(tolerates_disrupted),
             do_not_disrupt: pod.form.do_not_disrupt().map(Into::into),
@@ -162,22 +202,25 @@ impl World {
     }
 }
 
-/// All disruption budgets, as they stand.
-pub struct Budgets(Vec<crate::observe::Seen<k8s::PodDisruptionBudget>>);
+/// All disruption budgets by namespace, as they stand.
+pub struct Budgets(BTreeMap<Str, Vec<crate::observe::Seen<k8s::PodDisruptionBudget>>>);
 
 impl Budgets {
     pub fn of(world: &World) -> Self {
-        Self(world.mirror.pdbs())
+        let mut all = BTreeMap::<Str, Vec<_>>::new();
+        for budget in world.mirror.pdbs() {
+            all.entry(budget.metadata.namespace().into()).or_default().push(budget);
+        }
+        Self(all)
     }
 
     /// What keeps the pod from being evicted now.
     fn obstacle(&self, pod: &mirror::Pod) -> Option<Obstacle> {
         let covers = |budget: &&crate::observe::Seen<k8s::PodDisruptionBudget>| {
             let selector = budget.spec.selector.as_ref();
-            budget.metadata.namespace() == pod.namespace()
-                && selector.is_some_and(|s| matches(s, &pod.form.meta.labels))
+            selector.is_some_and(|s| matches(s, &pod.form.meta.labels))
         };
-        let mut covering = self.0.iter().filter(covers);
+        let mut covering = self.0.get(pod.namespace()).into_iter().flatten().filter(covers);
         let budget = covering.next()?;
         if covering.next().is_some() {
             return Some(Obstacle::SeveralPdbs);

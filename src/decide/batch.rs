@@ -60,12 +60,23 @@ pub(super) struct Batcher {
     settled: HashSet<Str>,
     /// When pods were seen that no plan has decided about, by uid.
     seen: HashMap<Str, Instant>,
+    /// What pools last said.
+    pool_terms: HashMap<Str, u64>,
 }
 
 impl Batcher {
     pub(super) fn new(mirror: Mirror, idle: Duration, max: Duration, terms_buy: bool) -> Self {
         let changes = mirror.changes(&KINDS);
-        Self { mirror, changes, idle, max, terms_buy, settled: HashSet::new(), seen: HashMap::new() }
+        Self {
+            mirror,
+            changes,
+            idle,
+            max,
+            terms_buy,
+            settled: HashSet::new(),
+            seen: HashMap::new(),
+            pool_terms: HashMap::new(),
+        }
     }
 
     /// A plan is about to look at all pods that wait now. Gives when each of those was seen that no plan has looked at.
@@ -135,6 +146,12 @@ impl Batcher {
                 let goes = self.mirror.claim(&change.name).is_none_or(|claim| claim.metadata.is_deleting());
                 (goes && self.waits()).then(|| (Wake::ClaimGone, change.name.clone()))
             }
+            // What its nodes have is summed up in a pool: that alone asks for nothing.
+            Kind::NodePool => {
+                let terms = self.mirror.pool_terms(&change.name).unwrap_or_default();
+                let is_new = self.pool_terms.insert(change.name.clone(), terms) != Some(terms);
+                (is_new && self.waits()).then(|| (Wake::Terms, change.name.clone()))
+            }
             // Workloads say nothing of what pods may lie on; only room that is kept free follows them.
             Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::PodTemplate if !self.terms_buy => None,
             _ => self.waits().then(|| (Wake::Terms, change.name.clone())),
@@ -158,7 +175,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::observe::mirror::Object;
+    use crate::observe::mirror::{Both, Object};
 
     const IDLE: Duration = Duration::from_secs(1);
     const MAX: Duration = Duration::from_secs(10);
@@ -212,6 +229,32 @@ mod tests {
         assert_eq!(Instant::now(), soon);
         waiting(&mirror, "b");
         assert_eq!(batcher.next(None).await.0, Wake::PendingPods);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nodes_of_a_pool_have_together_asks_for_no_plan() {
+        let mirror = Mirror::new(&[]);
+        waiting(&mirror, "a");
+        let pool = |generation: i64, nodes: &str| {
+            let version = format!("{generation}{nodes}");
+            let pool = json!({
+                "apiVersion": "karpenter.sh/v1", "kind": "NodePool",
+                "metadata": {"name": "p", "uid": "u", "generation": generation, "resourceVersion": version},
+                "spec": {"template": {"spec": {"nodeClassRef": {"group": "g", "kind": "k", "name": "n"}, "requirements": []}}},
+                "status": {"resources": {"nodes": nodes}},
+            });
+            let (whole, trimmed) =
+                (serde_json::from_value(pool.clone()).unwrap(), serde_json::from_value(pool).unwrap());
+            mirror.apply(Object::NodePool(Box::new(Both { whole, trimmed })));
+        };
+        let mut batcher = Batcher::new(mirror.clone(), IDLE, MAX, false);
+        let change = Change { kind: Kind::NodePool, namespace: "".into(), name: "p".into() };
+        pool(1, "1");
+        assert_eq!(batcher.asks(&change).unwrap().0, Wake::Terms);
+        pool(1, "2");
+        assert!(batcher.asks(&change).is_none());
+        pool(2, "2");
+        assert_eq!(batcher.asks(&change).unwrap().0, Wake::Terms);
     }
 
     #[tokio::test(start_paused = true)]

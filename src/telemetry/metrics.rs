@@ -132,6 +132,7 @@ families! {
     // Reconciles and queues, as controller-runtime counts them.
     controller_runtime_reconcile_total: Counters["controller", "result"] "controller_runtime_reconcile_total", "Reconciles by result: success, error, requeue, requeue_after.";
     controller_runtime_reconcile_errors_total: Counters["controller"] "controller_runtime_reconcile_errors_total", "Reconciles that ended in an error.";
+    controller_runtime_reconcile_panics_total: Counters["controller"] "controller_runtime_reconcile_panics_total", "Reconciles that broke off.";
     controller_runtime_reconcile_time_seconds: Histograms["controller"] "controller_runtime_reconcile_time_seconds", "Duration of reconciles.", b::RECONCILE;
     controller_runtime_active_workers: Gauges["controller"] "controller_runtime_active_workers", "Reconciles under way.";
     controller_runtime_max_concurrent_reconciles: Gauges["controller"] "controller_runtime_max_concurrent_reconciles", "Most reconciles at a time.";

@@ -267,7 +267,8 @@ impl<'a> After<'a> {
         };
         let mut found: Vec<&Offering> = kind.offerings.iter().filter(same).collect();
         found.sort_by_key(|offering| offering.price);
-        found.get(n_before).map(|offering| (kind, *offering))
+        // One more than there are is one of them again.
+        found.get(n_before).or_else(|| found.last()).map(|offering| (kind, *offering))
     }
 
     fn existing(&mut self) -> BTreeMap<&'a str, usize> {

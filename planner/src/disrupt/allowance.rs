@@ -10,6 +10,7 @@ use super::fleet::{Fleet, Machine};
 /// What is left of every pool's budgets for one reason, taken from as nodes are chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowances {
+    allowed: BTreeMap<Str, Allowance>,
     left: BTreeMap<Str, Allowance>,
     used: BTreeMap<Str, u32>,
 }
@@ -18,15 +19,22 @@ impl Allowances {
     /// Nodes that are not ready, or on their way out for whatever reason, have used up a part already.
     pub fn of(fleet: &Fleet, reason: DisruptionReason) -> Self {
         let counts = |machine: &&Machine| machine.claim.is_some() && machine.initialized && !machine.terminating;
-        let mut used = BTreeMap::new();
+        let (mut used, mut allowed) = (BTreeMap::new(), BTreeMap::new());
         let left = fleet.pools.iter().map(|(pool, terms)| {
             let of_pool = || fleet.machines.iter().filter(counts).filter(|machine| machine.pool.as_ref() == Some(pool));
             let n_nodes = clipped(of_pool().count());
             let n_gone = clipped(of_pool().filter(|machine| !machine.ready || machine.leaving).count());
             used.insert(pool.clone(), n_gone);
+            allowed.insert(pool.clone(), terms.budgets.allowed(reason, n_nodes, fleet.now));
             (pool.clone(), terms.budgets.remaining(reason, n_nodes, n_gone, fleet.now))
         });
-        Self { left: left.collect(), used }
+        let left = left.collect();
+        Self { allowed, left, used }
+    }
+
+    /// What the budgets of this pool allow, whatever uses them up.
+    pub fn allowed(&self, pool: &str) -> Allowance {
+        self.allowed.get(pool).copied().unwrap_or(Allowance::Nodes(0))
     }
 
     /// What is left for this pool.
@@ -92,7 +100,7 @@ mod tests {
         let fleet = fleet(Budgets::Of(vec![budget("20%"), budget("5")]), machines);
         let mut allowances = Allowances::of(&fleet, DisruptionReason::Empty);
         assert_eq!(allowances.left("p"), Allowance::Nodes(2), "4 of 20, 2 used");
-        assert_eq!(allowances.used("p"), 2);
+        assert_eq!((allowances.used("p"), allowances.allowed("p")), (2, Allowance::Nodes(4)));
         assert!(allowances.take("p") && allowances.take("p") && !allowances.take("p"));
     }
 

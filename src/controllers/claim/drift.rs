@@ -25,6 +25,14 @@ pub struct Wanted<'a> {
     pub instance: Option<&'a Instance>,
 }
 
+impl Wanted<'_> {
+    /// Whether everything is known that the pool's claims are compared with.
+    fn is_known(&self) -> bool {
+        let looks_at_machines = |class: &Class| !(class.images.is_empty() && class.subnets.is_empty());
+        self.pool.is_none() || self.class.is_some_and(|class| self.instance.is_some() || !looks_at_machines(class))
+    }
+}
+
 type Rule = fn(&Draft, &Wanted<'_>) -> Option<&'static str>;
 
 const RULES: &[Rule] = &[hash, pool_requirements, instance_type, class, image, subnet, security_groups];
@@ -36,6 +44,8 @@ pub fn mark(draft: &mut Draft, wanted: &Wanted<'_>) {
         Some(reason) => {
             draft.conditions.set_true_because(DRIFTED, reason, reason);
         }
+        // After a start the cloud has told nothing of its machines yet: that takes nothing back.
+        None if !wanted.is_known() && draft.is_true(DRIFTED) => {}
         None => draft.clear(DRIFTED),
     }
 }
@@ -227,8 +237,13 @@ mod tests {
         let mut draft = Draft::new(drifted, 0);
         mark(&mut draft, &Wanted { pool: Some(&pool), ..Wanted::default() });
         assert!(draft.is_true(DRIFTED));
-        mark(&mut draft, &Wanted::default());
+        stamp(&mut pool.metadata, "2", "v3");
+        mark(&mut draft, &Wanted { pool: Some(&pool), ..Wanted::default() });
+        assert!(draft.is_true(DRIFTED), "nobody knows yet what the class is");
+        let class = Class::default();
+        mark(&mut draft, &Wanted { pool: Some(&pool), class: Some(&class), ..Wanted::default() });
         assert!(draft.conditions.get(DRIFTED).is_none());
+        stamp(&mut pool.metadata, "1", "v3");
         let mut unlaunched = claim("a");
         stamp(&mut unlaunched.metadata, "2", "v3");
         assert_eq!(reason(unlaunched, &Wanted { pool: Some(&pool), ..Wanted::default() }, 0), None);

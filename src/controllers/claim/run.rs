@@ -106,18 +106,21 @@ impl<C: Cloud> Claims<C> {
             draft.written(self.deps.api.merge("", &name, patch).await?);
             self.remember(&draft.claim, |memory| memory.unseen.wrote(read));
         }
-        let mut retry = None;
+        // What fails keeps nothing from its end: how old the claim may become is looked at whatever happens.
+        let (mut retry, mut fault) = (None, None);
         if draft.is_open(LAUNCHED) {
-            match self.launch(&mut draft).await? {
-                Launched::Bought => self.flush(&mut draft).await?,
-                Launched::Hopeless { reason, message } => return self.hopeless(&draft, reason, &message).await,
-                Launched::Again { after } => retry = Some(after.map_or(Again::Failed, Again::FailedFor)),
+            match self.launch(&mut draft).await {
+                Ok(Launched::Bought) => fault = self.flush(&mut draft).await.err(),
+                Ok(Launched::Hopeless { reason, message }) => return self.hopeless(&draft, reason, &message).await,
+                Ok(Launched::Again { after }) => retry = Some(after.map_or(Again::Failed, Again::FailedFor)),
+                Err(error) => fault = Some(error),
             }
         }
         let provider_id = draft.claim.status.as_ref().and_then(|status| status.provider_id.clone()).unwrap_or_default();
         let mut nodes = self.deps.world.nodes_of(&provider_id);
-        self.register(&mut draft, &mut nodes, &mut next).await?;
-        self.initialize(&mut draft, &mut nodes).await?;
+        if fault.is_none() {
+            fault = self.join(&mut draft, &mut nodes, &mut next).await.err();
+        }
         for at in [LAUNCHED, REGISTERED].into_iter().filter_map(|reached| draft.patience(reached)) {
             if draft.is_open(INITIALIZED) {
                 next.at(at);
@@ -126,12 +129,18 @@ impl<C: Cloud> Claims<C> {
         for age in [age::overdue(&draft), age::expired(&draft)] {
             match age {
                 Age::Over(reason) => {
-                    self.flush(&mut draft).await?;
+                    let unwritten = self.flush(&mut draft).await.err();
+                    if let Some(error) = fault.or(unwritten) {
+                        tracing::warn!(NodeClaim = draft.claim.metadata.name(), %error, reason, "ending a claim that fails");
+                    }
                     return self.end(&draft, reason).await;
                 }
                 Age::Until(at) => next.at(at),
                 Age::Unlimited => {}
             }
+        }
+        if let Some(fault) = fault {
+            return Err(fault);
         }
         self.marks(&mut draft, nodes.first(), &mut next);
         self.flush(&mut draft).await?;
@@ -179,6 +188,12 @@ impl<C: Cloud> Claims<C> {
         order.offers = offers;
         let call = deps.calling("nodeclaim.lifecycle", "Create");
         Ok(deps.metrics.cloud_call(call, deps.cloud.launch(&order), LaunchError::label).await)
+    }
+
+    /// Lets the node in, and sees whether it is complete.
+    async fn join(&self, draft: &mut Draft, nodes: &mut [Node], next: &mut Next) -> Result<(), Fault> {
+        self.register(draft, nodes, next).await?;
+        self.initialize(draft, nodes).await
     }
 
     /// Syncs the node and opens its gate, and writes that into the draft.
@@ -254,13 +269,17 @@ impl<C: Cloud> Claims<C> {
         let pool = draft.claim.metadata.labels.get(names::core::NODE_POOL).and_then(|pool| deps.world.pool(pool));
         if let Some(pool) = &pool {
             hash::adopt(draft, pool);
-            let types = deps.world.types(&launch::class(&draft.claim));
+            let of = launch::class(&draft.claim);
+            let (types, class) = (deps.world.types(&of), deps.world.class(&of));
+            let provider_id = draft.claim.status.as_ref().and_then(|status| status.provider_id.as_deref());
+            let instance = provider_id.and_then(|id| deps.world.instance(id));
             drift::mark(
                 draft,
                 &drift::Wanted {
                     pool: Some(pool),
                     types: types.as_deref().map(Vec::as_slice),
-                    ..drift::Wanted::default()
+                    class: class.as_deref(),
+                    instance: instance.as_deref(),
                 },
             );
             next.at(now + drift::PERIOD_SECONDS);

@@ -15,6 +15,8 @@ pub struct Pod {
     pub daemon: bool,
     /// A static pod of its kubelet.
     pub mirror: bool,
+    /// Of a `StatefulSet`: when it goes it comes back under the same name, and needs a place.
+    pub stateful: bool,
     /// Of the class `system-cluster-critical` or `system-node-critical`.
     pub critical: bool,
     /// Tolerates `karpenter.sh/disrupted:NoSchedule`.
@@ -84,7 +86,7 @@ impl Pod {
         let is_evictable = self.is_active() && !self.tolerates_disrupted && !self.mirror && !is_protected;
         Occupant {
             key: self.key().into(),
-            reschedulable: self.is_active() && !self.daemon && !self.mirror,
+            reschedulable: (self.is_active() || self.stateful && !self.finished) && !self.daemon && !self.mirror,
             cost: Occupant::eviction_cost(self.deletion_cost, self.priority),
             obstacle: if is_protected { Some(Obstacle::Protected) } else { pdb.filter(|_| is_evictable) },
         }
@@ -109,6 +111,15 @@ mod tests {
             let pod = Pod { do_not_disrupt: text.map(Into::into), started, ..Pod::default() };
             assert_eq!(pod.protection(), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_stateful_pod_on_its_way_out_needs_a_place_again() {
+        let leaving = Pod { gone_by: Some(5), ..Pod::default() };
+        assert!(!leaving.occupant(None, 0).reschedulable);
+        let stateful = Pod { stateful: true, ..leaving };
+        assert!(stateful.occupant(None, 0).reschedulable);
+        assert!(!Pod { finished: true, ..stateful }.occupant(None, 0).reschedulable);
     }
 
     #[test]

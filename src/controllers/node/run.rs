@@ -18,6 +18,7 @@ use super::repair;
 use super::termination::{self, Instance, Scene, Step};
 use crate::act::{Eviction, Preconditions};
 use crate::controllers::claim::Draft;
+use crate::controllers::claim::draft::DRAINED;
 use crate::controllers::deps::{Deps, seconds};
 use crate::controllers::fault::Fault;
 use crate::controllers::queue::{Again, Backoff};
@@ -81,7 +82,15 @@ impl<C: Cloud> Nodes<C> {
             let scene = Scene { node: &node, pods: &pods, attached: &attached, instance, now };
             let step = termination::next(&scene, claim.as_mut());
             if let (Some(draft), false) = (&mut claim, matches!(step, Step::DeleteClaim | Step::Nothing)) {
+                let is_drained = draft.is_true(DRAINED) && !draft.was_true(DRAINED);
                 self.flush(draft).await?;
+                if is_drained {
+                    let pool = node.metadata.labels.get(names::core::NODE_POOL).map_or("", String::as_str);
+                    deps.metrics.nodes_drained_total.inc([pool]);
+                }
+                if let Some(deadline) = draft.claim.metadata.annotations.get(names::core::TERMINATION_TIMESTAMP) {
+                    self.say(&node, catalog::termination_grace_period_expiring(node.name(), deadline));
+                }
             }
             match step {
                 Step::Nothing => return Ok(Again::OnChange),
@@ -165,10 +174,11 @@ impl<C: Cloud> Nodes<C> {
     async fn drain(&self, node: &Node, claim: Option<&Draft>, pods: &[Pod], drain: &Drain) -> Result<Again, Fault> {
         let reason = termination::reason(claim);
         let now = Instant::now();
+        let orders = termination::orders(drain, pods);
         let due: Vec<_> = self.remember(node.name(), |memory| {
             memory.asked.retain(|uid, _| pods.iter().any(|pod| pod.uid == *uid));
             let is_due = |pod: &Pod| memory.asked.get(&pod.uid).is_none_or(|(_, at)| *at <= now);
-            termination::orders(drain, pods).into_iter().filter(|(pod, _)| is_due(pod)).collect()
+            orders.iter().copied().filter(|(pod, _)| is_due(pod)).collect()
         });
         let mut requests: Vec<BoxFuture<'_, Result<(), Fault>>> = Vec::new();
         for (pod, order) in due {
@@ -179,7 +189,10 @@ impl<C: Cloud> Nodes<C> {
         let waiting = format!("{n_left} pods are waiting to be evicted");
         self.say(node, catalog::failed_draining(node.name(), &waiting));
         answers.into_iter().collect::<Result<Vec<()>, Fault>>()?;
-        let next_order = self.remember(node.name(), |memory| memory.asked.values().map(|(_, at)| *at).min());
+        // Pods that are on their way need no order, however long they take.
+        let next_order = self.remember(node.name(), |memory| {
+            orders.iter().filter_map(|(pod, _)| memory.asked.get(&pod.uid)).map(|(_, at)| *at).min()
+        });
         let soon = next_order.map_or(DRAIN_PERIOD, |at| at.saturating_duration_since(Instant::now()));
         Ok(Again::After(soon.clamp(EVICTION_BACKOFF.first, DRAIN_PERIOD)))
     }
@@ -202,13 +215,13 @@ impl<C: Cloud> Nodes<C> {
                     deps.metrics.pods_drained_total.inc([reason]);
                     self.asked(node, pod, EVICTED_PAUSE);
                 }
-                Ok(Eviction::Gone) => {
-                    deps.metrics.pods_eviction_requests_total.inc(["404"]);
+                Ok(Eviction::Gone { code }) => {
+                    deps.metrics.pods_eviction_requests_total.inc([code.to_string().as_str()]);
                     self.asked(node, pod, EVICTED_PAUSE);
                 }
-                Ok(Eviction::Blocked(why)) => {
-                    deps.metrics.pods_eviction_requests_total.inc(["429"]);
-                    self.say(node, catalog::failed_draining(node.name(), &why));
+                Ok(Eviction::Blocked { code, why }) => {
+                    deps.metrics.pods_eviction_requests_total.inc([code.to_string().as_str()]);
+                    self.say(node, catalog::failed_draining(node.name(), why));
                     self.refused(node, pod);
                 }
                 Err(error) => {
@@ -243,7 +256,6 @@ impl<C: Cloud> Nodes<C> {
         let metrics = &self.deps.metrics;
         let now = self.deps.clock.seconds();
         metrics.nodes_terminated_total.inc([pool, label(names::kubernetes::ZONE)]);
-        metrics.nodes_drained_total.inc([pool]);
         if let Some(asked) = meta.deletion_timestamp.as_deref().and_then(time::seconds) {
             metrics.nodes_termination_duration_seconds.observe([pool], seconds(now - asked));
         }
@@ -252,6 +264,18 @@ impl<C: Cloud> Nodes<C> {
         }
         let uid = meta.uid.as_deref().unwrap_or_default();
         self.say(node, catalog::finalized(uid));
+    }
+
+    /// Gives a node of an earlier version the label of its node class.
+    async fn hydrate(&self, node: &mut Node) -> Result<(), Fault> {
+        if !node.said(names::core::REGISTERED) {
+            return Ok(());
+        }
+        let Some(claim) = self.deps.world.claim_of(node) else { return Ok(()) };
+        let class = &claim.spec.node_class_ref;
+        let mut after = node.clone();
+        after.metadata.labels.entry(class.label_key()).or_insert_with(|| class.name.clone());
+        self.patch(node, &after).await
     }
 
     /// Replaces a node that has been ill for too long, unless many are.
@@ -314,7 +338,7 @@ impl<C: Cloud> Reconcile for Nodes<C> {
     const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(10) };
 
     async fn reconcile(&self, name: &str) -> Result<Again, Fault> {
-        let Some(node) = self.deps.world.node(name) else {
+        let Some(mut node) = self.deps.world.node(name) else {
             self.memory().remove(name);
             return Ok(Again::OnChange);
         };
@@ -329,6 +353,7 @@ impl<C: Cloud> Reconcile for Nodes<C> {
             return Ok(Again::OnChange);
         }
         if !node.metadata.is_deleting() {
+            self.hydrate(&mut node).await?;
             return if self.deps.repairs { self.repair(&node).await } else { Ok(Again::OnChange) };
         }
         let version = node.metadata.resource_version.clone();

@@ -71,7 +71,7 @@ pub fn next(scene: &Scene<'_>, mut claim: Option<&mut Draft>) -> Step {
     if claim.as_ref().is_some_and(|draft| !draft.claim.metadata.is_deleting()) {
         return Step::DeleteClaim;
     }
-    if !node.is_ready() && claim.is_some() && !claim.as_ref().is_some_and(|draft| draft.is_true(INSTANCE_TERMINATING)) {
+    if !node.is_ready() && !claim.as_ref().is_some_and(|draft| draft.is_true(INSTANCE_TERMINATING)) {
         match scene.instance {
             Instance::NotAsked => return Step::AskCloud,
             Instance::Gone => return release(node),
@@ -143,11 +143,12 @@ fn passengers(pods: &[Pod]) -> Vec<planner::drain::Passenger> {
     pods.iter().map(Pod::passenger).collect()
 }
 
-/// The step that the volumes still need. Volumes of pods that stay to the end are not waited for.
+/// The step that the volumes still need. Volumes of pods that nothing makes leave are not waited for: they are attached for as
+/// long as those pods are there.
 fn detached(scene: &Scene<'_>, deadline: Option<i64>, claim: Option<&mut Draft>) -> Option<Step> {
     let is_kept = |volume: &str| {
-        let holders = || scene.pods.iter().filter(|pod| pod.volumes.iter().any(|other| **other == *volume));
-        holders().next().is_some() && holders().all(|pod| pod.tolerates_disrupted || pod.mirror)
+        let mut holders = scene.pods.iter().filter(|pod| pod.volumes.iter().any(|other| **other == *volume));
+        holders.any(|pod| pod.passenger().stays(scene.now))
     };
     let left: Vec<String> = scene.attached.iter().filter(|volume| !is_kept(volume)).cloned().collect();
     let is_over = deadline.is_some_and(|deadline| scene.now > deadline);

@@ -15,6 +15,8 @@ const N_OUTCOMES: usize = 4;
 pub struct Health {
     of: Option<(String, i64, i64)>,
     joined: VecDeque<bool>,
+    /// Reason and message of the last claim that came to nothing.
+    why: Option<(String, String)>,
 }
 
 impl Health {
@@ -42,6 +44,12 @@ impl Health {
         self.of = Some(now);
     }
 
+    /// Takes in that a claim came to nothing: why it was not launched, if that was it.
+    pub fn failed(&mut self, why: Option<(String, String)>) {
+        self.why = why;
+        self.note(false);
+    }
+
     /// Takes in whether a node joined.
     pub fn note(&mut self, joined: bool) {
         if self.joined.len() == N_OUTCOMES {
@@ -56,7 +64,9 @@ impl Health {
         if self.joined.is_empty() {
             conditions.set_unknown(NODE_REGISTRATION_HEALTHY);
         } else if n_failed * 2 >= N_OUTCOMES {
-            conditions.set_false(NODE_REGISTRATION_HEALTHY, "RegistrationFailed", "Failed to register node");
+            let why = self.why.as_ref().map(|(reason, message)| (reason.as_str(), message.as_str()));
+            let (reason, message) = why.unwrap_or(("RegistrationFailed", "Failed to register node"));
+            conditions.set_false(NODE_REGISTRATION_HEALTHY, reason, message);
         } else {
             conditions.set_true(NODE_REGISTRATION_HEALTHY);
         }
@@ -100,6 +110,12 @@ mod tests {
             health.settle(&mut set);
             assert_eq!(status(&set), expected);
         }
+        for _ in 0..2 {
+            health.failed(Some(("LaunchFailed".to_owned(), "no quota".to_owned())));
+        }
+        health.settle(&mut set);
+        let condition = set.get(NODE_REGISTRATION_HEALTHY).unwrap();
+        assert_eq!((condition.reason.as_str(), condition.message.as_str()), ("LaunchFailed", "no quota"));
     }
 
     #[test]

@@ -65,6 +65,7 @@ impl<C: Cloud> Pools<C> {
         let call = self.deps.calling("nodepool.readiness", "GetInstanceTypes");
         let types = self.deps.metrics.cloud_call(call, self.deps.cloud.catalog(&class), |_| "").await?;
         self.deps.world.sells(&class, types);
+        self.deps.world.resolved(&class, found.clone());
         Ok(found)
     }
 }

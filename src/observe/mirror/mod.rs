@@ -15,6 +15,7 @@ mod state;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use planner::model::{Resources, Str};
@@ -98,6 +99,11 @@ impl Mirror {
         self.0.unsynced.borrow().is_empty()
     }
 
+    /// Has this kind been listed?
+    pub fn is_listed(&self, kind: Kind) -> bool {
+        !self.0.unsynced.borrow().contains(&kind)
+    }
+
     /// Kinds whose first list has not ended.
     pub fn unsynced(&self) -> Vec<Kind> {
         self.0.unsynced.borrow().iter().copied().collect()
@@ -179,6 +185,18 @@ impl Mirror {
     /// All pools, by name.
     pub fn pools(&self) -> Vec<Arc<crds::NodePool>> {
         self.read().whole_pools.values().cloned().collect()
+    }
+
+    /// What a pool says that others go by, in a number: everything but its sums, which change with every node of it.
+    pub fn pool_terms(&self, name: &str) -> Option<u64> {
+        let pool = self.pool(name)?;
+        let mut hasher = std::hash::DefaultHasher::new();
+        let meta = &pool.metadata;
+        (meta.uid.as_deref(), meta.generation, meta.deletion_timestamp.as_deref(), &meta.annotations).hash(&mut hasher);
+        for condition in pool.status.iter().flat_map(|status| &status.conditions) {
+            (&condition.type_, condition.status.to_string(), condition.observed_generation).hash(&mut hasher);
+        }
+        Some(hasher.finish())
     }
 
     pub fn ec2_class(&self, name: &str) -> Option<Arc<crds::Ec2NodeClass>> {

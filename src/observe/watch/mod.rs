@@ -23,6 +23,12 @@ use wire::{PodWire, Source, Tree, Watched, source};
 /// The first wait after a fault; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How often it is tried again to read what may not be read.
+const FORBIDDEN_WAIT: Duration = Duration::from_mins(5);
+
+/// Kinds that roles made for Karpenter do not let us read. Pods carry what these say of them; without them only pods that are
+/// yet to come (of daemons, of buffers) are known less well.
+const SPARABLE: [Kind; 3] = [Kind::PriorityClass, Kind::RuntimeClass, Kind::Service];
 
 /// The kinds that the controller looks at.
 ///
@@ -113,6 +119,16 @@ fn restart(error: &Error, lists: Lists) -> Option<Restart> {
     }
 }
 
+/// Whether the server lets nobody like us read the kind, or has no such kind.
+fn is_withheld(error: &Error) -> bool {
+    let (Error::InitialListFailed(kube::Error::Api(status)) | Error::WatchStartFailed(kube::Error::Api(status))) =
+        error
+    else {
+        return false;
+    };
+    matches!(status.code, 403 | 404)
+}
+
 async fn follow<T: Watched>(source: &'static Source, client: Client, mirror: Mirror, metrics: Option<Metrics>) {
     let api: Api<T> = Api::all_with(client, &source);
     let mut lists = Lists::first(source.kind);
@@ -138,6 +154,11 @@ async fn follow<T: Watched>(source: &'static Source, client: Client, mirror: Mir
                         lists = Lists::Paged;
                         break;
                     }
+                    if SPARABLE.contains(&source.kind) && is_withheld(&error) {
+                        do_without(source, &mirror, &error);
+                        tokio::time::sleep(FORBIDDEN_WAIT).await;
+                        break;
+                    }
                     report(source, &error);
                     if let Some(metrics) = &metrics {
                         metrics.watch_restarts_total.inc([source.name, cause(&error)]);
@@ -150,6 +171,20 @@ async fn follow<T: Watched>(source: &'static Source, client: Client, mirror: Mir
                 }
             }
         }
+    }
+}
+
+/// Goes on as if there were none of the kind. What was read before stays.
+fn do_without(source: &Source, mirror: &Mirror, error: &Error) {
+    if !mirror.is_listed(source.kind) {
+        warn!(
+            kind = source.name,
+            error = %with_causes(error),
+            "going on without these objects: grant get, list and watch of {} (deploy/kubernetes/millwright.yaml)",
+            source.plural,
+        );
+        mirror.list_begins(source.kind);
+        mirror.list_ends(source.kind);
     }
 }
 
@@ -249,6 +284,12 @@ mod tests {
         }
         assert_eq!(restart(&start_failed(410), Lists::Paged), Some(Restart::WithList));
         assert_eq!(restart(&start_failed(500), Lists::Streamed), None);
+    }
+
+    #[test]
+    fn only_a_refusal_withholds_a_kind() {
+        assert!(is_withheld(&start_failed(403)) && is_withheld(&start_failed(404)));
+        assert!(!is_withheld(&start_failed(429)) && !is_withheld(&start_failed(500)));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(super) struct Source {
     pub(super) name: &'static str,
     group: &'static str,
     version: &'static str,
-    plural: &'static str,
+    pub(super) plural: &'static str,
     /// `managedFields` and everything else that is not wanted is skipped, not stored.
     read: fn(Value) -> Result<Object, Error>,
 }

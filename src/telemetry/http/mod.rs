@@ -4,7 +4,8 @@ mod debug;
 mod health;
 pub mod pprof;
 
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::Router;
 use axum::extract::State;
@@ -26,7 +27,7 @@ pub use health::Health;
 pub struct ListenError {
     flag: &'static str,
     address: SocketAddr,
-    cause: std::io::Error,
+    cause: io::Error,
 }
 
 /// Both ports, open but not served yet.
@@ -71,9 +72,16 @@ impl Ports {
     }
 }
 
+/// Listens. On a machine without IPv6, all addresses are those of IPv4.
 async fn listen(flag: &'static str, address: IpAddr, port: u16) -> Result<TcpListener, ListenError> {
     let address = SocketAddr::new(address, port);
-    TcpListener::bind(address).await.map_err(|cause| ListenError { flag, address, cause })
+    let answer = TcpListener::bind(address).await;
+    let is_missing = |error: &io::Error| matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::Unsupported);
+    if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && answer.as_ref().is_err_and(is_missing) {
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
+        return TcpListener::bind(address).await.map_err(|cause| ListenError { flag, address, cause });
+    }
+    answer.map_err(|cause| ListenError { flag, address, cause })
 }
 
 async fn render(State(metrics): State<Metrics>) -> Response {
