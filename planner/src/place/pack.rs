@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use solver::{BinRef, Cancel, Effort, Solution};
+use solver::{BinRef, Cancel, Effort, LowerBound, Problem, Solution};
 
 use super::fill::{buy, place, settle_late_comers};
 use super::problem::{Kinds, Lot, Question};
@@ -16,6 +16,43 @@ pub(crate) struct Packing<'w, 'a> {
     /// Micro-dollars per hour below which no plan for the placed pods can be.
     pub(crate) bound: i64,
     pub(crate) effort_spent: u64,
+}
+
+/// Steps after which it is asked whether more are worth it.
+const GLANCE: u64 = 20_000;
+/// A packing that is so near to its bound is left as it is, in per cent: nothing more than this is left to save.
+const NEAR_PERCENT: f64 = 0.2;
+
+/// The steps of an effort, in the turns in which they are spent: a glance, and all if that does not settle it.
+fn turns(effort: u64) -> impl Iterator<Item = Effort> {
+    [Some(effort.min(GLANCE)), (effort > GLANCE).then_some(effort)].into_iter().flatten().map(Effort)
+}
+
+/// Solves with as much of the effort as there is something to save. Gives the steps that were spent too.
+fn solve(problem: &Problem, effort: u64) -> (Solution, u64) {
+    let (mut best, mut spent) = (Solution::default(), 0);
+    for effort in turns(effort) {
+        best = solver::solve(problem, effort, &Cancel::new());
+        spent += best.effort_spent;
+        if best.gap_percent() <= NEAR_PERCENT {
+            break;
+        }
+    }
+    (best, spent)
+}
+
+/// A bound for plans that cost no more than `cost`, with as much of the effort as it may still rise.
+fn bound(problem: &Problem, cost: i64, effort: u64) -> LowerBound {
+    let (mut best, mut spent) = (LowerBound::default(), 0);
+    for effort in turns(effort) {
+        best = solver::lower_bound(problem, effort);
+        spent += best.effort_spent;
+        let gap = Solution { cost, cost_lower_bound: best.cost, ..Solution::default() }.gap_percent();
+        if gap <= NEAR_PERCENT {
+            break;
+        }
+    }
+    LowerBound { effort_spent: spent, ..best }
 }
 
 /// Looks for a cheaper packing of what `greedy` buys machines for, and for a bound on it.
@@ -36,8 +73,8 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
         if question.cost_apart().is_some_and(|least| least >= greedy.cost()) {
             return;
         }
-        let solution = solver::solve(&question.problem, Effort(effort), &Cancel::new());
-        spent += solution.effort_spent;
+        let (solution, steps) = solve(&question.problem, effort);
+        spent += steps;
         if let Some(replayed) = replay(greedy, left, &kinds, question, &solution, hosts) {
             let cost = best.as_ref().map_or(greedy.cost(), |(state, _)| state.cost());
             let n_left = |left: &[u32]| left.iter().sum::<u32>();
@@ -57,7 +94,8 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
     let hosts = !world.hosts.is_empty();
     let everything = if hosts && !shared { all_lots(greedy) } else { everything };
     let free = Question::new(&fresh, &kinds, &without_wishes(world, &everything), hosts, false);
-    let bound = solver::lower_bound(&free.problem, Effort(effort));
+    let cost = best.as_ref().map_or(greedy.cost(), |(state, _)| state.cost());
+    let bound = bound(&free.problem, cost, effort);
     spent += bound.effort_spent;
     Packing { state: best, bound: bound.cost, effort_spent: spent }
 }
