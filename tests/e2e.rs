@@ -10,6 +10,7 @@ mod e2e {
     mod aws_scale;
     mod controller;
     mod custom_resources;
+    mod drain;
     mod placement;
     mod plane;
     mod product;
