@@ -4,6 +4,7 @@ use crate::bound::{Certificate, certify};
 use crate::columns::{Task, Tuning, generate};
 use crate::effort::Meter;
 use crate::instance::{Instance, Make, Pattern};
+use crate::program::Program;
 use crate::rows::Rows;
 
 /// The bound that columns prove when spreads are left their choices; none where they have next to none.
@@ -24,7 +25,8 @@ pub(crate) fn with_choices<const R: usize>(
     }
     let rows = Rows::with_choices(inst);
     let most: Vec<u32> = inst.classes.iter().map(|c| c.most).collect();
-    let task = Task { inst, rows: &rows, most: &most, threads };
+    let task = Task { inst, most: &most, threads };
+    let mut program = Program::new(inst, rows, &most, pool, seed, None, meter);
     let tuning = Tuning {
         nodes: 100,
         most_nodes: nodes,
@@ -34,6 +36,6 @@ pub(crate) fn with_choices<const R: usize>(
         columns: 60,
         smoothing: 0.5,
     };
-    let plan = generate(task, pool, seed, tuning, meter);
+    let plan = generate(task, &mut program, seed, tuning, meter);
     Some(certify(inst, &plan.values, &plan.limit_prices, legal, nodes, threads, meter))
 }

@@ -3,9 +3,11 @@
 use crate::effort::Meter;
 use crate::instance::{Instance, Pattern};
 use crate::knapsack::{Scratch, price};
-use crate::master::{Master, ROUGH};
+use crate::master::Master;
+use crate::master::ROUGH;
 use crate::num::u32_of;
 use crate::parallel::in_parts;
+use crate::program::Program;
 use crate::repair::repair;
 use crate::rows::Rows;
 
@@ -37,13 +39,14 @@ pub(crate) struct Generated {
     /// Values per class with the best bound seen.
     pub values: Vec<f64>,
     pub limit_prices: Vec<f64>,
+    /// What the values are short of the cost of the columns in use, as a factor.
+    pub lift: f64,
 }
 
 /// What is to be planned.
 #[derive(Clone, Copy)]
 pub(crate) struct Task<'a, const R: usize> {
     pub inst: &'a Instance<R>,
-    pub rows: &'a Rows,
     /// Most of each class in one column.
     pub most: &'a [u32],
     pub threads: usize,
@@ -62,7 +65,7 @@ struct Candidate<const R: usize> {
 
 /// Values per class and prices per limit.
 #[derive(Clone)]
-struct Duals {
+pub(crate) struct Duals {
     values: Vec<f64>,
     at_limits: Vec<f64>,
 }
@@ -75,29 +78,35 @@ impl Duals {
     }
 }
 
-/// Generates columns, starting from those in `pool` and the values `seed`.
+/// Generates columns for the program, starting from the values `seed`.
 pub(crate) fn generate<const R: usize>(
     task: Task<'_, R>,
-    pool: &[(u32, Pattern)],
+    program: &mut Program,
     seed: &[f64],
     tuning: Tuning,
     meter: &mut Meter,
 ) -> Generated {
-    let Task { inst, rows, most, .. } = task;
+    let centre = extend(task, program, seed, tuning, meter);
+    let worth = program.rows.worth(&centre.values, &centre.at_limits);
+    let lift = (program.master.objective() / worth.max(1e-12)).clamp(1.0, 1.5);
+    collect(&program.master, &program.rows, centre, lift)
+}
+
+/// Generates columns for the program; returns the values with the best bound seen.
+pub(crate) fn extend<const R: usize>(
+    task: Task<'_, R>,
+    program: &mut Program,
+    seed: &[f64],
+    tuning: Tuning,
+    meter: &mut Meter,
+) -> Duals {
+    let Task { inst, most, .. } = task;
     let mut sums = Vec::new();
-    let mut master = Master::new(rows.demand.clone(), &rows.start(inst, most, seed), ROUGH);
-    for (offer, pattern) in pool {
-        if let Some(column) = rows.column(inst, *offer, pattern, most, &mut sums) {
-            master.add(column);
-        }
-    }
-    master.optimise(0, 5000, meter);
     // To the end is not worth it while columns are still coming.
-    let pivots = rows.demand.len() * 4;
+    let pivots = program.rows.demand.len() * 4;
     let mut now = Duals { values: seed.to_vec(), at_limits: vec![0.0; inst.limits.len()] };
     let mut centre = now.clone();
     let (mut centre_bound, mut smoothing, mut stalled, mut round) = (0.0f64, tuning.smoothing, 0, 0);
-    meter.charge(pool.len() * (rows.demand.len() + 40));
     let mut last = vec![f64::INFINITY; inst.n_new];
     let mut near = vec![[0.0; R]; inst.n_new];
     let mut nodes = tuning.nodes;
@@ -137,7 +146,7 @@ pub(crate) fn generate<const R: usize>(
                 operations: 0,
             }));
         }
-        let bound = rows.worth(&candidate.0.values, &candidate.0.at_limits) / candidate.1;
+        let bound = program.rows.worth(&candidate.0.values, &candidate.0.at_limits) / candidate.1;
         let better = full && bound > centre_bound;
         let proved_more = better && bound > centre_bound * (1.0 + tuning.stall);
         if better {
@@ -149,26 +158,25 @@ pub(crate) fn generate<const R: usize>(
             };
         }
         found.retain(|c| c.ratio > 0.0);
-        meter.charge(found.len() * (rows.demand.len() + 40));
+        meter.charge(found.len() * (program.rows.demand.len() + 40));
         found.sort_by(|a, b| b.ratio.total_cmp(&a.ratio).then(a.offer.cmp(&b.offer)).then(b.bound.total_cmp(&a.bound)));
-        let before = master.objective();
-        let first_new = master.columns.len();
+        let before = program.master.objective();
+        let first_new = program.master.columns.len();
         for c in &found {
-            if let Some(column) = rows.column(inst, c.offer, &c.pattern, most, &mut sums)
-                && master.reduced_cost(&column) < -2.5 * ROUGH * column.price
+            if let Some(column) = program.rows.column(inst, c.offer, &c.pattern, most, &mut sums)
+                && program.master.reduced_cost(&column) < -2.5 * ROUGH * column.price
             {
-                master.add(column);
-                if master.columns.len() - first_new >= tuning.columns {
+                program.master.add(column);
+                if program.master.columns.len() - first_new >= tuning.columns {
                     break;
                 }
             }
         }
-        let added = master.columns.len() - first_new;
+        let added = program.master.columns.len() - first_new;
         if added > 0 {
-            master.optimise(first_new, pivots, meter);
-            master.optimise(0, pivots, meter);
+            program.master.optimise(pivots, meter);
         }
-        let objective = master.objective();
+        let objective = program.master.objective();
         if round >= tuning.rounds {
             break;
         }
@@ -190,7 +198,10 @@ pub(crate) fn generate<const R: usize>(
                 smoothing = (smoothing + 0.1).min(tuning.smoothing);
             }
         }
-        if converged {
+        if converged && program.harden(1.05, meter) {
+            stalled = 0;
+            smoothing = tuning.smoothing;
+        } else if converged {
             if nodes >= tuning.most_nodes {
                 break;
             }
@@ -202,18 +213,18 @@ pub(crate) fn generate<const R: usize>(
         }
         // The bound does not depend on the scale of the values, so the centre is scaled to the duals' total: mixed with
         // a centre that is worth less, columns that improve would seem not to.
-        let centre_worth = rows.worth(&centre.values, &centre.at_limits);
+        let centre_worth = program.rows.worth(&centre.values, &centre.at_limits);
         let lift = (objective / centre_worth.max(1e-12)).clamp(1.0, 4.0) * smoothing;
         for (k, v) in now.values.iter_mut().enumerate() {
-            if !rows.covers[k].is_empty() {
-                *v = lift * centre.values[k] + (1.0 - smoothing) * rows.value(&master.duals, k);
+            if !program.rows.covers[k].is_empty() {
+                *v = lift * centre.values[k] + (1.0 - smoothing) * program.rows.value(&program.master.duals, k);
             }
         }
         for (l, p) in now.at_limits.iter_mut().enumerate() {
-            *p = lift * centre.at_limits[l] + (1.0 - smoothing) * rows.limit_price(&master.duals, l);
+            *p = lift * centre.at_limits[l] + (1.0 - smoothing) * program.rows.limit_price(&program.master.duals, l);
         }
     }
-    collect(&master, rows, centre)
+    centre
 }
 
 /// Prices every offer that is asked, at full price: its own plus what it uses of limits.
@@ -268,7 +279,7 @@ fn price_all<const R: usize>(
     })
 }
 
-fn collect(master: &Master, rows: &Rows, centre: Duals) -> Generated {
+fn collect(master: &Master, rows: &Rows, centre: Duals, lift: f64) -> Generated {
     let column = |c: usize| (master.columns[c].offer, master.columns[c].pattern.clone());
     let used = master
         .in_use()
@@ -288,5 +299,5 @@ fn collect(master: &Master, rows: &Rows, centre: Duals) -> Generated {
     best.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     best.truncate(3 * rows.demand.len() + 60);
     let pool = best.into_iter().map(|(_, i)| column(i)).collect();
-    Generated { used, pool, values: centre.values, limit_prices: centre.at_limits }
+    Generated { used, pool, values: centre.values, limit_prices: centre.at_limits, lift }
 }

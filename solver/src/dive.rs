@@ -9,6 +9,7 @@ use crate::instance::{Instance, Pattern};
 use crate::nodes::{Budget, Node};
 use crate::pour::{Quota, pour};
 use crate::problem::ItemIdx;
+use crate::program::Program;
 use crate::rows::Rows;
 
 /// A packing under construction.
@@ -125,8 +126,9 @@ impl<const R: usize> Dive<'_, '_, R> {
                 return;
             }
             let rows = Rows::new(inst, self.own, &draft.left, &draft.budget.0);
-            let task = Task { inst, rows: &rows, most: &draft.left, threads: self.threads };
-            plan = generate(task, &plan.pool, &guide.values, self.again, meter);
+            let task = Task { inst, most: &draft.left, threads: self.threads };
+            let mut program = Program::new(inst, rows, &draft.left, &plan.pool, &guide.values, None, meter);
+            plan = generate(task, &mut program, &guide.values, self.again, meter);
         }
     }
 

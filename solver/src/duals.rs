@@ -75,7 +75,7 @@ fn resource_prices<const R: usize>(
             .collect();
         master.add(Column::new(u32_of(o), inst.offers[o].price, column, Vec::new()));
     }
-    master.optimise(0, 200, &mut meter.part(u64::MAX));
+    master.optimise(200, &mut meter.part(u64::MAX));
     meter.charge(master.columns.len() * rows.len() * 4);
     let mut prices = [0.0; R];
     for (i, &r) in rows.iter().enumerate() {

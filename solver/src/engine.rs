@@ -1,11 +1,15 @@
 //! The pipeline: values and an immediate bound, column generation, the first packings, polish, and class-level columns
 //! with diving when there is effort for it. Keeps the best packing and the best certificate at every step.
 
+mod planning;
+
+use planning::Wish;
+
 use crate::bound::{Certificate, certify};
 use crate::buy::{Leeway, Work};
-use crate::choices::with_choices;
 use crate::coarse::Coarse;
-use crate::columns::{Generated, Task, Tuning, generate};
+use crate::columns::Tuning;
+use crate::descend::Descend;
 use crate::dive::{Dive, Draft};
 use crate::duals::resource_values;
 use crate::effort::{Effort, Meter};
@@ -15,7 +19,6 @@ use crate::instance::{Instance, Pattern};
 use crate::mix::plan_and_pour;
 use crate::noise::Noise;
 use crate::polish::polish;
-use crate::rows::Rows;
 use crate::small::search_all;
 
 /// The best so far.
@@ -29,6 +32,10 @@ pub(crate) struct Engine<'a, const R: usize> {
     pool: Vec<(u32, Pattern)>,
     /// A smaller problem to plan first, and values that are legal there.
     coarse: Option<(Coarse<R>, Vec<f64>)>,
+    /// What the values are short of the cost, as a factor.
+    lift: f64,
+    /// The best packing at the end of each epoch that bettered it, but for the present one.
+    ends: Vec<Draft<R>>,
     /// The least objective of any packing of everything, where a complete search has proven it.
     pub optimum: Option<f64>,
     /// Called with (things missing, objective, bound) at each improvement.
@@ -40,9 +47,6 @@ const NEAR: f64 = 1e-5;
 
 /// Classes of which at most this many fit into the offer that suits them best get rows of their own.
 const FEW: u32 = 10;
-
-/// Classes times offers up to which a problem is proven itself, beside its smaller one.
-const SMALL: usize = 30_000;
 
 /// Classes that a smaller problem should have where few things fill a bin.
 const MOST_COARSE: usize = 80;
@@ -61,6 +65,8 @@ impl<'a, const R: usize> Engine<'a, R> {
             values: vec![0.0; inst.classes.len()],
             pool: Vec::new(),
             coarse: None,
+            lift: 1.0,
+            ends: Vec::new(),
             optimum: None,
             watch,
         }
@@ -90,6 +96,7 @@ impl<'a, const R: usize> Engine<'a, R> {
             if meter.is_out() || is_exhausted || self.is_settled() {
                 return;
             }
+            self.ends.extend(self.best.clone());
             end = end.saturating_mul(4);
         }
     }
@@ -105,10 +112,10 @@ impl<'a, const R: usize> Engine<'a, R> {
             }
             if !self.is_settled() && !meter.is_out() {
                 let mut part = meter.part(meter.left().min(*size * 4));
-                self.class_level(&mut part);
+                self.class_level(false, &mut part);
                 meter.absorb(&part);
             }
-            *size = size.saturating_mul(2);
+            *size += *size / 4;
         }
         false
     }
@@ -117,7 +124,7 @@ impl<'a, const R: usize> Engine<'a, R> {
     /// per row; each offer is priced a few times.
     fn size_of_class_level(&self) -> u64 {
         let classes = self.inst.classes.iter().filter(|c| c.count > 0).count() as u64;
-        classes * classes * classes * 10 + classes * self.inst.n_new as u64 * 600
+        classes * classes * 400 + classes * self.inst.n_new as u64 * 400
     }
 
     /// Only the bound: values, columns, certificate.
@@ -141,16 +148,23 @@ impl<'a, const R: usize> Engine<'a, R> {
         };
         let price = Guide::new(inst, &self.values, meter).price;
         self.make_coarse(&price, meter);
-        let plan = self.plan(&start, &own, tuning, nodes * 5, meter);
+        let mut pool = self.patterns();
+        let wish = Wish { own: &own, tuning, nodes: nodes * 5, is_near: false };
+        self.plan_smaller(&start, wish, &mut pool, meter);
+        let (plan, _) = self.plan_whole(&start, wish, &pool, meter);
         if nodes > 0 {
             // Planning has proven this with a shorter look; without a search there is no longer one.
             self.prove(&plan.values, &plan.limit_prices, nodes * 20, meter);
         }
     }
 
-    /// The best packing as items in bins.
-    pub(crate) fn packed(&self) -> Vec<Packed> {
-        self.best.as_ref().map_or(Vec::new(), |best| best.packed(self.inst))
+    /// The best packing as items in bins, after those at the ends of epochs: what is done with a packing afterwards may
+    /// do more for one than for a cheaper one.
+    pub(crate) fn packed(&self) -> Vec<Vec<Packed>> {
+        let price = |d: &Draft<R>| (d.missing(), crate::num::whole(d.price(self.inst)));
+        let mut drafts: Vec<&Draft<R>> = self.ends.iter().chain(&self.best).collect();
+        drafts.dedup_by_key(|d| price(d));
+        drafts.into_iter().map(|d| d.packed(self.inst)).collect()
     }
 
     fn is_optimal(&self) -> bool {
@@ -234,8 +248,19 @@ impl<'a, const R: usize> Engine<'a, R> {
                 columns: 60,
                 smoothing: 0.5,
             };
-            let plan = self.plan(&start, &limited, tuning, 0, meter);
+            let mut pool = self.patterns();
+            pool.append(&mut self.pool);
+            let wish = Wish { own: &limited, tuning, nodes: 0, is_near: false };
+            let is_coarse = self.plan_smaller(&start, wish, &mut pool, meter);
+            if is_coarse && !by_class && meter.left() > self.size_of_class_level() {
+                self.pool = pool;
+                self.class_level(true, meter);
+                return;
+            }
+            let tuning = Tuning { rounds: if is_coarse { 8 } else { tuning.rounds }, ..tuning };
+            let (plan, _) = self.plan_whole(&start, Wish { tuning, ..wish }, &pool, meter);
             self.values.clone_from(&plan.values);
+            self.pool.clone_from(&plan.pool);
             let guide = Guide::new(inst, &plan.values, meter);
             if !limited.contains(&true) {
                 for scale in [1.0, 0.985] {
@@ -262,12 +287,16 @@ impl<'a, const R: usize> Engine<'a, R> {
                 smoothing: 0.5,
             };
             let nodes = 1000;
-            let plan = self.plan(&start, &all, tuning, nodes, meter);
+            let mut pool = self.patterns();
+            let wish = Wish { own: &all, tuning, nodes, is_near: false };
+            let is_coarse = mostly_few && self.plan_smaller(&start, wish, &mut pool, meter);
+            let is_near = is_coarse || !mostly_few && size >= 3000;
+            let (plan, mut program) = self.plan_whole(&start, Wish { is_near, ..wish }, &pool, meter);
             self.prove_with_choices(&plan.pool, nodes / 4, meter);
             self.values.clone_from(&plan.values);
             let guide = Guide::new(inst, &plan.values, meter);
             let mut draft = start;
-            Dive { guide: &guide, own: &all, again, most_steps: 8, threads: self.threads }.run(&mut draft, plan, meter);
+            Descend { guide: &guide, again, share: 0.1, threads: self.threads }.run(&mut draft, &mut program, meter);
             self.offer(draft);
         }
     }
@@ -329,129 +358,6 @@ impl<'a, const R: usize> Engine<'a, R> {
             return true;
         }
         complete && self.best.as_ref().is_some_and(|b| b.missing() == 0)
-    }
-
-    /// Columns with a row per class, started from the best packing, and a dive from them.
-    fn class_level(&mut self, meter: &mut Meter) {
-        let inst = self.inst;
-        let start = Draft::start(inst, &self.values, meter);
-        let all = vec![true; inst.classes.len()];
-        let tuning = Tuning {
-            nodes: if self.few_to_a_bin().1 { 200 } else { 0 },
-            most_nodes: if self.few_to_a_bin().1 { MORE_NODES } else { 200 },
-            rounds: 400,
-            stall: 1e-4,
-            tolerance: 0.001,
-            columns: 60,
-            smoothing: 0.6,
-        };
-        let again =
-            Tuning { nodes: 50, most_nodes: 50, rounds: 8, stall: 5e-4, tolerance: 0.005, columns: 40, smoothing: 0.3 };
-        let nodes = if self.few_to_a_bin().1 { 1000 } else { 200 };
-        let plan = self.plan(&start, &all, tuning, nodes, meter);
-        self.prove_with_choices(&plan.pool, nodes / 4, meter);
-        self.values.clone_from(&plan.values);
-        let guide = Guide::new(inst, &plan.values, meter);
-        self.pool.clone_from(&plan.pool);
-        let mut draft = start;
-        Dive { guide: &guide, own: &all, again, most_steps: 14, threads: self.threads }.run(&mut draft, plan, meter);
-        self.offer(draft);
-    }
-
-    fn generate(
-        &self,
-        start: &Draft<R>,
-        own: &[bool],
-        pool: &[(u32, Pattern)],
-        tuning: Tuning,
-        meter: &mut Meter,
-    ) -> Generated {
-        let rows = Rows::new(self.inst, own, &start.left, &start.budget.0);
-        let task = Task { inst: self.inst, rows: &rows, most: &start.left, threads: self.threads };
-        generate(task, pool, &self.values, tuning, meter)
-    }
-
-    /// Columns for what `start` leaves, and the bound that they prove: for the smaller problem first.
-    fn plan(&mut self, start: &Draft<R>, own: &[bool], tuning: Tuning, nodes: usize, meter: &mut Meter) -> Generated {
-        let inst = self.inst;
-        let mut pool = self.patterns();
-        pool.extend(self.pool.iter().cloned());
-        let mut fine = tuning;
-        if let Some((coarse, legal)) = self.coarse.take() {
-            let left = coarse.sums(&start.left);
-            let rows = Rows::new(&coarse.inst, &coarse.any(own), &left, &start.budget.0);
-            let task = Task { inst: &coarse.inst, rows: &rows, most: &left, threads: self.threads };
-            let seed = coarse.gather(&self.values);
-            let mut part = meter.part(meter.left() / 4);
-            let plan = generate(task, &coarse.project(&pool), &seed, tuning, &mut part);
-            meter.absorb(&part);
-            let part = &mut meter.part(meter.left() / 4);
-            let found = certify(&coarse.inst, &plan.values, &plan.limit_prices, &legal, nodes, self.threads, part);
-            meter.absorb(part);
-            self.values = coarse.spread(&plan.values);
-            let mut legal = legal;
-            if found.bound > self.certificate.bound {
-                legal.clone_from(&found.values);
-                self.certificate = coarse.certificate(found);
-            }
-            pool.extend(coarse.expand(inst, &plan.used));
-            pool.sort_unstable();
-            pool.dedup();
-            fine.rounds = if self.few_to_a_bin().1 { fine.rounds } else { 8 };
-            self.coarse = Some((coarse, legal));
-        }
-        let mut part = meter.part(meter.left() / 2);
-        let plan = self.generate(start, own, &pool, fine, &mut part);
-        meter.absorb(&part);
-
-        let few = self.few_to_a_bin().1;
-        let nodes = if self.is_bounded_by_coarse() && !few { 0 } else { nodes };
-        let part = &mut meter.part(meter.left() / if few { 2 } else { 4 });
-        self.prove(&plan.values, &plan.limit_prices, nodes, part);
-        meter.absorb(part);
-        plan
-    }
-
-    /// Whether the smaller problem's bound has to do: it is as good where many things fit a bin, and much cheaper to prove.
-    fn is_bounded_by_coarse(&self) -> bool {
-        self.coarse.is_some() && self.inst.classes.len() * self.inst.n_new > SMALL
-    }
-
-    /// Proves a better bound where spreads leave much choice: columns for the problem without the choices made, of the
-    /// smaller problem where its bound has to do. (There, choices remain between domains whose menus differ.)
-    fn prove_with_choices(&mut self, pool: &[(u32, Pattern)], nodes: usize, meter: &mut Meter) {
-        let threads = self.threads;
-        let mut part = meter.part(meter.left() / 8);
-        if self.is_bounded_by_coarse()
-            && let Some((coarse, legal)) = &self.coarse
-        {
-            let (pool, seed) = (coarse.project(pool), coarse.gather(&self.values));
-            let found = with_choices(&coarse.inst, &pool, &seed, legal, nodes, threads, &mut part);
-            if let Some(found) = found.filter(|c| c.bound > self.certificate.bound) {
-                self.certificate = coarse.certificate(found);
-            }
-        } else {
-            let legal = &self.certificate.values;
-            let found = with_choices(self.inst, pool, &self.values, legal, nodes, threads, &mut part);
-            if let Some(found) = found.filter(|c| c.bound > self.certificate.bound) {
-                self.certificate = found;
-            }
-        }
-        meter.absorb(&part);
-    }
-
-    /// The patterns of the best packing, as columns.
-    fn patterns(&self) -> Vec<(u32, Pattern)> {
-        let mut pool: Vec<(u32, Pattern)> = self
-            .best
-            .iter()
-            .flat_map(|b| &b.nodes)
-            .filter(|n| n.is_new(self.inst))
-            .map(|n| (n.offer, n.pattern.clone()))
-            .collect();
-        pool.sort_unstable();
-        pool.dedup();
-        pool
     }
 
     fn polish_for(&mut self, operations: u64, noise: &mut Noise, meter: &mut Meter) {

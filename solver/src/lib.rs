@@ -44,6 +44,7 @@ mod search;
 
 mod buy;
 mod choices;
+mod descend;
 mod dive;
 mod engine;
 mod guide;
@@ -51,6 +52,7 @@ mod mix;
 mod nodes;
 mod polish;
 mod pour;
+mod program;
 mod small;
 
 mod rebuild;

@@ -224,6 +224,39 @@ impl Rows {
         rows
     }
 
+    /// Follows rows to their new places.
+    pub(crate) fn drop_rows(&mut self, place: &[Option<u32>]) {
+        for covers in &mut self.covers {
+            covers.retain_mut(|c| match place[c.0 as usize] {
+                Some(p) => {
+                    c.0 = p;
+                    true
+                }
+                None => false,
+            });
+        }
+        let mut i = 0;
+        self.demand.retain(|_| {
+            i += 1;
+            place[i - 1].is_some()
+        });
+        for row in &mut self.of_limits {
+            *row = place[*row as usize].unwrap_or(0);
+        }
+    }
+
+    /// Asks for what is left instead. Only with a row per class.
+    pub(crate) fn change_demand(&mut self, left: &[u32], limits: &[i64]) {
+        for (covers, &n) in self.covers.iter().zip(left) {
+            covers.iter().for_each(|c| self.demand[c.0 as usize] = f64::from(n));
+        }
+        for (&row, &limit) in self.of_limits.iter().zip(limits) {
+            self.demand[row as usize] = -(limit as f64);
+        }
+        let fixed = left.iter().enumerate().map(|(k, &n)| (u32_of(k), f64::from(n))).filter(|w| w.1 > 0.0).collect();
+        self.wanted = vec![Wanted { choice: Vec::new(), free: 0.0, fixed }];
+    }
+
     fn add_limits(&mut self, limits: &[i64]) {
         for &limit in limits {
             self.of_limits.push(u32_of(self.demand.len()));

@@ -126,19 +126,19 @@ fn better<const R: usize>(
     let optimum = engine.optimum;
     let certificate = engine.certificate;
     // With more dimensions than the arrays hold a packing may overfill one that was left out.
-    let ours = (dims.len() == active_dims(problem).len()).then(|| outline(problem, shapes, values, packed));
+    let is_whole = dims.len() == active_dims(problem).len();
     let key = |s: &Solution| (s.n_unpacked(), s.objective);
     let most = reference.objective;
-    let mut best = match ours {
-        Some(ours) if key(&ours) < key(&reference) => ours,
-        _ => reference,
-    };
-    if let Some(packed) = gather(problem, values, &best) {
-        let gathered = outline(problem, shapes, values, packed);
-        if gathered.objective <= most.max(best.objective) {
-            best = gathered;
+    let ours = packed.into_iter().filter(|_| is_whole).map(|packed| outline(problem, shapes, values, packed));
+    let gathered = |solution: Solution| match gather(problem, values, &solution) {
+        Some(packed) => {
+            let gathered = outline(problem, shapes, values, packed);
+            if gathered.objective <= most.max(solution.objective) { gathered } else { solution }
         }
-    }
+        None => solution,
+    };
+    let candidates: Vec<Solution> = ours.filter(|ours| key(ours) < key(&reference)).map(gathered).collect();
+    let mut best = candidates.into_iter().min_by_key(key).unwrap_or_else(|| gathered(reference));
     list_alternatives(problem, shapes, &mut best);
     let plain = problem.kinds.iter().zip(values).all(|(k, v)| k.cost == *v);
     best.cost_lower_bound =

@@ -1,0 +1,181 @@
+//! Plans: columns for what is to be packed, the bound that they prove, and packings made from those with a row per class.
+
+use super::{Engine, MORE_NODES};
+use crate::bound::certify;
+use crate::choices::with_choices;
+use crate::columns::{Generated, Task, Tuning, generate};
+use crate::descend::Descend;
+use crate::dive::Draft;
+use crate::effort::Meter;
+use crate::guide::Guide;
+use crate::instance::Pattern;
+use crate::program::Program;
+use crate::rows::Rows;
+
+/// Classes times offers up to which a problem is proven itself, beside its smaller one.
+const SMALL: usize = 30_000;
+
+/// What is not covered by columns yet costs so many times what it is worth, where that is nearly known.
+const SOFT: f64 = 1.02;
+
+/// What a plan is to be like.
+#[derive(Clone, Copy)]
+pub(super) struct Wish<'a> {
+    /// By class: whether it has a row of its own.
+    pub own: &'a [bool],
+    pub tuning: Tuning,
+    /// Nodes of search per offer for the bound.
+    pub nodes: usize,
+    /// Whether the values are near the truth already.
+    pub is_near: bool,
+}
+
+impl<const R: usize> Engine<'_, R> {
+    /// Columns with a row per class, started from those known, and a packing from them. The first time it is content with
+    /// less.
+    pub(super) fn class_level(&mut self, is_first: bool, meter: &mut Meter) {
+        let inst = self.inst;
+        let few = self.few_to_a_bin().1;
+        let start = Draft::start(inst, &self.values, meter);
+        let all = vec![true; inst.classes.len()];
+        let tuning = Tuning {
+            nodes: if few { 200 } else { 0 },
+            most_nodes: if few { MORE_NODES } else { 200 },
+            rounds: if few {
+                400
+            } else if is_first {
+                8
+            } else {
+                20
+            },
+            stall: 1e-4,
+            tolerance: if is_first { 0.005 } else { 0.001 },
+            columns: 60,
+            smoothing: 0.6,
+        };
+        let rounds = if is_first { 3 } else { 8 };
+        let again =
+            Tuning { nodes: 50, most_nodes: 50, rounds, stall: 5e-4, tolerance: 0.005, columns: 40, smoothing: 0.3 };
+        let nodes = if few { 1000 } else { 200 };
+        let mut pool = self.patterns();
+        pool.extend(self.pool.iter().cloned());
+        let wish = Wish { own: &all, tuning, nodes, is_near: true };
+        if few || !is_first {
+            let tuning = Tuning { rounds: tuning.rounds.max(60), ..tuning };
+            self.plan_smaller(&start, Wish { tuning, ..wish }, &mut pool, meter);
+        }
+        let (plan, mut program) = self.plan_whole(&start, wish, &pool, meter);
+        if !is_first {
+            self.prove_with_choices(&plan.pool, nodes / 4, meter);
+        }
+        self.values.clone_from(&plan.values);
+        let guide = Guide::new(inst, &plan.values, meter);
+        self.pool.clone_from(&plan.pool);
+        let mut draft = start;
+        let share = if is_first { 0.15 } else { 0.1 };
+        Descend { guide: &guide, again, share, threads: self.threads }.run(&mut draft, &mut program, meter);
+        self.offer(draft);
+    }
+
+    /// Columns of the smaller problem and the bound that they prove; extends `pool` by what they are in the whole one. False
+    /// where there is none.
+    pub(super) fn plan_smaller(
+        &mut self,
+        start: &Draft<R>,
+        wish: Wish<'_>,
+        pool: &mut Vec<(u32, Pattern)>,
+        meter: &mut Meter,
+    ) -> bool {
+        let Some((coarse, mut legal)) = self.coarse.take() else { return false };
+        let left = coarse.sums(&start.left);
+        let rows = Rows::new(&coarse.inst, &coarse.any(wish.own), &left, &start.budget.0);
+        let task = Task { inst: &coarse.inst, most: &left, threads: self.threads };
+        let seed = coarse.gather(&self.values);
+        let soft = wish.is_near.then_some(SOFT * self.lift);
+        let mut part = meter.part(meter.left() / 4);
+        let mut program = Program::new(&coarse.inst, rows, &left, &coarse.project(pool), &seed, soft, &mut part);
+        let plan = generate(task, &mut program, &seed, wish.tuning, &mut part);
+        meter.absorb(&part);
+        let part = &mut meter.part(meter.left() / 4);
+        let found = certify(&coarse.inst, &plan.values, &plan.limit_prices, &legal, wish.nodes, self.threads, part);
+        meter.absorb(part);
+        self.values = coarse.spread(&plan.values);
+        self.lift = plan.lift;
+        if found.bound > self.certificate.bound {
+            legal.clone_from(&found.values);
+            self.certificate = coarse.certificate(found);
+        }
+        pool.extend(coarse.expand(self.inst, &plan.used));
+        pool.sort_unstable();
+        pool.dedup();
+        self.coarse = Some((coarse, legal));
+        true
+    }
+
+    /// Columns for what `start` leaves, and the bound that they prove.
+    pub(super) fn plan_whole(
+        &mut self,
+        start: &Draft<R>,
+        wish: Wish<'_>,
+        pool: &[(u32, Pattern)],
+        meter: &mut Meter,
+    ) -> (Generated, Program) {
+        let mut part = meter.part(meter.left() / 2);
+        let rows = Rows::new(self.inst, wish.own, &start.left, &start.budget.0);
+        let task = Task { inst: self.inst, most: &start.left, threads: self.threads };
+        let soft = wish.is_near.then_some(SOFT * self.lift);
+        let mut program = Program::new(self.inst, rows, &start.left, pool, &self.values, soft, &mut part);
+        let plan = generate(task, &mut program, &self.values, wish.tuning, &mut part);
+        meter.absorb(&part);
+        self.lift = plan.lift;
+
+        let few = self.few_to_a_bin().1;
+        let nodes = if self.is_bounded_by_coarse() && !few { 0 } else { wish.nodes };
+        let part = &mut meter.part(meter.left() / if few { 2 } else { 4 });
+        self.prove(&plan.values, &plan.limit_prices, nodes, part);
+        meter.absorb(part);
+        (plan, program)
+    }
+
+    /// Whether the smaller problem's bound has to do: it is as good where many things fit a bin, and much cheaper to prove.
+    pub(super) fn is_bounded_by_coarse(&self) -> bool {
+        self.coarse.is_some() && self.inst.classes.len() * self.inst.n_new > SMALL
+    }
+
+    /// Proves a better bound where spreads leave much choice: columns for the problem without the choices made, of the
+    /// smaller problem where its bound has to do. (There, choices remain between domains whose menus differ.)
+    pub(super) fn prove_with_choices(&mut self, pool: &[(u32, Pattern)], nodes: usize, meter: &mut Meter) {
+        let threads = self.threads;
+        let mut part = meter.part(meter.left() / 8);
+        if self.is_bounded_by_coarse()
+            && let Some((coarse, legal)) = &self.coarse
+        {
+            let (pool, seed) = (coarse.project(pool), coarse.gather(&self.values));
+            let found = with_choices(&coarse.inst, &pool, &seed, legal, nodes, threads, &mut part);
+            if let Some(found) = found.filter(|c| c.bound > self.certificate.bound) {
+                self.certificate = coarse.certificate(found);
+            }
+        } else {
+            let legal = &self.certificate.values;
+            let found = with_choices(self.inst, pool, &self.values, legal, nodes, threads, &mut part);
+            if let Some(found) = found.filter(|c| c.bound > self.certificate.bound) {
+                self.certificate = found;
+            }
+        }
+        meter.absorb(&part);
+    }
+
+    /// The patterns of the best packing, as columns.
+    pub(super) fn patterns(&self) -> Vec<(u32, Pattern)> {
+        let mut pool: Vec<(u32, Pattern)> = self
+            .best
+            .iter()
+            .flat_map(|b| &b.nodes)
+            .filter(|n| n.is_new(self.inst))
+            .map(|n| (n.offer, n.pattern.clone()))
+            .collect();
+        pool.sort_unstable();
+        pool.dedup();
+        pool
+    }
+}
