@@ -184,7 +184,7 @@ pub async fn lead_on_aws_with<C: Cloud>(
     };
     let api = crate::act::Api::new(clients.client.clone(), clients.once.clone());
     lead(ground, &[Kind::Ec2NodeClass], stop, |mirror| {
-        Ok(around(crate::aws::Aws::new(started, metrics.clone(), mirror, api)))
+        Ok(around(crate::aws::Aws::new(started, metrics.clone(), ground.recorder.clone(), mirror, api)))
     })
     .await
 }

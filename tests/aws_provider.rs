@@ -264,7 +264,54 @@ async fn a_machine_whose_checks_fail_is_replaced_without_waiting_for_its_pods() 
     assert!(page.contains(counted), "{page}");
     assert!(page.contains("karpenter_cloudprovider_instance_type_offering_available{"), "what can be bought is shown");
     assert!(page.contains("karpenter_ec2nodeclasses_userdata_bytes{nodeclass=\"default\"}"));
+    assert!(page.contains("aws_sdk_go_request_total{action=\"CreateFleet\",service=\"EC2\",status_code=\"200\"}"));
     assert!(page.contains("karpenter_cloudprovider_batcher_batch_size_count{batcher=\"describe_instances\"}"));
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_teach_how_much_memory_their_types_have() {
+    let stage = Stage::open_as(|_| {}, |_| {}, |aws| aws.vm_memory_overhead_percent = 0.02);
+    stage.direct.put(deployment(1, "1", "1Gi")).unwrap();
+    stage.until(300, "the pod runs", |stage| stage.running() == 1).await;
+    let kind = stage.ec2.machines()[0].key.instance_type.to_string();
+    let memory = stage.nodes()[0]["status"]["capacity"]["memory"].as_str().unwrap().to_owned();
+    let seen = planner::model::Quantity::parse(&memory).unwrap().value();
+    let name = "karpenter_cloudprovider_instance_type_memory_bytes";
+    let believed = |stage: &Stage| {
+        let page = stage.metrics.render();
+        let line = page.lines().find(|line| line.starts_with(name) && line.contains(&format!("\"{kind}\"")));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).unwrap_or_default()
+    };
+    stage.until(120, "it is believed", |stage| (believed(stage) - seen as f64).abs() < 1.0).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_the_cluster_is_moved_away_from_is_left_alone_until_that_is_over() {
+    let stage = Stage::open_as(|_| {}, |_| {}, |aws| aws.enable_zonal_shift = true);
+    stage.direct.put(deployment(1, "1", "1Gi")).unwrap();
+    stage.until(300, "the pod runs", |stage| stage.running() == 1).await;
+    let machine = stage.ec2.machines()[0].clone();
+    let claim = stage.claims()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    stage.ec2.locked(|state| {
+        let zone = state.land.zones.iter().find(|zone| zone.name == *machine.key.zone).unwrap();
+        let (zone_id, now) = (zone.id.clone(), state.seconds());
+        state.shifts.push(sim::ec2::Shift { zone_id, starts_at: now, ends_at: now + 900 });
+    });
+    stage.until(60, "the pool is told", |stage| stage.has_said("ZonalShiftActive")).await;
+    // Nothing of EC2 is changed there, not even when its claim is deleted; what replaces it is elsewhere.
+    stage.delete_claim(&claim);
+    let in_zone = |stage: &Stage| stage.ec2.machines().iter().filter(|one| one.key.zone == machine.key.zone).count();
+    let is_replaced = |stage: &Stage| stage.ec2.machines().len() == 2 && stage.running() == 1;
+    stage.until(300, "the pod runs elsewhere", is_replaced).await;
+    assert_eq!((in_zone(&stage), stage.ec2.n_calls("TerminateInstances")), (1, 0));
+    assert!(
+        stage.claims().iter().any(|one| one["metadata"]["name"] == claim.as_str()),
+        "it waits for its machine's end"
+    );
+    stage.until(900, "the shift is over", |stage| stage.has_said("ZonalShiftCleared")).await;
+    stage.until(120, "the machine is ended", |stage| in_zone(stage) == 0).await;
     stage.close().await;
 }
 

@@ -25,8 +25,37 @@ pub(super) fn telling(metrics: Metrics) -> Telling {
             metrics.cloudprovider_batcher_batch_size.observe([name], size as f64);
             metrics.cloudprovider_batcher_batch_time_seconds.observe([name], waited.as_secs_f64());
         }
+        Told::Call { action, status, n_tries, took } => {
+            let (service, action) = named(action);
+            let labels = [service, action, &status.to_string()];
+            metrics.aws_sdk_go_request_total.inc(labels);
+            metrics.aws_sdk_go_request_retry_count.observe(labels, f64::from(n_tries - 1));
+            metrics.aws_sdk_go_request_duration_seconds.observe(labels, took.as_secs_f64());
+        }
+        Told::Try { action, status, took } => {
+            let (service, action) = named(action);
+            let labels = [service, action, &status.to_string()];
+            metrics.aws_sdk_go_request_attempt_total.inc(labels);
+            metrics.aws_sdk_go_request_attempt_duration_seconds.observe(labels, took.as_secs_f64());
+        }
         Told::UserData { class, bytes } => metrics.ec2nodeclasses_userdata_bytes.set([class], bytes as f64),
     })
+}
+
+/// Service and action as the SDK for Go names them, of `ec2:CreateFleet`.
+fn named(action: &'static str) -> (&'static str, &'static str) {
+    let (service, action) = action.split_once(':').unwrap_or(("", action));
+    let service = match service {
+        "arc-zonal-shift" => "ARC Zonal Shift",
+        "ec2" => "EC2",
+        "eks" => "EKS",
+        "iam" => "IAM",
+        "pricing" => "Pricing",
+        "sqs" => "SQS",
+        "ssm" => "SSM",
+        other => other,
+    };
+    (service, action)
 }
 
 /// Of one offering over all classes: whether some can buy it, and the least it costs.

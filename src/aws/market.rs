@@ -1,17 +1,20 @@
 //! What can be bought under a class: instance types and prices as EC2 tells them, and what the class makes of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cloud::aws::reserve::CapacityReservation;
+use cloud::aws::shift::{Shifted, renewed};
 use cloud::aws::{Clients, Facts, Fault, Subnet, on_demand, spot_prices};
 use cloud::catalog::{Ec2Settings, PlacementGroup, PriceList, UnavailablePattern, ec2_of};
 use cloud::{ClassError, ClassRef, OfferingKey};
 use crds::Ec2NodeClass;
+use planner::model::Str;
 use planner::model::catalog::Catalog;
 use tokio::time::{Instant, sleep};
 
+use super::memory::{self, Known};
 use super::{Settings, Shared, translate};
 use crate::clock::Clock;
 
@@ -46,6 +49,9 @@ struct Inner {
     /// Pools that had nothing inside the placement group of a class, and until when they are left alone. Outside of the
     /// group they may have.
     shunned: BTreeMap<ClassRef, BTreeMap<OfferingKey, Instant>>,
+    /// Zones that the cluster is moved away from.
+    shifted: Shifted,
+    memory: Known,
 }
 
 /// What is kept for machines of a class.
@@ -60,6 +66,7 @@ struct Made {
     version: u64,
     class: cloud::catalog::Ec2Class,
     unavailable: Vec<UnavailablePattern>,
+    memory: BTreeMap<Str, i64>,
 }
 
 impl Market {
@@ -86,6 +93,8 @@ impl Market {
             n_looks: 0,
             kept: BTreeMap::new(),
             shunned: BTreeMap::new(),
+            shifted: Shifted::new(),
+            memory: Known::default(),
         };
         let market = Self(Mutex::new(inner));
         market.renew_prices(clients, clock.seconds()).await;
@@ -147,7 +156,9 @@ impl Market {
         let parts = self.locked(|inner| {
             let kept = inner.kept.get(name).cloned().unwrap_or_default();
             let of_class = translate::catalog_class(class, &kept, now);
-            let made = Made { version: inner.version, class: of_class, unavailable: unavailable(inner, name) };
+            let unavailable = unavailable(inner, name, class);
+            let memory = inner.memory.of(&memory::images(class), now);
+            let made = Made { version: inner.version, class: of_class, unavailable, memory };
             if let Some((_, catalog)) = inner.made.get(name).filter(|(of, _)| *of == made) {
                 return Err(catalog.clone());
             }
@@ -172,6 +183,7 @@ impl Market {
             vm_memory_overhead_millionths: overhead,
             prices,
             unavailable: made.unavailable.clone(),
+            discovered_memory: made.memory.clone(),
             ..Ec2Settings::default()
         };
         let types = ec2_of(&facts.types, &facts.region, &of_region)
@@ -213,6 +225,19 @@ impl Market {
         })
     }
 
+    /// What is known of the memory of nodes.
+    pub(super) fn memory(&self, look: impl FnOnce(&mut Known)) {
+        self.locked(|inner| look(&mut inner.memory));
+    }
+
+    /// ARC told, if it answered, which zones the cluster is moved away from; the ids of those that it is at `now`.
+    pub(super) fn saw_shifts(&self, told: Option<Shifted>, now: i64) -> BTreeSet<Str> {
+        self.locked(|inner| {
+            inner.shifted = renewed(&inner.shifted, told, now);
+            inner.shifted.keys().cloned().collect()
+        })
+    }
+
     /// A machine was bought from a reservation: until the next look there is one less in it.
     pub(super) fn drew_on(&self, reservation: &str) {
         self.locked(|inner| {
@@ -240,16 +265,27 @@ impl Market {
     }
 }
 
-/// Pools that are left alone under a class, for as long as they are.
-fn unavailable(inner: &mut Inner, class: &ClassRef) -> Vec<UnavailablePattern> {
+/// Pools that are left alone under a class, for as long as they are, and zones that are shifted.
+fn unavailable(inner: &mut Inner, name: &ClassRef, class: &Ec2NodeClass) -> Vec<UnavailablePattern> {
+    let zones = zones_of(class, |id| inner.shifted.contains_key(id));
+    let mut all: Vec<_> =
+        zones.iter().filter_map(|zone| UnavailablePattern::parse(&format!("*/{zone}/*")).ok()).collect();
     let now = Instant::now();
-    let Some(shunned) = inner.shunned.get_mut(class) else { return Vec::new() };
+    let Some(shunned) = inner.shunned.get_mut(name) else { return all };
     shunned.retain(|_, until| *until > now);
     let of = |key: &OfferingKey| {
         let text = format!("{}/{}/{}", key.instance_type, key.zone, key.capacity_type.as_str());
         UnavailablePattern::parse(&text).ok()
     };
-    shunned.keys().filter_map(of).collect()
+    all.extend(shunned.keys().filter_map(of));
+    all
+}
+
+/// Names of the zones of a class' subnets whose ids are meant.
+pub(super) fn zones_of(class: &Ec2NodeClass, is_meant: impl Fn(&str) -> bool) -> BTreeSet<Str> {
+    let subnets = class.status.iter().flat_map(|status| &status.subnets);
+    let meant = subnets.filter(|subnet| subnet.zone_id.as_deref().is_some_and(&is_meant));
+    meant.map(|subnet| Str::from(subnet.zone.as_str())).collect()
 }
 
 /// Keeps types and prices fresh.

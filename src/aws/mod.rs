@@ -13,8 +13,10 @@ mod counting;
 mod kubelet;
 mod listening;
 mod market;
+mod memory;
 mod reservations;
 mod settings;
+mod shifts;
 mod tagging;
 #[cfg(test)]
 mod tests;
@@ -26,8 +28,8 @@ use std::time::Duration;
 
 use cloud::aws::{Clients, Fault, NodeClass, Seller};
 use cloud::{
-    Class, ClassError, ClassKind, ClassRef, Cloud, Instance, LaunchError, LaunchOrder, ListError, Notice, OfferingKey,
-    RepairPolicy, TerminateError, Termination,
+    Class, ClassError, ClassImage, ClassKind, ClassRef, Cloud, Instance, LaunchError, LaunchOrder, ListError, Notice,
+    OfferingKey, RepairPolicy, TerminateError, Termination,
 };
 use crds::Ec2NodeClass;
 use crds::hash::EC2_NODE_CLASS_HASH_VERSION;
@@ -41,6 +43,7 @@ use tokio::time::sleep;
 
 use crate::act::Api;
 use crate::clock::Clock;
+use crate::events::Recorder;
 use crate::observe::mirror::Mirror;
 use crate::telemetry::Metrics;
 
@@ -88,19 +91,22 @@ struct Shared {
     market: Market,
     settings: Settings,
     metrics: Metrics,
+    recorder: Recorder,
 }
 
 impl Aws {
     /// A provider that knows the classes that `mirror` shows, and sees to them from now on.
-    pub fn new(started: Started, metrics: Metrics, mirror: Mirror, api: Api) -> Self {
+    pub fn new(started: Started, metrics: Metrics, recorder: Recorder, mirror: Mirror, api: Api) -> Self {
         let Started { seller, market, settings } = started;
         let clock = settings.clock;
-        let shared = Arc::new(Shared { seller, mirror, api, clock, market, settings, metrics });
+        let shared = Arc::new(Shared { seller, mirror, api, clock, market, settings, metrics, recorder });
         let (hearing, heard) = mpsc::channel(listening::MOST_WAITING);
         let mut tasks = JoinSet::new();
         tasks.spawn(classes::run(shared.clone()));
         tasks.spawn(tagging::run(shared.clone()));
         tasks.spawn(reservations::run(shared.clone()));
+        tasks.spawn(shifts::run(shared.clone()));
+        tasks.spawn(memory::run(shared.clone()));
         tasks.spawn(market::run(shared.clone()));
         tasks.spawn(upkeep(shared.clone()));
         tasks.spawn(counting::run(shared.clone()));
@@ -180,12 +186,19 @@ impl Cloud for Aws {
         let found = self.shared().ready(class)?;
         let status = found.status.clone().unwrap_or_default();
         let text = |text: &String| Str::from(text.as_str());
+        let images = status
+            .amis
+            .iter()
+            .map(|ami| ClassImage { id: text(&ami.id), requirements: translate::requirements(&ami.requirements) });
+        let placement = self.shared().market.kept(class).placement;
         Ok(Class {
             generation: found.metadata.generation.unwrap_or_default(),
             hash: Some(self.shared().hash(&found).into()),
-            images: status.amis.iter().map(|ami| text(&ami.id)).collect(),
+            images: images.collect(),
             subnets: status.subnets.iter().map(|subnet| text(&subnet.id)).collect(),
             security_groups: status.security_groups.iter().map(|group| text(&group.id)).collect(),
+            reservations: Some(status.capacity_reservations.iter().map(|one| text(&one.id)).collect()),
+            placement_group: Some(placement.map(|group| group.id.as_str().into()).unwrap_or_default()),
         })
     }
 

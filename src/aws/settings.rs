@@ -1,6 +1,6 @@
 //! What has to be known before anything is bought: the region, the cluster, the version of Kubernetes.
 
-use cloud::aws::{Clients, Cluster, ConnectError, Connection, Fault, Seller, cluster};
+use cloud::aws::{Clients, Cluster, ConnectError, Connection, Fault, Seller, cluster, shift};
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 
@@ -18,6 +18,8 @@ pub struct Settings {
     pub clock: Clock,
     /// `1.34`
     pub kubernetes: String,
+    /// As EKS tells it.
+    pub cluster_arn: Option<String>,
 }
 
 /// Why the provider cannot start.
@@ -33,6 +35,14 @@ pub enum StartError {
     NoCertificate,
     #[error("asking the API server for its version: {0}")]
     Version(#[source] Box<kube::Error>),
+    #[error(
+        "--enable-zonal-shift needs the cluster's ARN, which EKS did not tell: grant eks:DescribeCluster, or leave the flag away"
+    )]
+    NoArn,
+    #[error(
+        "{0}; --enable-zonal-shift needs a cluster that is registered with ARC (deploy/aws/policies/zonal-shift.json)"
+    )]
+    ZonalShift(Fault),
     #[error("the region {0} is not in the binary and EC2 cannot be asked: {1}")]
     Region(String, Fault),
 }
@@ -57,12 +67,10 @@ pub async fn start(
     metrics: &Metrics,
     client: &kube::Client,
 ) -> Result<Started, StartError> {
-    if config.enable_zonal_shift {
-        tracing::warn!("--enable-zonal-shift has no effect: this version does not look at zonal shifts");
-    }
     if config.node_class_cel {
         tracing::warn!("the feature gate NodeClassCEL has no effect: expressions in spec.kubelet are not evaluated");
     }
+    let connection = Connection { telling: counting::telling(metrics.clone()), ..connection };
     let clients = Clients::connect(connection).await?;
     let told = cluster::describe(&clients, &config.cluster_name).await;
     if let Err(fault) = &told {
@@ -73,6 +81,7 @@ pub async fn start(
         (None, Err(fault)) => return Err(StartError::Endpoint(fault.clone())),
         (None, Ok(told)) => told.endpoint.clone().ok_or_else(|| StartError::NoEndpoint(config.cluster_name.clone()))?,
     };
+    let cluster_arn = told.as_ref().ok().and_then(|told| told.arn.clone());
     let told = told.unwrap_or_default();
     let ca_bundle = config.cluster_ca_bundle.clone().or(told.ca_bundle).ok_or(StartError::NoCertificate)?;
     let version = client.apiserver_version().await.map_err(|error| StartError::Version(Box::new(error)))?;
@@ -86,13 +95,26 @@ pub async fn start(
     };
     let asked = Market::ask(&clients, clock, config.isolated_vpc).await;
     let market = asked.map_err(|(region, fault)| StartError::Region(region, fault))?;
-    let settings =
-        Settings { config: config.clone(), reserved_capacity, clock, kubernetes: format!("{}.{minor}", version.major) };
-    let mut seller = Seller::telling(clients, cluster, counting::telling(metrics.clone()));
+    if config.enable_zonal_shift {
+        let arn = cluster_arn.as_deref().ok_or(StartError::NoArn)?;
+        let told = shift::ask(&clients, arn, clock.seconds()).await.map_err(StartError::ZonalShift)?;
+        market.saw_shifts(Some(told), clock.seconds());
+    }
+    let settings = Settings {
+        config: config.clone(),
+        reserved_capacity,
+        clock,
+        kubernetes: format!("{}.{minor}", version.major),
+        cluster_arn,
+    };
+    let mut seller = Seller::new(clients, cluster);
     if let Some(queue) = &config.interruption_queue {
         seller = seller.listening(queue);
     } else {
         tracing::warn!("no interruption queue is set: spot machines are taken without a warning to their pods");
+    }
+    if config.enable_zonal_shift {
+        seller = seller.remembering();
     }
     Ok(Started { seller, market, settings })
 }

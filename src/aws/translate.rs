@@ -78,7 +78,7 @@ pub(super) fn node_class(class: &Ec2NodeClass, seen: &[Subnet], kept: &Kept, res
     .with_devices_of_family()
 }
 
-fn requirements(of: &[crds::LabelRequirement]) -> Requirements {
+pub(super) fn requirements(of: &[crds::LabelRequirement]) -> Requirements {
     let mut all = Requirements::new();
     for one in of {
         if let Some(operator) = Operator::parse(one.operator.as_str()) {

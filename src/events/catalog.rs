@@ -75,6 +75,17 @@ pub fn pool_disruption_blocked(pool_uid: &str, reason: &str) -> Event {
     Event::normal("DisruptionBlocked", message).dedupe([pool_uid, reason]).window(ONE_MINUTE)
 }
 
+/// On a pool that could buy in the zone, by the zone's id.
+pub fn zonal_shift_active(pool_uid: &str, zone_id: &str) -> Event {
+    let message = format!("Zonal shift is active for zone {zone_id}: nothing is launched or terminated in it");
+    Event::warning("ZonalShiftActive", message).dedupe([pool_uid, zone_id])
+}
+
+/// On a pool that can buy in the zone again.
+pub fn zonal_shift_cleared(pool_uid: &str, zone_id: &str) -> Event {
+    Event::normal("ZonalShiftCleared", format!("Zonal shift is over for zone {zone_id}")).dedupe([pool_uid, zone_id])
+}
+
 // Disruption, on nodes and claims.
 
 /// On a node or its claim: why it may not be disrupted. `why` begins with a capital.

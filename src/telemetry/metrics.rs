@@ -65,6 +65,12 @@ families! {
     ec2nodeclasses_userdata_bytes: Gauges["nodeclass"] "karpenter_ec2nodeclasses_userdata_bytes", "Length of the user data of a class's instances.";
     cloudprovider_instance_termination_failures_total: Counters["zone", "zone_id"] "karpenter_cloudprovider_instance_termination_failures_total", "Instances that could not be terminated.";
 
+    aws_sdk_go_request_total: Counters["service", "action", "status_code"] "aws_sdk_go_request_total", "Calls to AWS, as Karpenter's SDK counts them.";
+    aws_sdk_go_request_attempt_total: Counters["service", "action", "status_code"] "aws_sdk_go_request_attempt_total", "Tries of calls to AWS; status 0 is no answer.";
+    aws_sdk_go_request_retry_count: Histograms["service", "action", "status_code"] "aws_sdk_go_request_retry_count", "How often a call to AWS was tried again.", b::CLIENT_DEFAULT;
+    aws_sdk_go_request_duration_seconds: Histograms["service", "action", "status_code"] "aws_sdk_go_request_duration_seconds", "Duration of calls to AWS with their tries.", b::CLIENT_DEFAULT;
+    aws_sdk_go_request_attempt_duration_seconds: Histograms["service", "action", "status_code"] "aws_sdk_go_request_attempt_duration_seconds", "Duration of single tries.", b::CLIENT_DEFAULT;
+
     // Provisioning.
     scheduler_scheduling_duration_seconds: Histograms["controller"] "karpenter_scheduler_scheduling_duration_seconds", "Duration of planning.", b::DURATION;
     scheduler_queue_depth: Gauges["controller", "scheduling_id"] "karpenter_scheduler_queue_depth", "Pods to be placed by the plan under way.";

@@ -37,6 +37,15 @@ impl Stage {
 
     /// The same, with EC2 prepared before the controller starts.
     pub fn open_with(change: impl FnOnce(&mut Options), prepare: impl FnOnce(&Ec2)) -> Self {
+        Self::open_as(change, prepare, |_| {})
+    }
+
+    /// The same, with other settings of the controller.
+    pub fn open_as(
+        change: impl FnOnce(&mut Options),
+        prepare: impl FnOnce(&Ec2),
+        set: impl FnOnce(&mut AwsConfig),
+    ) -> Self {
         let server = ApiServer::new(1);
         let mut options = Options { region: "us-west-2".into(), level: Level::Each(50), ..Options::default() };
         change(&mut options);
@@ -51,13 +60,14 @@ impl Stage {
         let clock = Clock::from(Timestamp::from_second(server.clock().seconds()).unwrap());
         let stop = CancellationToken::new();
         let (recorder, writing) = Recorder::new(&clients, clock, &metrics, stop.clone());
-        let aws = AwsConfig {
+        let mut aws = AwsConfig {
             cluster_name: "demo".into(),
             cluster_endpoint: Some("https://api.demo".into()),
             cluster_ca_bundle: Some("Q0E=".into()),
             interruption_queue: Some("demo".into()),
             ..AwsConfig::default()
         };
+        set(&mut aws);
         let shown = metrics.clone();
         let ground = Ground {
             config: Arc::new(Config { provider: Provider::Aws, aws, ..Config::default() }),
@@ -69,7 +79,8 @@ impl Stage {
             insight: Insight::default(),
             names: || Names::seeded(1),
         };
-        let connection = Connection { region: Some("us-west-2".into()), transport: Some(ec2.transport()) };
+        let connection =
+            Connection { region: Some("us-west-2".into()), transport: Some(ec2.transport()), ..Connection::default() };
         let until = stop.clone();
         let leading = tokio::spawn(async move { lead_on_aws(&ground, connection, until).await });
         let mut beside = JoinSet::new();
@@ -177,6 +188,16 @@ impl Stage {
             pool
         };
         self.direct.update(id, &Key::cluster("general"), Part::Main, changed).unwrap();
+    }
+
+    pub fn delete_claim(&self, name: &str) {
+        let id = Id::by_kind("karpenter.sh/v1", "NodeClaim").unwrap();
+        self.direct.delete(id, &Key::cluster(name), &DeleteOptions::default()).unwrap();
+    }
+
+    /// Whether an event with this reason was written.
+    pub fn has_said(&self, reason: &str) -> bool {
+        self.all(Id::by_kind("v1", "Event").unwrap()).iter().any(|event| event["reason"] == reason)
     }
 
     pub fn delete_class(&self) {

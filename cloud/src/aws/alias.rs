@@ -62,7 +62,7 @@ impl Parameters {
                 return Ok(value.clone());
             }
         }
-        let value = match again("ssm:GetParameter", || clients.ssm.get_parameter().name(name).send()).await {
+        let value = match again(clients, "ssm:GetParameter", || clients.ssm.get_parameter().name(name).send()).await {
             Ok(answer) => answer.parameter().and_then(|parameter| parameter.value()).map(str::to_owned),
             Err(Fault { kind: Kind::NotFound, .. }) => None,
             Err(fault) => return Err(fault),

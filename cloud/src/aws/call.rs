@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
+use super::client::Clients;
 use super::fault::{Fault, Kind};
+use super::telling::Told;
 
 /// How often a call is tried in all before its caller hears of it.
 const TRIES: u32 = 4;
@@ -15,26 +17,54 @@ const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Makes a call that changes nothing, or nothing more when it is made again (its token is part of it).
-pub(super) async fn again<T, E, F>(action: &'static str, mut send: impl FnMut() -> F) -> Result<T, Fault>
+pub(super) async fn again<T, E, F>(
+    clients: &Clients,
+    action: &'static str,
+    mut send: impl FnMut() -> F,
+) -> Result<T, Fault>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 {
+    let start = Instant::now();
     let mut pause = PAUSE;
-    for _ in 1..TRIES {
-        match once(action, Box::pin(send())).await {
-            Err(Fault { kind: Kind::Throttled | Kind::Unreachable, .. }) => sleep(pause).await,
-            settled => return settled,
+    let mut n_tries = 1;
+    let (answer, status) = loop {
+        match attempt(clients, action, Box::pin(send())).await {
+            (Err(Fault { kind: Kind::Throttled | Kind::Unreachable, .. }), _) if n_tries < TRIES => sleep(pause).await,
+            settled => break settled,
         }
+        n_tries += 1;
         pause *= 2;
-    }
-    once(action, Box::pin(send())).await
+    };
+    clients.telling.tell(Told::Call { action, status, n_tries, took: start.elapsed() });
+    answer
 }
 
 /// Makes a call one time.
 pub(super) async fn once<T, E: ProvideErrorMetadata + std::error::Error + 'static>(
+    clients: &Clients,
     action: &'static str,
     send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 ) -> Result<T, Fault> {
-    send.await.map_err(|error| Fault::of(action, &error))
+    let start = Instant::now();
+    let (answer, status) = attempt(clients, action, send).await;
+    clients.telling.tell(Told::Call { action, status, n_tries: 1, took: start.elapsed() });
+    answer
+}
+
+/// One try, and the status of its answer; 0 where there was none.
+async fn attempt<T, E: ProvideErrorMetadata + std::error::Error + 'static>(
+    clients: &Clients,
+    action: &'static str,
+    send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> (Result<T, Fault>, u16) {
+    let start = Instant::now();
+    let answer = send.await;
+    let status = match &answer {
+        Ok(_) => 200,
+        Err(error) => error.raw_response().map_or(0, |raw| raw.status().as_u16()),
+    };
+    clients.telling.tell(Told::Try { action, status, took: start.elapsed() });
+    (answer.map_err(|error| Fault::of(action, &error)), status)
 }

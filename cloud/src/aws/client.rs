@@ -10,6 +10,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
+use super::telling::Telling;
 use super::transport::Transport;
 
 /// How long one attempt may take. Long answers come in pages, so this is far more than a good day needs.
@@ -24,6 +25,8 @@ pub struct Connection {
     pub region: Option<String>,
     /// Answers requests in place of the network; credentials are made up then.
     pub transport: Option<Transport>,
+    /// Who is told of calls.
+    pub telling: Telling,
 }
 
 /// Why AWS cannot be reached.
@@ -42,6 +45,8 @@ pub struct Clients {
     pub(super) pricing: aws_sdk_pricing::Client,
     pub(super) sqs: aws_sdk_sqs::Client,
     pub(super) ssm: aws_sdk_ssm::Client,
+    pub(super) zonal_shift: aws_sdk_arczonalshift::Client,
+    pub(super) telling: Telling,
     region: String,
 }
 
@@ -65,6 +70,8 @@ impl Clients {
             pricing: aws_sdk_pricing::Client::from_conf(pricing),
             sqs: aws_sdk_sqs::Client::new(&config),
             ssm: aws_sdk_ssm::Client::new(&config),
+            zonal_shift: aws_sdk_arczonalshift::Client::new(&config),
+            telling: connection.telling,
             region,
         })
     }

@@ -7,6 +7,7 @@ use super::fault::Fault;
 /// A cluster as EKS knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EksCluster {
+    pub arn: Option<String>,
     /// URL of its API server.
     pub endpoint: Option<String>,
     /// Base64.
@@ -22,11 +23,12 @@ pub struct EksCluster {
 /// # Errors
 /// When EKS cannot be asked, or knows no such cluster.
 pub async fn describe(clients: &Clients, name: &str) -> Result<EksCluster, Fault> {
-    let answer = again("eks:DescribeCluster", || clients.eks.describe_cluster().name(name).send()).await?;
+    let answer = again(clients, "eks:DescribeCluster", || clients.eks.describe_cluster().name(name).send()).await?;
     let Some(cluster) = answer.cluster() else { return Ok(EksCluster::default()) };
     let network = cluster.kubernetes_network_config();
     let ipv4 = network.and_then(|network| network.service_ipv4_cidr());
     Ok(EksCluster {
+        arn: cluster.arn().map(str::to_owned),
         endpoint: cluster.endpoint().map(str::to_owned),
         ca_bundle: cluster.certificate_authority().and_then(|ca| ca.data()).map(str::to_owned),
         service_cidr: ipv4.or_else(|| network.and_then(|network| network.service_ipv6_cidr())).map(str::to_owned),

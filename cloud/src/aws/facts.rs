@@ -56,7 +56,7 @@ async fn types(clients: &Clients) -> Result<Vec<TypeRow>, Fault> {
     let mut rows = Vec::new();
     let mut next = None;
     for _ in 0..MOST_PAGES {
-        let page = again("ec2:DescribeInstanceTypes", || {
+        let page = again(clients, "ec2:DescribeInstanceTypes", || {
             let call = clients.ec2.describe_instance_types().max_results(TYPES).set_next_token(next.clone());
             let call = call.filters(filter("supported-virtualization-type", &["hvm"]));
             call.filters(filter("processor-info.supported-architecture", &["x86_64", "arm64"])).send()
@@ -82,7 +82,7 @@ async fn offerings(clients: &Clients) -> Result<BTreeMap<String, Vec<String>>, F
     let mut zones_by_type: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut next = None;
     for _ in 0..MOST_PAGES {
-        let page = again("ec2:DescribeInstanceTypeOfferings", || {
+        let page = again(clients, "ec2:DescribeInstanceTypeOfferings", || {
             let call = clients.ec2.describe_instance_type_offerings().location_type(LocationType::AvailabilityZone);
             call.max_results(OFFERINGS).set_next_token(next.clone()).send()
         })
@@ -135,7 +135,7 @@ pub async fn spot_prices(clients: &Clients, now_seconds: i64) -> Result<PriceLis
     let mut newest: BTreeMap<(String, String), i64> = BTreeMap::new();
     let mut next = None;
     for _ in 0..MOST_PAGES {
-        let page = again("ec2:DescribeSpotPriceHistory", || {
+        let page = again(clients, "ec2:DescribeSpotPriceHistory", || {
             let call = clients.ec2.describe_spot_price_history().max_results(PRICES).set_next_token(next.clone());
             let call = call.product_descriptions("Linux/UNIX").product_descriptions("Linux/UNIX (Amazon VPC)");
             call.start_time(aws_smithy_types::DateTime::from_secs(now_seconds)).send()

@@ -50,7 +50,7 @@ pub(super) async fn ailing(clients: &Clients, now: i64) -> Result<Vec<Notice>, F
 async fn find(clients: &Clients, filter: Filter) -> Result<Vec<InstanceStatus>, Fault> {
     let (mut found, mut next) = (Vec::new(), None);
     for _ in 0..MOST_PAGES {
-        let page = again("ec2:DescribeInstanceStatus", || {
+        let page = again(clients, "ec2:DescribeInstanceStatus", || {
             let call = clients.ec2.describe_instance_status().max_results(PAGE).filters(filter.clone());
             call.set_next_token(next.clone()).send()
         })

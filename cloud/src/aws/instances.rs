@@ -85,7 +85,7 @@ async fn find(clients: &Clients, filters: Vec<Filter>) -> Result<Vec<Instance>, 
     let mut found = Vec::new();
     let mut next = None;
     for _ in 0..MOST_PAGES {
-        let page = again("ec2:DescribeInstances", || {
+        let page = again(clients, "ec2:DescribeInstances", || {
             let call = clients.ec2.describe_instances().max_results(PAGE).set_next_token(next.clone());
             call.set_filters(Some(filters.clone())).send()
         })
@@ -101,7 +101,7 @@ async fn find(clients: &Clients, filters: Vec<Filter>) -> Result<Vec<Instance>, 
 
 /// Asks for the end of machines; what EC2 says of each. A call that one unknown id spoilt is made again for each alone.
 pub(super) async fn end(clients: &Clients, ids: Vec<String>) -> BTreeMap<String, Result<(), Fault>> {
-    let asked = again("ec2:TerminateInstances", || {
+    let asked = again(clients, "ec2:TerminateInstances", || {
         clients.ec2.terminate_instances().set_instance_ids(Some(ids.clone())).send()
     });
     match asked.await {
@@ -112,8 +112,9 @@ pub(super) async fn end(clients: &Clients, ids: Vec<String>) -> BTreeMap<String,
         Err(_) => {
             let mut answers = BTreeMap::new();
             for id in ids {
-                let alone =
-                    again("ec2:TerminateInstances", || clients.ec2.terminate_instances().instance_ids(&id).send());
+                let alone = again(clients, "ec2:TerminateInstances", || {
+                    clients.ec2.terminate_instances().instance_ids(&id).send()
+                });
                 let answer = alone.await.map(drop);
                 answers.insert(id, answer);
             }

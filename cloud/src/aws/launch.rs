@@ -99,7 +99,7 @@ impl Seller {
 
     async fn buy(&self, order: &LaunchOrder, fleet: &Fleet<'_>, offers: &[&Offer]) -> Result<Instance, LaunchError> {
         let held = self.addresses.hold(fleet.ways.iter().map(|way| &*way.subnet), n_addresses(order));
-        let answer = again("ec2:CreateFleet", || fleet.call(&self.clients).send()).await;
+        let answer = again(&self.clients, "ec2:CreateFleet", || fleet.call(&self.clients).send()).await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(fault) if fault.kind == Kind::TokenMismatch => {

@@ -27,6 +27,7 @@ pub mod resolve;
 #[cfg(test)]
 mod scripted;
 mod seller;
+pub mod shift;
 mod telling;
 mod template;
 #[cfg(test)]

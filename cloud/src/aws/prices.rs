@@ -57,7 +57,7 @@ pub async fn on_demand(clients: &Clients) -> Result<PriceList, Fault> {
         let mut n_found = 0;
         let mut next = None;
         for _ in 0..MOST_PAGES {
-            let page = again(ACTION, || {
+            let page = again(clients, ACTION, || {
                 let call = clients.pricing.get_products().service_code("AmazonEC2").max_results(PAGE);
                 call.set_filters(Some(filters.clone())).set_next_token(next.clone()).send()
             })

@@ -63,7 +63,7 @@ pub async fn ensure(clients: &Clients, owner: &Owner<'_>, role: &str) -> Result<
     let region = clients.region();
     let name = owner.name(region, role);
     let get = || clients.iam.get_instance_profile().instance_profile_name(&name).send();
-    let has_role = match again("iam:GetInstanceProfile", get).await {
+    let has_role = match again(clients, "iam:GetInstanceProfile", get).await {
         Ok(found) => {
             let profile = found.instance_profile();
             profile.is_some_and(|profile| profile.roles().iter().any(|attached| attached.role_name() == role))
@@ -75,7 +75,7 @@ pub async fn ensure(clients: &Clients, owner: &Owner<'_>, role: &str) -> Result<
                 let call = clients.iam.create_instance_profile().instance_profile_name(&name).path(&path);
                 call.set_tags(Some(tags.clone())).send()
             };
-            match again("iam:CreateInstanceProfile", create).await {
+            match again(clients, "iam:CreateInstanceProfile", create).await {
                 Ok(_) | Err(Fault { kind: Kind::AlreadyExists, .. }) => false,
                 Err(fault) => return Err(fault),
             }
@@ -84,7 +84,7 @@ pub async fn ensure(clients: &Clients, owner: &Owner<'_>, role: &str) -> Result<
     };
     if !has_role {
         let add = || clients.iam.add_role_to_instance_profile().instance_profile_name(&name).role_name(role).send();
-        match again("iam:AddRoleToInstanceProfile", add).await {
+        match again(clients, "iam:AddRoleToInstanceProfile", add).await {
             Ok(_) => {}
             // A profile has one role; the name says which.
             Err(fault) if fault.code == "LimitExceeded" => {}
@@ -103,7 +103,7 @@ pub async fn delete_all(clients: &Clients, owner: &Owner<'_>) -> Result<(), Faul
     let mut names = Vec::new();
     let mut marker = None;
     for _ in 0..MOST_PAGES {
-        let page = again("iam:ListInstanceProfiles", || {
+        let page = again(clients, "iam:ListInstanceProfiles", || {
             let call = clients.iam.list_instance_profiles().path_prefix(&path).max_items(PAGE);
             call.set_marker(marker.clone()).send()
         })
@@ -121,10 +121,10 @@ pub async fn delete_all(clients: &Clients, owner: &Owner<'_>) -> Result<(), Faul
         for role in roles {
             let remove =
                 || clients.iam.remove_role_from_instance_profile().instance_profile_name(&name).role_name(&role).send();
-            gone(again("iam:RemoveRoleFromInstanceProfile", remove).await.map(drop))?;
+            gone(again(clients, "iam:RemoveRoleFromInstanceProfile", remove).await.map(drop))?;
         }
         let delete = || clients.iam.delete_instance_profile().instance_profile_name(&name).send();
-        gone(again("iam:DeleteInstanceProfile", delete).await.map(drop))?;
+        gone(again(clients, "iam:DeleteInstanceProfile", delete).await.map(drop))?;
     }
     Ok(())
 }

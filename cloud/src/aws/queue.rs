@@ -36,7 +36,8 @@ impl Queue {
 
     async fn url(&self, clients: &Clients) -> Result<&str, Fault> {
         let ask = || async {
-            let answer = again("sqs:GetQueueUrl", || clients.sqs.get_queue_url().queue_name(&self.name).send()).await?;
+            let answer =
+                again(clients, "sqs:GetQueueUrl", || clients.sqs.get_queue_url().queue_name(&self.name).send()).await?;
             Ok(answer.queue_url().unwrap_or_default().to_owned())
         };
         self.url.get_or_try_init(ask).await.map(String::as_str)
@@ -49,7 +50,7 @@ impl Queue {
     /// When SQS cannot be asked.
     pub async fn notices(&self, clients: &Clients) -> Result<Vec<Notice>, Fault> {
         let url = self.url(clients).await?;
-        let answer = again("sqs:ReceiveMessage", || {
+        let answer = again(clients, "sqs:ReceiveMessage", || {
             let call = clients.sqs.receive_message().queue_url(url).max_number_of_messages(AT_ONCE);
             call.visibility_timeout(UNSEEN).wait_time_seconds(WAIT).send()
         })
@@ -76,7 +77,7 @@ impl Queue {
     pub async fn delete(&self, clients: &Clients, receipt: &str) -> Result<(), Fault> {
         let url = self.url(clients).await?;
         let delete = || clients.sqs.delete_message().queue_url(url).receipt_handle(receipt).send();
-        again("sqs:DeleteMessage", delete).await.map(drop)
+        again(clients, "sqs:DeleteMessage", delete).await.map(drop)
     }
 }
 

@@ -47,7 +47,7 @@ impl Seller {
             return Ok(());
         }
         let asked = fleet.call(&self.clients).dry_run(true).send();
-        let answer = passed(once("ec2:CreateFleet", Box::pin(asked)).await.map(drop));
+        let answer = passed(once(clients, "ec2:CreateFleet", Box::pin(asked)).await.map(drop));
         answer.inspect_err(|fault| self.forget_if_missing(&fleet, fault)).map_err(Refused::Fleet)?;
         let mut first = None;
         for subnet in &class.subnets {
@@ -88,7 +88,7 @@ impl Seller {
             .network_interfaces(interface)
             .set_tag_specifications(Some(tagged.into()))
             .send();
-        passed(once("ec2:RunInstances", Box::pin(asked)).await.map(drop))
+        passed(once(clients, "ec2:RunInstances", Box::pin(asked)).await.map(drop))
     }
 }
 

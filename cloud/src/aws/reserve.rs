@@ -84,7 +84,7 @@ pub async fn reservations(
     for term in terms {
         let (filters, mut next) = (term.filters(), None);
         for _ in 0..MOST_PAGES {
-            let page = again("ec2:DescribeCapacityReservations", || {
+            let page = again(clients, "ec2:DescribeCapacityReservations", || {
                 let call = clients.ec2.describe_capacity_reservations().set_filters(Some(filters.clone()));
                 match &term.id {
                     Some(id) => call.capacity_reservation_ids(id).send(),
@@ -146,7 +146,7 @@ pub async fn placement_group(
     let available = Filter::builder().name("state").values("available").build();
     let ids = id.map(|id| vec![id.to_owned()]);
     let names = name.filter(|_| id.is_none()).map(|name| vec![name.to_owned()]);
-    let answer = again(ACTION, || {
+    let answer = again(clients, ACTION, || {
         let call = clients.ec2.describe_placement_groups().filters(available.clone());
         call.set_group_ids(ids.clone()).set_group_names(names.clone()).send()
     });

@@ -54,7 +54,7 @@ pub async fn subnets(clients: &Clients, terms: &[Term]) -> Result<Vec<Subnet>, F
         let filters = term.filters("subnet-id", None);
         let mut next = None;
         for _ in 0..MOST_PAGES {
-            let page = again("ec2:DescribeSubnets", || {
+            let page = again(clients, "ec2:DescribeSubnets", || {
                 let call = clients.ec2.describe_subnets().max_results(PAGE).set_next_token(next.clone());
                 call.set_filters(Some(filters.clone())).send()
             })
@@ -96,7 +96,7 @@ pub async fn security_groups(clients: &Clients, terms: &[Term]) -> Result<Vec<(S
         let filters = term.filters("group-id", Some("group-name"));
         let mut next = None;
         for _ in 0..MOST_PAGES {
-            let page = again("ec2:DescribeSecurityGroups", || {
+            let page = again(clients, "ec2:DescribeSecurityGroups", || {
                 let call = clients.ec2.describe_security_groups().max_results(PAGE).set_next_token(next.clone());
                 call.set_filters(Some(filters.clone())).send()
             })
@@ -175,7 +175,7 @@ pub async fn images(
         filters.push(Filter::builder().name("state").values("available").build());
         let mut next = None;
         for _ in 0..MOST_PAGES {
-            let page = again("ec2:DescribeImages", || {
+            let page = again(clients, "ec2:DescribeImages", || {
                 let call = clients.ec2.describe_images().include_deprecated(true).max_results(PAGE);
                 let call = call.set_owners(Some(owners.clone()).filter(|owners| !owners.is_empty()));
                 call.set_next_token(next.clone()).set_filters(Some(filters.clone())).send()

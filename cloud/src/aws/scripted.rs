@@ -33,7 +33,8 @@ pub(super) async fn clients(answer: impl Fn(&str, &str) -> (u16, String) + Send 
         log.lock().unwrap().push((action, body));
         Box::pin(async move { Ok(Response::builder().status(status).body(Bytes::from(answer)).unwrap()) })
     });
-    let connection = Connection { region: Some("us-west-2".into()), transport: Some(transport) };
+    let connection =
+        Connection { region: Some("us-west-2".into()), transport: Some(transport), ..Connection::default() };
     (Clients::connect(connection).await.unwrap(), calls)
 }
 

@@ -1,9 +1,10 @@
 //! The seller: what is shared by everything that is bought, ended and listed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use planner::model::Str;
 use tokio::time::Instant;
 
 use super::addresses::Addresses;
@@ -16,6 +17,7 @@ use super::instances::{self, MOST_IDS, by_ids, id_of, of_cluster};
 use super::launch::Attempts;
 use super::pace::Pace;
 use super::queue::Queue;
+use super::shift::Quiet;
 use super::telling::Telling;
 use super::template::{self, Templates};
 use crate::{Instance, InstanceState, ListError, Notice, TerminateError, Termination};
@@ -42,6 +44,7 @@ pub struct Seller {
     pub(super) recent: Recent,
     pub(super) telling: Telling,
     queue: Option<Queue>,
+    quiet: Quiet,
     /// Addresses of services, as EKS told after the start.
     service_cidr: OnceLock<String>,
     finding: Batch<Result<Option<Box<Instance>>, Fault>>,
@@ -70,11 +73,7 @@ impl Recent {
 impl Seller {
     /// A seller to a cluster. Runs on the current tokio runtime.
     pub fn new(clients: Clients, cluster: Cluster) -> Self {
-        Self::telling(clients, cluster, Telling::default())
-    }
-
-    /// The same, with somebody who is told what happens.
-    pub fn telling(clients: Clients, cluster: Cluster, telling: Telling) -> Self {
+        let telling = clients.telling.clone();
         let (of_finding, of_ending) = (clients.clone(), clients.clone());
         let finding = Batch::new("describe_instances", telling.clone(), MOST_IDS, move |ids: Vec<String>| {
             let clients = of_finding.clone();
@@ -101,6 +100,7 @@ impl Seller {
             recent: Recent::default(),
             telling,
             queue: None,
+            quiet: Quiet::default(),
             service_cidr: OnceLock::new(),
             finding,
             ending,
@@ -111,6 +111,18 @@ impl Seller {
     #[must_use = "the seller itself does not listen"]
     pub fn listening(self, queue: &str) -> Self {
         Self { queue: Some(Queue::new(queue)), ..self }
+    }
+
+    /// Remembers machines, for zones that may become quiet.
+    #[must_use = "the seller itself remembers nothing"]
+    pub fn remembering(self) -> Self {
+        self.quiet.expect();
+        self
+    }
+
+    /// Asks EC2 nothing about machines in these zones and changes nothing of them, until other zones are named.
+    pub fn keep_quiet(&self, zones: BTreeSet<Str>) {
+        self.quiet.set(zones);
     }
 
     /// What is about to happen to machines; nothing if nobody listens. Waits for a while if there is nothing to tell.
@@ -177,9 +189,16 @@ impl Seller {
     /// When EC2 cannot be asked.
     pub async fn instance(&self, provider_id: &str) -> Result<Option<Instance>, ListError> {
         let Some(id) = id_of(provider_id) else { return Ok(None) };
+        if let Some(zone) = self.quiet.zone_of(provider_id) {
+            let last = self.quiet.last(provider_id);
+            return last.map(Some).ok_or_else(|| quiet("ec2:DescribeInstances", &zone).into());
+        }
         let found = self.finding.ask(id).await.unwrap_or_else(closed)?;
         match found {
-            Some(found) => Ok(Some(*found)),
+            Some(found) => {
+                self.quiet.saw(&found);
+                Ok(Some(*found))
+            }
             None if self.recent.has(id) => {
                 Err(ListError::Unreachable { message: format!("EC2 does not show {id} yet, which was just bought") })
             }
@@ -192,7 +211,9 @@ impl Seller {
     /// # Errors
     /// When EC2 cannot be asked.
     pub async fn instances(&self) -> Result<Vec<Instance>, ListError> {
-        Ok(of_cluster(&self.clients, &self.cluster.name).await?)
+        let mut listed = of_cluster(&self.clients, &self.cluster.name).await?;
+        self.quiet.saw_all(&mut listed);
+        Ok(listed)
     }
 
     /// Ends a machine. Asked again until nothing is left of it, so that an end which was lost or refused is noticed.
@@ -201,6 +222,9 @@ impl Seller {
     /// When EC2 cannot be asked, or refuses.
     pub async fn terminate(&self, provider_id: &str) -> Result<Termination, TerminateError> {
         let Some(id) = id_of(provider_id) else { return Ok(Termination::Gone) };
+        if let Some(zone) = self.quiet.zone_of(provider_id) {
+            return Err(quiet("ec2:TerminateInstances", &zone).into());
+        }
         let found = self.finding.ask(id).await.unwrap_or_else(closed)?;
         match found {
             Some(found) if found.state == InstanceState::Terminating => return Ok(Termination::Started),
@@ -220,11 +244,16 @@ impl Seller {
     /// When EC2 cannot be asked, or refuses.
     pub async fn tag(&self, provider_id: &str, tags: &[(&str, &str)]) -> Result<(), Fault> {
         let Some(id) = id_of(provider_id) else { return Ok(()) };
+        if let Some(zone) = self.quiet.zone_of(provider_id) {
+            return Err(quiet("ec2:CreateTags", &zone));
+        }
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let tags = template::tag_list(&tags);
-        again("ec2:CreateTags", || self.clients.ec2.create_tags().resources(id).set_tags(Some(tags.clone())).send())
-            .await
-            .map(drop)
+        again(&self.clients, "ec2:CreateTags", || {
+            self.clients.ec2.create_tags().resources(id).set_tags(Some(tags.clone())).send()
+        })
+        .await
+        .map(drop)
     }
 
     /// Learns of launch templates that earlier runs left.
@@ -256,4 +285,10 @@ impl Seller {
 fn closed<T>(_: Closed) -> Result<T, Fault> {
     let message = "the controller is stopping".to_owned();
     Err(Fault { action: "ec2", kind: Kind::Unreachable, code: String::new(), message })
+}
+
+/// What is not asked as long as a zone is shifted.
+fn quiet(action: &'static str, zone: &str) -> Fault {
+    let message = format!("not asked while a zonal shift is active in {zone}");
+    Fault { action, kind: Kind::Unreachable, code: String::new(), message }
 }

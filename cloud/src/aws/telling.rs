@@ -13,6 +13,10 @@ pub enum Told<'a> {
     LaunchFailed { zone: &'a str, zone_id: &'a str, capacity_type: CapacityType, reason: &'a str },
     /// So many questions became one after so long.
     Batch { name: &'static str, size: usize, waited: Duration },
+    /// A call was made so many times until it was settled. The action is `ec2:CreateFleet`, the status HTTP's, 0 without an answer.
+    Call { action: &'static str, status: u16, n_tries: u32, took: Duration },
+    /// One time of a call.
+    Try { action: &'static str, status: u16, took: Duration },
     /// How long the user data of machines of a class are, before base64.
     UserData { class: &'a str, bytes: usize },
 }

@@ -316,7 +316,7 @@ async fn make(clients: &Clients, name: &str, template: &Template<'_>) -> Result<
         .set_tags(Some(tag_list(&template.tags)))
         .build();
     let data = template.data(clients.region());
-    let made = again("ec2:CreateLaunchTemplate", || {
+    let made = again(clients, "ec2:CreateLaunchTemplate", || {
         let call = clients.ec2.create_launch_template().launch_template_name(name);
         call.launch_template_data(data.clone()).tag_specifications(tags.clone()).send()
     });
@@ -328,7 +328,7 @@ async fn make(clients: &Clients, name: &str, template: &Template<'_>) -> Result<
 
 async fn delete(clients: &Clients, name: &str) -> Result<(), Fault> {
     let call = || clients.ec2.delete_launch_template().launch_template_name(name).send();
-    match again("ec2:DeleteLaunchTemplate", call).await {
+    match again(clients, "ec2:DeleteLaunchTemplate", call).await {
         Ok(_) | Err(Fault { kind: Kind::TemplateNotFound, .. }) => Ok(()),
         Err(fault) => Err(fault),
     }
@@ -350,7 +350,7 @@ async fn names(clients: &Clients, filters: &[(&str, &str)]) -> Result<Vec<String
     let mut found = Vec::new();
     let mut next = None;
     for _ in 0..MOST_PAGES {
-        let page = again("ec2:DescribeLaunchTemplates", || {
+        let page = again(clients, "ec2:DescribeLaunchTemplates", || {
             let call = clients.ec2.describe_launch_templates().max_results(PAGE).set_next_token(next.clone());
             call.set_filters(Some(filters.clone())).send()
         })

@@ -1,6 +1,6 @@
 //! Node classes, as far as every cloud has them.
 
-use planner::model::Str;
+use planner::model::{Requirements, Str};
 
 /// A node class by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,10 +32,21 @@ pub struct Class {
     pub generation: i64,
     /// The drift hash of what its instances are made from; none where there is nothing that could drift.
     pub hash: Option<Str>,
-    /// Image ids that an instance of the class may run; empty: it does not matter.
-    pub images: Vec<Str>,
+    /// Images that instances of the class run: of each the first whose requirements its labels meet; empty: it does not matter.
+    pub images: Vec<ClassImage>,
     /// Subnets that an instance may be in; empty: it does not matter.
     pub subnets: Vec<Str>,
     /// Security groups that an instance has; empty: it does not matter.
     pub security_groups: Vec<Str>,
+    /// Ids of the capacity reservations that the class has; none: it does not matter.
+    pub reservations: Option<Vec<Str>>,
+    /// Id of the placement group that instances are in, empty for those in none; none: it does not matter.
+    pub placement_group: Option<Str>,
+}
+
+/// An image of a class, and what has to be true of a machine that runs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClassImage {
+    pub id: Str,
+    pub requirements: Requirements,
 }

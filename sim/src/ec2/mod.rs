@@ -48,6 +48,7 @@ use crate::clock::Clock;
 use crate::market::Micros;
 
 pub use agents::{Agents, Told, agents};
+pub use beside::arc::Shift;
 pub use beside::iam::Profile;
 pub use beside::sqs::Queue;
 pub use faults::{Chance, Fault, Faults, Rule};

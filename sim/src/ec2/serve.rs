@@ -8,7 +8,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::beside::{eks, iam, pricing, sqs, ssm};
+use super::beside::{arc, eks, iam, pricing, sqs, ssm};
 use super::faults::Fault;
 use super::params::Params;
 use super::refusal::Refusal;
@@ -190,6 +190,9 @@ fn named(request: &Request<Bytes>, params: &Params) -> (Form, String) {
     if request.uri().path().starts_with("/clusters/") && request.method() == Method::GET {
         return (Form::Json, "eks:DescribeCluster".to_owned());
     }
+    if request.uri().path().starts_with("/managedresources/") && request.method() == Method::GET {
+        return (Form::Json, "arc-zonal-shift:GetManagedResource".to_owned());
+    }
     let action = params.text("Action").unwrap_or("none");
     match params.text("Version") {
         Some(VERSION) => (Form::Ec2, action.to_owned()),
@@ -213,6 +216,7 @@ fn json(state: &mut State, request: &Request<Bytes>, name: &str) -> Result<Strin
             let cluster = request.uri().path().trim_start_matches("/clusters/");
             eks::describe_cluster(state, cluster)?
         }
+        "arc-zonal-shift:GetManagedResource" => arc::get_managed_resource(state, request.uri().path())?,
         other => return Err(Refusal::unimplemented(other)),
     };
     Ok(answer.to_string())

@@ -6,6 +6,7 @@ use cloud::OfferingKey;
 use cloud::catalog::{RegionTable, TypeRow};
 
 use super::Options;
+use super::beside::arc::Shift;
 use super::beside::sqs::Queue;
 use super::filter::Tags;
 use super::happen::Due;
@@ -44,6 +45,8 @@ pub struct State {
     pub instances: BTreeMap<String, Instance>,
     pub reservations: BTreeMap<String, Reservation>,
     pub placement_groups: BTreeMap<String, PlacementGroup>,
+    /// Zones that the cluster is moved away from, now or later.
+    pub shifts: Vec<Shift>,
     /// SSM parameters beside those that AWS publishes.
     pub parameters: BTreeMap<String, String>,
     /// Names of IAM roles.
@@ -91,6 +94,7 @@ impl State {
             instances: BTreeMap::new(),
             reservations: BTreeMap::new(),
             placement_groups: BTreeMap::new(),
+            shifts: Vec::new(),
             parameters: BTreeMap::new(),
             roles: [format!("KarpenterNodeRole-{}", options.cluster)].into(),
             policy: None,
@@ -211,7 +215,7 @@ impl State {
             return Ok(());
         }
         let Some(policy) = &self.policy else { return Ok(()) };
-        let mut question = self.question("CreateTags", self.arn(&format!("{kind}/*")), &[("aws:RequestTag", tags)]);
+        let mut question = self.question("ec2:CreateTags", self.arn(&format!("{kind}/*")), &[("aws:RequestTag", tags)]);
         question.keys.insert("ec2:CreateAction".to_owned(), vec![action.to_owned()]);
         policy.answer(&question)
     }
@@ -224,7 +228,28 @@ impl State {
 
     fn ask(&self, action: &str, resource: String, tags: &[(&str, &Tags)]) -> Result<(), Refusal> {
         let Some(policy) = &self.policy else { return Ok(()) };
-        policy.answer(&self.question(action, resource, tags))
+        policy.answer(&self.question(&format!("ec2:{action}"), resource, tags))
+    }
+
+    /// Of another service than EC2, by its whole name such as `iam:GetInstanceProfile`; `key` is a condition key beside the tags.
+    ///
+    /// # Errors
+    /// When the policy does not allow it, in the service's own words.
+    pub fn authorize_beside(
+        &self,
+        action: &str,
+        resource: String,
+        tags: &[(&str, &Tags)],
+        key: Option<(&str, &str)>,
+    ) -> Result<(), Refusal> {
+        let Some(policy) = &self.policy else { return Ok(()) };
+        let mut question = self.question(action, resource, tags);
+        question.keys.extend(key.map(|(key, value)| (key.to_owned(), vec![value.to_owned()])));
+        policy.answer(&question).map_err(|refusal| {
+            let (status, code) =
+                if action.starts_with("iam:") { (403, "AccessDenied") } else { (400, "AccessDeniedException") };
+            Refusal::with_status(status, code, refusal.message)
+        })
     }
 
     fn question(&self, action: &str, resource: String, tags: &[(&str, &Tags)]) -> Question {
@@ -237,7 +262,7 @@ impl State {
                 keys.insert("aws:TagKeys".to_owned(), tags.keys().cloned().collect());
             }
         }
-        Question { action: format!("ec2:{action}"), resource, keys }
+        Question { action: action.to_owned(), resource, keys }
     }
 
     fn arn(&self, thing: &str) -> String {

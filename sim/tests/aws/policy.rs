@@ -1,6 +1,9 @@
-//! The policies that are shipped allow what the provider does, and nothing in them about EC2 is there in vain.
+//! The policies that are shipped allow what the provider does, and next to nothing in them is there in vain.
 
-use cloud::aws::{Facts, reserve, resolve, spot_prices};
+use std::collections::BTreeMap;
+
+use cloud::aws::alias::Parameters;
+use cloud::aws::{Facts, cluster, on_demand, profile, reserve, resolve, shift, spot_prices};
 use serde_json::Value;
 use sim::ec2::Policy;
 
@@ -45,6 +48,30 @@ async fn everything(policy: Policy) -> Result<(), String> {
     stand.seller.delete_templates("default").await.map_err(|error| text(&error))
 }
 
+/// Everything that the provider does with the services beside EC2; the first thing that it was refused.
+async fn everything_beside(policy: Policy) -> Result<(), String> {
+    let stand = stand(|options| options.cluster = "demo".into()).await;
+    let clients = stand.seller.clients().clone();
+    let seller = cloud::aws::Seller::new(clients.clone(), super::support::cluster()).listening("demo");
+    stand.ec2.locked(|state| {
+        state.policy = Some(policy);
+        let now = state.now();
+        state.queue.send("{}".into(), now);
+    });
+    let text = |error: &dyn std::error::Error| error.to_string();
+    let eks = cluster::describe(&clients, "demo").await.map_err(|error| text(&error))?;
+    shift::ask(&clients, &eks.arn.unwrap(), 0).await.map_err(|error| text(&error))?;
+    Parameters::default().of_alias(&clients, "al2023@latest", "1.35").await.map_err(|error| text(&error))?;
+    on_demand(&clients).await.map_err(|error| text(&error))?;
+    let owner = profile::Owner { cluster: "demo", class: "default", uid: "u", tags: &BTreeMap::new() };
+    profile::ensure(&clients, &owner, "KarpenterNodeRole-demo").await.map_err(|error| text(&error))?;
+    profile::delete_all(&clients, &owner).await.map_err(|error| text(&error))?;
+    for notice in seller.notices().await.map_err(|error| text(&error))?.unwrap_or_default() {
+        seller.acknowledge(&notice).await.map_err(|error| text(&error))?;
+    }
+    Ok(())
+}
+
 fn policy_of(documents: &[Value]) -> Policy {
     let parsed = documents.iter().map(|document| Policy::parse(&document.to_string()).unwrap());
     parsed.fold(Policy::default(), Policy::and)
@@ -57,7 +84,8 @@ async fn the_shipped_policies_are_enough() {
 
 #[tokio::test(start_paused = true)]
 async fn every_statement_is_needed_and_what_is_missing_is_named() {
-    // Tags of machines that run are put on by the controller of nodes, which is not asked here.
+    // Tags of machines that run are put on by the controller of nodes, which is not asked here. The others are about other
+    // services.
     let elsewhere = ["AllowScopedResourceTagging", "AllowSSMReadActions", "AllowPricingReadActions"];
     for name in ["node-lifecycle", "resource-discovery"] {
         let statements = shipped(name)["Statement"].as_array().unwrap().clone();
@@ -71,6 +99,35 @@ async fn every_statement_is_needed_and_what_is_missing_is_named() {
             let other = if name == "node-lifecycle" { "resource-discovery" } else { "node-lifecycle" };
             let refused = everything(policy_of(&[less, shipped(other)])).await.unwrap_err();
             assert!(refused.contains("UnauthorizedOperation"), "{sid}: {refused}");
+        }
+    }
+}
+
+const BESIDE: [&str; 5] = ["resource-discovery", "iam-integration", "eks-integration", "interruption", "zonal-shift"];
+
+#[tokio::test(start_paused = true)]
+async fn the_shipped_policies_are_enough_for_the_services_beside_ec2() {
+    everything_beside(policy_of(&BESIDE.map(shipped))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_statement_about_other_services_is_needed() {
+    // EC2's own, and one that IAM asks for only of some accounts when a profile is made with tags.
+    let others = ["AllowRegionalReadActions", "AllowScopedInstanceProfileTagActions"];
+    for name in BESIDE {
+        for statement in shipped(name)["Statement"].as_array().unwrap() {
+            let sid = statement["Sid"].as_str().unwrap();
+            if others.contains(&sid) {
+                continue;
+            }
+            let without = |name: &&str| {
+                let mut all = shipped(name);
+                all["Statement"].as_array_mut().unwrap().retain(|one| one["Sid"] != sid);
+                all
+            };
+            let documents: Vec<Value> = BESIDE.iter().map(without).collect();
+            let refused = everything_beside(policy_of(&documents)).await.unwrap_err();
+            assert!(refused.contains("AccessDenied") && refused.contains("(grant "), "{sid}: {refused}");
         }
     }
 }

@@ -33,7 +33,8 @@ pub fn ec2(change: impl FnOnce(&mut Options)) -> Ec2 {
 }
 
 pub async fn clients(ec2: &Ec2) -> Clients {
-    let connection = Connection { region: Some(REGION.into()), transport: Some(ec2.transport()) };
+    let connection =
+        Connection { region: Some(REGION.into()), transport: Some(ec2.transport()), ..Connection::default() };
     Clients::connect(connection).await.unwrap()
 }
 

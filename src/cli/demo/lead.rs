@@ -23,7 +23,11 @@ pub async fn on(ground: Ground, shelves: Shelves, heard: Shortages, stop: Cancel
         #[cfg(feature = "aws")]
         Shelves::Ec2(ec2) => {
             let region = ec2.locked(|state| state.region.name.clone());
-            let connection = cloud::aws::Connection { region: Some(region), transport: Some(ec2.transport()) };
+            let connection = cloud::aws::Connection {
+                region: Some(region),
+                transport: Some(ec2.transport()),
+                ..cloud::aws::Connection::default()
+            };
             crate::app::lead_on_aws_with(&ground, connection, stop, |aws| Overheard::new(aws, heard)).await
         }
         #[cfg(not(feature = "aws"))]

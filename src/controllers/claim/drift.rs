@@ -35,7 +35,8 @@ impl Wanted<'_> {
 
 type Rule = fn(&Draft, &Wanted<'_>) -> Option<&'static str>;
 
-const RULES: &[Rule] = &[hash, pool_requirements, instance_type, class, image, subnet, security_groups];
+const RULES: &[Rule] =
+    &[hash, pool_requirements, instance_type, class, image, security_groups, subnet, reservation, placement_group];
 
 /// Sets or takes away the condition. Claims of no pool, or of a static one that lets go of nodes by itself, never drift.
 pub fn mark(draft: &mut Draft, wanted: &Wanted<'_>) {
@@ -97,9 +98,25 @@ fn class(draft: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
     (version == EC2_NODE_CLASS_HASH_VERSION && made_from != wanted).then_some("NodeClassDrift")
 }
 
-fn image(_: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
+/// The class would choose another image for such a machine. Where it would choose none, nothing is said.
+fn image(draft: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
     let (class, image) = (wanted.class?, wanted.instance?.image.as_ref()?);
-    (!class.images.is_empty() && !class.images.contains(image)).then_some("AMIDrift")
+    let labels = labels(draft);
+    let chosen = class.images.iter().find(|one| one.requirements.allow(&labels))?;
+    (chosen.id != *image).then_some("AMIDrift")
+}
+
+/// The class no longer has the reservation that the machine is in.
+fn reservation(_: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
+    let (of_class, id) = (wanted.class?.reservations.as_ref()?, wanted.instance?.reservation.as_ref()?);
+    (!of_class.contains(id)).then_some("CapacityReservationDrift")
+}
+
+/// The class puts machines into another placement group, or into none.
+fn placement_group(draft: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
+    let of_class = wanted.class?.placement_group.as_deref()?;
+    let of_claim = draft.claim.metadata.labels.get(names::aws::PLACEMENT_GROUP_ID).map_or("", String::as_str);
+    (of_class != of_claim).then_some("PlacementGroupDrift")
 }
 
 fn subnet(_: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
@@ -134,6 +151,7 @@ fn labels(draft: &Draft) -> Labels {
 
 #[cfg(test)]
 mod tests {
+    use cloud::ClassImage;
     use cloud::catalog::{KwokSettings, kwok};
     use crds::{ObjectMeta, Operator, Requirement};
 
@@ -179,6 +197,62 @@ mod tests {
             let wanted = Wanted { class: Some(&class), ..Wanted::default() };
             assert_eq!(reason(claim, &wanted, 0).as_deref(), expected, "{made_from} {version}");
         }
+    }
+
+    fn instance(image: &str, subnet: &str, groups: &[&str], reservation: Option<&str>) -> Instance {
+        let groups = groups.iter().map(|group| (*group).into()).collect();
+        let reservation = reservation.map(Into::into);
+        Instance {
+            image: Some(image.into()),
+            subnet: Some(subnet.into()),
+            security_groups: groups,
+            reservation,
+            ..super::super::testing::instance()
+        }
+    }
+
+    #[test]
+    fn a_machine_that_is_no_longer_as_its_class_makes_them_is_drift() {
+        let image = |id: &str, arch: &str| {
+            let mut requirements = planner::model::Requirements::new();
+            requirements.add(planner::model::Requirement::equal("kubernetes.io/arch", arch));
+            ClassImage { id: id.into(), requirements }
+        };
+        let class = Class {
+            images: vec![image("ami-arm", "arm64"), image("ami-new", "amd64"), image("ami-old", "amd64")],
+            subnets: vec!["subnet-1".into()],
+            security_groups: vec!["sg-1".into(), "sg-2".into()],
+            reservations: Some(vec!["cr-1".into()]),
+            placement_group: Some("pg-1".into()),
+            ..Class::default()
+        };
+        let as_made = instance("ami-new", "subnet-1", &["sg-2", "sg-1"], Some("cr-1"));
+        for (instance, group, expected) in [
+            (as_made.clone(), "pg-1", None),
+            (instance("ami-old", "subnet-2", &["sg-1", "sg-2"], None), "pg-1", Some("AMIDrift")),
+            (instance("ami-new", "subnet-2", &["sg-1"], None), "pg-1", Some("SecurityGroupDrift")),
+            (instance("ami-new", "subnet-2", &["sg-1", "sg-2"], None), "pg-1", Some("SubnetDrift")),
+            (
+                instance("ami-new", "subnet-1", &["sg-1", "sg-2"], Some("cr-2")),
+                "pg-2",
+                Some("CapacityReservationDrift"),
+            ),
+            (as_made.clone(), "pg-2", Some("PlacementGroupDrift")),
+            (as_made, "", Some("PlacementGroupDrift")),
+        ] {
+            let mut claim = launched("a");
+            let labels = &mut claim.metadata.labels;
+            labels.insert("kubernetes.io/arch".to_owned(), "amd64".to_owned());
+            if !group.is_empty() {
+                labels.insert(names::aws::PLACEMENT_GROUP_ID.to_owned(), group.to_owned());
+            }
+            let wanted = Wanted { class: Some(&class), instance: Some(&instance), ..Wanted::default() };
+            assert_eq!(reason(claim, &wanted, 0).as_deref(), expected, "{instance:?} {group}");
+        }
+        // A cloud that knows no images, reservations or groups drifts nothing.
+        let wanted = instance("ami-9", "", &[], Some("cr-9"));
+        let wanted = Wanted { class: Some(&Class::default()), instance: Some(&wanted), ..Wanted::default() };
+        assert_eq!(reason(launched("a"), &wanted, 0), None);
     }
 
     #[test]

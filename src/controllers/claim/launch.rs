@@ -164,31 +164,8 @@ mod tests {
     use cloud::InstanceState;
     use planner::model::CapacityType;
 
-    use super::super::testing::claim;
+    use super::super::testing::{claim, instance};
     use super::*;
-
-    fn instance() -> Instance {
-        let label = |key: &str, value: &str| (Str::from(key), Str::from(value));
-        Instance {
-            provider_id: "kwok://n".into(),
-            token: Some("uid-of-a".into()),
-            claim: Some("a".into()),
-            state: InstanceState::Pending,
-            instance_type: "c-2x".into(),
-            zone: "z".into(),
-            capacity_type: CapacityType::Spot,
-            reservation: None,
-            image: None,
-            subnet: None,
-            security_groups: Vec::new(),
-            labels: [label("topology.kubernetes.io/zone", "z"), label("karpenter.sh/nodepool", "not mine")].into(),
-            annotations: [label("mine", "new")].into(),
-            capacity: Resources::of([("cpu", 2000), ("memory", 1 << 30), ("gpu", 0)]),
-            allocatable: Resources::of([("cpu", 1900)]),
-            launched_at: 0,
-            refused: Vec::new(),
-        }
-    }
 
     #[test]
     fn an_instance_gives_the_claim_its_labels_and_capacity_and_the_claim_has_the_last_word_on_labels() {

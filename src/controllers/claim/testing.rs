@@ -1,6 +1,9 @@
 //! Builders for tests of the steps: they state only what matters.
 
+use cloud::{Instance, InstanceState};
 use crds::{NodeClaim, NodeClassRef, ObjectMeta, Taint, TaintEffect};
+
+use planner::model::{CapacityType, Resources, Str};
 
 use super::draft::Draft;
 use crate::controllers::node::object::{Node, NodeCondition, mark};
@@ -85,4 +88,28 @@ pub fn ready(name: &str) -> Node {
 /// A taint with value.
 pub fn taint(key: &str, value: &str, effect: TaintEffect) -> Taint {
     Taint { value: value.to_owned(), ..mark(key, effect) }
+}
+
+/// A machine of kwok.
+pub fn instance() -> Instance {
+    let label = |key: &str, value: &str| (Str::from(key), Str::from(value));
+    Instance {
+        provider_id: "kwok://n".into(),
+        token: Some("uid-of-a".into()),
+        claim: Some("a".into()),
+        state: InstanceState::Pending,
+        instance_type: "c-2x".into(),
+        zone: "z".into(),
+        capacity_type: CapacityType::Spot,
+        reservation: None,
+        image: None,
+        subnet: None,
+        security_groups: Vec::new(),
+        labels: [label("topology.kubernetes.io/zone", "z"), label("karpenter.sh/nodepool", "not mine")].into(),
+        annotations: [label("mine", "new")].into(),
+        capacity: Resources::of([("cpu", 2000), ("memory", 1 << 30), ("gpu", 0)]),
+        allocatable: Resources::of([("cpu", 1900)]),
+        launched_at: 0,
+        refused: Vec::new(),
+    }
 }

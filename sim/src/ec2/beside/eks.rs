@@ -5,9 +5,16 @@ use serde_json::{Value, json};
 use super::super::refusal::Refusal;
 use super::super::state::State;
 
+/// The name of the cluster in all AWS.
+pub fn arn(state: &State) -> String {
+    let (cluster, region) = (&state.options.cluster, &state.region.name);
+    format!("arn:aws:eks:{region}:{}:cluster/{cluster}", super::super::land::ACCOUNT)
+}
+
 /// `DescribeCluster`.
 pub fn describe_cluster(state: &State, name: &str) -> Result<Value, Refusal> {
     let (cluster, region) = (&state.options.cluster, &state.region.name);
+    state.authorize_beside("eks:DescribeCluster", arn(state).replace(cluster, name), &[], None)?;
     if name != cluster {
         return Err(Refusal::with_status(
             404,
@@ -17,7 +24,7 @@ pub fn describe_cluster(state: &State, name: &str) -> Result<Value, Refusal> {
     }
     Ok(json!({ "cluster": {
         "name": cluster,
-        "arn": format!("arn:aws:eks:{region}:{}:cluster/{cluster}", super::super::land::ACCOUNT),
+        "arn": arn(state),
         "version": "1.35",
         "status": "ACTIVE",
         "endpoint": format!("https://{cluster}.gr7.{region}.eks.amazonaws.com"),

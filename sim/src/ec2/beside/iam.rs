@@ -55,6 +55,16 @@ fn write(xml: &mut Xml, name: &str, profile: &Profile) {
     });
 }
 
+/// Whether something may be done with a profile; its own tags count if it is there.
+fn authorize(state: &State, action: &str, name: &str, asked: Option<(&str, &Tags)>) -> Result<(), Refusal> {
+    let there = state.land.profiles.get(name);
+    let path = asked.map(|(path, _)| path).or_else(|| Some(there?.path.as_str())).unwrap_or("/");
+    let arn = format!("arn:aws:iam::{ACCOUNT}:instance-profile{path}{name}");
+    let of_thing = there.map(|profile| ("aws:ResourceTag", &profile.tags));
+    let tags: Vec<_> = of_thing.into_iter().chain(asked.map(|(_, tags)| ("aws:RequestTag", tags))).collect();
+    state.authorize_beside(&format!("iam:{action}"), arn, &tags, None)
+}
+
 fn one(element: &str, name: &str, profile: &Profile) -> Answer {
     let mut xml = Xml::default();
     xml.node(element, |xml| xml.node("InstanceProfile", |xml| write(xml, name, profile)));
@@ -75,7 +85,9 @@ fn create(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
     for tag in params.get("Tags").map(|tags| tags.list("member")).unwrap_or_default() {
         tags.insert(tag.required("Key")?.to_owned(), tag.text("Value").unwrap_or_default().to_owned());
     }
-    let profile = Profile { path: params.text("Path").unwrap_or("/").to_owned(), role: None, tags };
+    let path = params.text("Path").unwrap_or("/");
+    authorize(state, "CreateInstanceProfile", name, Some((path, &tags)))?;
+    let profile = Profile { path: path.to_owned(), role: None, tags };
     let answer = one("CreateInstanceProfileResult", name, &profile);
     state.land.profiles.insert(name.to_owned(), profile);
     Ok(answer)
@@ -83,12 +95,16 @@ fn create(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
 
 fn get(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
     let name = params.required("InstanceProfileName")?;
+    authorize(state, "GetInstanceProfile", name, None)?;
     let profile = state.land.profiles.get(name).ok_or_else(|| not_found("Instance Profile", name))?;
     Ok(one("GetInstanceProfileResult", name, profile))
 }
 
 fn add_role(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
     let (name, role) = (params.required("InstanceProfileName")?, params.required("RoleName")?);
+    authorize(state, "AddRoleToInstanceProfile", name, None)?;
+    let to_ec2 = Some(("iam:PassedToService", "ec2.amazonaws.com"));
+    state.authorize_beside("iam:PassRole", format!("arn:aws:iam::{ACCOUNT}:role/{role}"), &[], to_ec2)?;
     if !state.roles.contains(role) {
         return Err(not_found("The role with name", role));
     }
@@ -103,6 +119,7 @@ fn add_role(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
 
 fn remove_role(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
     let (name, role) = (params.required("InstanceProfileName")?, params.required("RoleName")?);
+    authorize(state, "RemoveRoleFromInstanceProfile", name, None)?;
     let profile = state.land.profiles.get_mut(name).ok_or_else(|| not_found("Instance Profile", name))?;
     if profile.role.as_deref() != Some(role) {
         return Err(not_found("The role with name", role));
@@ -113,6 +130,7 @@ fn remove_role(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
 
 fn delete(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
     let name = params.required("InstanceProfileName")?;
+    authorize(state, "DeleteInstanceProfile", name, None)?;
     let profile = state.land.profiles.get(name).ok_or_else(|| not_found("Instance Profile", name))?;
     if profile.role.is_some() {
         let message = "Cannot delete entity, must remove roles from instance profile first.";
@@ -123,6 +141,7 @@ fn delete(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
 }
 
 fn list(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
+    state.authorize_beside("iam:ListInstanceProfiles", "*".to_owned(), &[], None)?;
     let prefix = params.text("PathPrefix").unwrap_or("/");
     let most = params.number("MaxItems")?.and_then(|most| usize::try_from(most).ok()).unwrap_or(100);
     let after = params.text("Marker").unwrap_or_default();

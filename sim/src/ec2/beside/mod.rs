@@ -1,6 +1,7 @@
 //! The services beside EC2, as far as a seller of nodes uses them: SSM, IAM, EKS, SQS, price
-//! lists.
+//! lists, ARC's zonal shifts.
 
+pub(super) mod arc;
 pub(super) mod eks;
 mod fields;
 pub(super) mod iam;

@@ -49,6 +49,7 @@ fn filters(fields: Fields<'_>) -> Result<BTreeMap<&str, &str>, Refusal> {
 
 /// `GetProducts` of machines: shared ones, or bare metal, as the product family says.
 pub fn get_products(state: &State, body: &Value) -> Result<Value, Refusal> {
+    state.authorize_beside("pricing:GetProducts", "*".to_owned(), &[], None)?;
     let fields = Fields::of(body, &["ServiceCode", "Filters", "NextToken", "MaxResults"])?;
     let filters = filters(fields)?;
     let wanted = |field: &str| filters.get(field).copied();

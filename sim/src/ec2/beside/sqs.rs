@@ -104,10 +104,17 @@ fn no_queue() -> Refusal {
 
 /// `GetQueueUrl`.
 pub fn get_queue_url(state: &State, body: &Value) -> Result<Value, Refusal> {
-    if Fields::of(body, &["QueueName"])?.required("QueueName")? != state.options.cluster {
+    let name = Fields::of(body, &["QueueName"])?.required("QueueName")?;
+    authorize(state, "sqs:GetQueueUrl", name)?;
+    if name != state.options.cluster {
         return Err(no_queue());
     }
     Ok(json!({ "QueueUrl": url(state) }))
+}
+
+fn authorize(state: &State, action: &str, queue: &str) -> Result<(), Refusal> {
+    let arn = format!("arn:aws:sqs:{}:{}:{queue}", state.region.name, super::super::land::ACCOUNT);
+    state.authorize_beside(action, arn, &[], None)
 }
 
 /// `ReceiveMessage`, without its waiting.
@@ -116,6 +123,7 @@ pub fn receive_message(state: &mut State, body: &Value) -> Result<Value, Refusal
     if fields.required("QueueUrl")? != url(state) {
         return Err(no_queue());
     }
+    authorize(state, "sqs:ReceiveMessage", &state.options.cluster)?;
     // It has been waited before.
     fields.number("WaitTimeSeconds", (0, 20))?;
     let now = state.now();
@@ -141,6 +149,7 @@ pub fn delete_message(state: &mut State, body: &Value) -> Result<Value, Refusal>
     if fields.required("QueueUrl")? != url(state) {
         return Err(no_queue());
     }
+    authorize(state, "sqs:DeleteMessage", &state.options.cluster)?;
     let receipt = fields.required("ReceiptHandle")?;
     let id = receipt.split_once('.').and_then(|(id, _)| id.parse::<u64>().ok());
     let id = id.ok_or_else(|| Refusal::new("ReceiptHandleIsInvalid", "The input receipt handle is invalid."))?;

@@ -9,10 +9,12 @@ use super::fields::Fields;
 /// `GetParameter`: those that the user has set, and those that AWS publishes for the images of the land.
 pub fn get_parameter(state: &State, body: &Value) -> Result<Value, Refusal> {
     let name = Fields::of(body, &["Name"])?.required("Name")?;
+    let region = &state.region.name;
+    let account = if name.starts_with("/aws/") { "" } else { super::super::land::ACCOUNT };
+    let arn = format!("arn:aws:ssm:{region}:{account}:parameter{name}");
+    state.authorize_beside("ssm:GetParameter", arn.clone(), &[], None)?;
     let value = state.parameters.get(name).cloned().or_else(|| published(state, name));
     let value = value.ok_or_else(|| Refusal::new("ParameterNotFound", format!("Parameter {name} not found.")))?;
-    let region = &state.region.name;
-    let arn = format!("arn:aws:ssm:{region}::parameter{name}");
     Ok(
         json!({ "Parameter": { "Name": name, "Type": "String", "Value": value, "Version": 1, "ARN": arn, "DataType": "text" } }),
     )

@@ -1,7 +1,8 @@
-//! What a script puts into the account: capacity reservations and placement groups.
+//! What a script puts into the account: capacity reservations, placement groups, zonal shifts.
 
 use serde::Deserialize;
 
+use super::super::beside::arc::Shift;
 use super::super::filter::Tags;
 use super::super::placement::PlacementGroup;
 use super::super::reserve::{BLOCK, Reservation};
@@ -47,9 +48,19 @@ pub struct GroupLine {
     tags: Tags,
 }
 
+/// A zone of a script that the cluster is moved away from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ShiftLine {
+    zone: String,
+    #[serde(default)]
+    after_seconds: u32,
+    for_seconds: u32,
+}
+
 /// What was read and makes sense.
 #[derive(Debug)]
-pub struct Things(Vec<Reservation>, Vec<PlacementGroup>);
+pub struct Things(Vec<Reservation>, Vec<PlacementGroup>, Vec<Shift>);
 
 fn one_of(field: String, value: &str, known: &[&str]) -> Result<(), ScriptError> {
     if known.contains(&value) {
@@ -60,15 +71,24 @@ fn one_of(field: String, value: &str, known: &[&str]) -> Result<(), ScriptError>
 }
 
 /// Reads what is to be there.
-pub fn read(state: &State, reservations: &[ReservationLine], groups: &[GroupLine]) -> Result<Things, ScriptError> {
+pub fn read(
+    state: &State,
+    reservations: &[ReservationLine],
+    groups: &[GroupLine],
+    shifts: &[ShiftLine],
+) -> Result<Things, ScriptError> {
     let now = state.seconds();
-    let mut things = Things(Vec::new(), Vec::new());
+    let mut things = Things(Vec::new(), Vec::new(), Vec::new());
+    let zone_of = |field: String, name: &str| {
+        let found = state.land.zones.iter().find(|zone| zone.name == name);
+        found.cloned().ok_or_else(|| {
+            let known = state.land.zones.iter().map(|zone| zone.name.clone()).collect();
+            ScriptError::Unknown { field, value: name.to_owned(), known }
+        })
+    };
     for (at, line) in reservations.iter().enumerate() {
         let field = |name: &str| format!("reservations[{at}].{name}");
-        let Some(zone) = state.land.zones.iter().find(|zone| zone.name == line.zone) else {
-            let known = state.land.zones.iter().map(|zone| zone.name.clone()).collect();
-            return Err(ScriptError::Unknown { field: field("zone"), value: line.zone.clone(), known });
-        };
+        let zone = zone_of(field("zone"), &line.zone)?;
         if !state.is_sold(&line.instance_type, &line.zone) {
             let known = vec![format!("the types that are sold in {}", line.zone)];
             return Err(ScriptError::Unknown {
@@ -87,7 +107,7 @@ pub fn read(state: &State, reservations: &[ReservationLine], groups: &[GroupLine
             ends_at: after(line.ends_after_seconds),
             interruptible: line.interruptible,
             tags: line.tags.clone(),
-            ..Reservation::new(&line.id, &line.instance_type, zone.clone(), line.total)
+            ..Reservation::new(&line.id, &line.instance_type, zone, line.total)
         });
     }
     for (at, line) in groups.iter().enumerate() {
@@ -100,6 +120,11 @@ pub fn read(state: &State, reservations: &[ReservationLine], groups: &[GroupLine
             tags: line.tags.clone(),
         });
     }
+    for (at, line) in shifts.iter().enumerate() {
+        let starts_at = now + i64::from(line.after_seconds);
+        let zone_id = zone_of(format!("zonalShifts[{at}].zone"), &line.zone)?.id;
+        things.2.push(Shift { zone_id, starts_at, ends_at: starts_at + i64::from(line.for_seconds) });
+    }
     Ok(things)
 }
 
@@ -109,6 +134,7 @@ impl Things {
         for reservation in self.0 {
             state.reserve(reservation);
         }
+        state.shifts.extend(self.2);
         state.placement_groups.extend(self.1.into_iter().map(|group| (group.id.clone(), group)));
     }
 }

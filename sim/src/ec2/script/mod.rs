@@ -8,7 +8,8 @@
 //!   "interruptions": [ { "afterSeconds": 60, "percent": 50 } ],
 //!   "reservations": [ { "id": "cr-1", "instanceType": "p5.48xlarge", "zone": "us-east-1a", "total": 2, "kind": "capacity-block",
 //!                       "endsAfterSeconds": 86400, "tags": { "team": "a" } } ],
-//!   "placementGroups": [ { "name": "close", "strategy": "cluster" } ] }
+//!   "placementGroups": [ { "name": "close", "strategy": "cluster" } ],
+//!   "zonalShifts": [ { "zone": "us-east-1a", "afterSeconds": 60, "forSeconds": 600 } ] }
 //! ```
 
 mod land;
@@ -23,7 +24,7 @@ use super::Ec2;
 use super::faults::{Chance, Fault, Rule};
 use super::refusal::Refusal;
 use crate::rng::SplitMix64;
-use land::{GroupLine, ReservationLine};
+use land::{GroupLine, ReservationLine, ShiftLine};
 
 /// A script that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,7 @@ pub struct Script {
     reservations: Vec<ReservationLine>,
     placement_groups: Vec<GroupLine>,
     interruptions: Vec<InterruptionLine>,
+    zonal_shifts: Vec<ShiftLine>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -190,7 +192,8 @@ impl Script {
                 .ok_or_else(|| ScriptError::Price { field: format!("{}.usd", field()), value: line.usd.clone() })?;
             moves.push((pattern(&line.offering, field)?, line.after_seconds, Move::Price(price)));
         }
-        let land = ec2.locked(|state| land::read(state, &self.reservations, &self.placement_groups))?;
+        let land =
+            ec2.locked(|state| land::read(state, &self.reservations, &self.placement_groups, &self.zonal_shifts))?;
         ec2.faults(|faults| {
             for rule in rules {
                 faults.add(rule);
