@@ -31,6 +31,8 @@ use crate::events::Recorder;
 use crate::kwok::{Kwok, Stock};
 use crate::lease::Lost;
 use crate::observe::mirror::{Facts, Kind, Mirror};
+#[cfg(feature = "aws")]
+use crate::observe::read_prices;
 use crate::observe::{InputError, read_text, watch};
 use crate::telemetry::Metrics;
 use crate::telemetry::http::{Health, ListenError, Ports};
@@ -177,16 +179,24 @@ pub async fn lead_on_aws_with<C: Cloud>(
 ) -> Result<(), AppError> {
     let Ground { config, clients, clock, metrics, .. } = ground;
     let reserved = config.feature_gates.reserved_capacity;
+    let prices = config.prices_file.as_deref().map(read_prices).transpose()?.unwrap_or_default();
     let started = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
-        started = crate::aws::start(connection, &config.aws, reserved, *clock, metrics, &clients.client) => started?,
+        started = crate::aws::start(connection, &config.aws, (reserved, prices), *clock, metrics, clients) => started?,
     };
     let api = crate::act::Api::new(clients.client.clone(), clients.once.clone());
-    lead(ground, &[Kind::Ec2NodeClass], stop, |mirror| {
-        Ok(around(crate::aws::Aws::new(started, metrics.clone(), ground.recorder.clone(), mirror, api)))
-    })
-    .await
+    let broken = CancellationToken::new();
+    let told = broken.clone();
+    let leading = lead(ground, &[Kind::Ec2NodeClass], stop, |mirror| {
+        let recorder = ground.recorder.clone();
+        Ok(around(crate::aws::Aws::new(started, metrics.clone(), recorder, (mirror, api), told)))
+    });
+    tokio::select! {
+        biased;
+        () = broken.cancelled() => Err(AppError::Broken("the provider")),
+        ended = leading => ended,
+    }
 }
 
 /// Leads with nodes of kwok.

@@ -213,6 +213,7 @@ fn fake_types(n: usize) -> Vec<InstanceType> {
                     capacity_type,
                     price,
                     available: true,
+                    no_addresses: false,
                     labels: Labels::new(),
                     reservation: None,
                 });

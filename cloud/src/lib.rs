@@ -9,7 +9,7 @@ pub mod generate;
 mod labels;
 
 pub use contract::{
-    AnyCloud, Class, ClassError, ClassImage, ClassKind, ClassRef, Cloud, Instance, InstanceState, LaunchError,
-    LaunchOrder, ListError, Notice, NoticeKind, Offer, OfferingKey, RepairPolicy, Retry, TerminateError, Termination,
-    offers,
+    AnyCloud, Because, Class, ClassError, ClassImage, ClassKind, ClassRef, Cloud, Instance, InstanceState, LaunchError,
+    LaunchOrder, ListError, Notice, NoticeKind, Offer, OfferingKey, Refused, RepairPolicy, Retry, TerminateError,
+    Termination, offers,
 };

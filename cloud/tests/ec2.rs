@@ -132,6 +132,26 @@ fn spot_is_offered_at_a_price_given_and_nowhere_else() {
 }
 
 #[test]
+fn what_no_list_has_a_price_of_is_left_out_or_there_and_not_available() {
+    let mut settings = Ec2Settings { zones: Some(vec!["us-east-1a".into()]), ..Ec2Settings::default() };
+    let has = |settings: &Ec2Settings, name: &str| ec2(settings).unwrap().iter().any(|kind| &*kind.name == name);
+    assert!(!has(&settings, "r9g.large"));
+    settings.keeps_unpriced = true;
+    assert_eq!(sold(&of(&settings, "r9g.large")), ["!us-east-1a/spot@0.0000", "!us-east-1a/on-demand@0.0000"]);
+    assert_eq!(sold(&of(&settings, "m5.large")), ["!us-east-1a/spot@0.0000", "us-east-1a/on-demand@0.0960"]);
+}
+
+#[test]
+fn a_zone_without_addresses_is_told_apart_from_one_without_stock() {
+    let zones = Some(vec!["us-east-1a".into(), "us-east-1b".into()]);
+    let mut settings = Ec2Settings { zones, full_zones: ["us-east-1a".into()].into(), ..Ec2Settings::default() };
+    settings.unavailable = vec![UnavailablePattern::parse("c5.*/*/*").unwrap()];
+    let flags = |name| of(&settings, name).offerings.iter().map(|o| (o.available, o.no_addresses)).collect::<Vec<_>>();
+    assert_eq!(flags("m5.large"), [(false, true), (true, false)]);
+    assert_eq!(flags("c5.large"), [(false, false), (false, false)]);
+}
+
+#[test]
 fn what_is_out_of_capacity_is_there_but_not_available() {
     let mut settings =
         Ec2Settings { zones: Some(vec!["us-east-1a".into(), "us-east-1b".into()]), ..Ec2Settings::default() };
@@ -141,7 +161,7 @@ fn what_is_out_of_capacity_is_there_but_not_available() {
 }
 
 #[test]
-fn a_reservation_is_offered_free_where_it_is_while_it_has_instances() {
+fn a_reservation_costs_next_to_nothing_where_it_is_while_it_has_instances() {
     let reservation = |id: &str, count, expiring| CapacityReservation {
         id: id.into(),
         instance_type: "m5.large".into(),
@@ -158,9 +178,9 @@ fn a_reservation_is_offered_free_where_it_is_while_it_has_instances() {
     let m5 = of(&settings, "m5.large");
     let expected = [
         "us-east-1a/on-demand@0.0960",
-        "us-east-1b/reserved@0.0000",
-        "!us-east-1b/reserved@0.0000",
-        "!us-east-1b/reserved@0.0000",
+        "us-east-1b/reserved@0.00001",
+        "!us-east-1b/reserved@0.00001",
+        "!us-east-1b/reserved@0.00001",
         "us-east-1b/on-demand@0.0960",
     ];
     assert_eq!(sold(&m5), expected);

@@ -1,27 +1,32 @@
 //! The controller of `EC2NodeClass`es: looks up what their selectors find, writes it down, and lets go of them when nobody
 //! refers to them any more.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cloud::aws::{profile, reserve, resolve};
-use cloud::catalog::{AmiFamily, PlacementGroup};
+use cloud::aws::{NodeClass, profile, reserve, resolve};
+use cloud::catalog::{AmiFamily, PlacementGroup, default_pods};
 use cloud::{ClassRef, Offer, offers};
 use crds::hash::EC2_NODE_CLASS_HASH_VERSION;
 use crds::names::aws as names;
 use crds::{Ec2NodeClass, NodeClaim};
 use planner::model::{CapacityType, Requirements, Resources};
 use serde_json::json;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use super::market::Kept;
 use super::verdict::{Draft, Findings, Found, Rehearsal};
-use super::{CLASSES, Shared, translate};
+use super::{CLASSES, Shared, translate, version};
 use crate::act::ActError;
+use crate::events::{About, catalog};
 use crate::observe::mirror::{Change, Kind};
 
 /// How long after a failure a class is looked at again.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// How long until EC2 is asked again whether it knows a profile. IAM tells all of AWS within some ten seconds.
+const SETTLING: Duration = Duration::from_secs(3);
 /// How often it is seen whether a class is due.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -32,65 +37,140 @@ const REFUSED: Duration = Duration::from_mins(1);
 /// Types that a launch is tried with if the class sells them.
 const COMMON: [&str; 2] = ["m5.large", "m6g.large"];
 
+/// Classes that are looked at at once.
+const AT_ONCE: usize = 10;
+
 /// By class: when it was tried, with what, and what it came to.
-type Rehearsals = BTreeMap<String, (Instant, String, Rehearsal)>;
+#[derive(Debug, Default)]
+struct Rehearsals(Mutex<BTreeMap<String, (Instant, String, Rehearsal)>>);
+
+impl Rehearsals {
+    fn locked<T>(&self, look: impl FnOnce(&mut BTreeMap<String, (Instant, String, Rehearsal)>) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a try of this very class came to, if that still holds.
+    fn of(&self, class: &str, key: &str) -> Option<Rehearsal> {
+        self.locked(|all| {
+            let (at, of, rehearsal) = all.get(class)?;
+            let holds = if rehearsal.is_ok() { REHEARSED } else { REFUSED };
+            (*of == *key && at.elapsed() < holds).then(|| rehearsal.clone())
+        })
+    }
+}
+
+/// A class as it was when it was looked at: its generation, and whether it is being deleted.
+type State = (i64, bool);
+
+/// Classes and when each is due.
+struct Looks {
+    shared: Arc<Shared>,
+    rehearsals: Arc<Rehearsals>,
+    due: BTreeMap<String, Instant>,
+    /// What each class was when the last look at it began: our own writes are no news.
+    seen: BTreeMap<String, State>,
+    /// Being looked at. What changes meanwhile is looked at after.
+    under_way: BTreeSet<String>,
+    looking: JoinSet<(String, Result<Looked, ClassFault>)>,
+}
 
 /// Looks at classes as they change, and at each one again after a while.
 pub(super) async fn run(shared: Arc<Shared>) {
     shared.mirror.until_synced().await;
-    let interval = shared.settings.config.subnet_refresh_interval.min(shared.settings.config.ami_refresh_interval);
     let mut changes = shared.mirror.changes(&[Kind::Ec2NodeClass, Kind::NodeClaim]);
-    let parameters = cloud::aws::alias::Parameters::default();
-    let mut rehearsals = Rehearsals::new();
-    let mut due: BTreeMap<String, Instant> = BTreeMap::new();
-    // What each class was when it was looked at last: our own writes are no news.
-    let mut seen: BTreeMap<String, (i64, bool)> = BTreeMap::new();
+    let mut looks = Looks {
+        shared,
+        rehearsals: Arc::default(),
+        due: BTreeMap::new(),
+        seen: BTreeMap::new(),
+        under_way: BTreeSet::new(),
+        looking: JoinSet::new(),
+    };
     loop {
-        // Whatever comes first: a change, or the time of the next class.
-        let first = timeout(TICK, changes.next()).await.ok();
-        let mut heard: Vec<Change> = first.into_iter().collect();
-        heard.extend(std::iter::from_fn(|| changes.try_next()));
-        for change in heard {
-            if change.kind == Kind::NodeClaim {
-                // A class that is going waits for claims to go.
-                due.extend(going(&shared).into_iter().map(|name| (name, Instant::now())));
-                continue;
-            }
-            let class = shared.mirror.ec2_class(&change.name);
-            let state =
-                class.map(|class| (class.metadata.generation.unwrap_or_default(), class.metadata.is_deleting()));
-            if state.is_none() || seen.get(&*change.name) != state.as_ref() {
-                due.insert(change.name.to_string(), Instant::now());
+        tokio::select! {
+            biased;
+            Some(ended) = looks.looking.join_next() => match ended {
+                Ok((name, looked)) => looks.ended(name, looked),
+                // A fault of ours ends all, and is not to end one class in silence.
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            },
+            // Whatever comes first: a change, or the time of the next class.
+            first = timeout(TICK, changes.next()) => {
+                let mut heard: Vec<Change> = first.ok().into_iter().collect();
+                heard.extend(std::iter::from_fn(|| changes.try_next()));
+                for change in &heard {
+                    looks.heard(change);
+                }
             }
         }
-        let now = Instant::now();
-        let names: Vec<String> = due.iter().filter(|(_, at)| **at <= now).map(|(name, _)| name.clone()).collect();
-        for name in names {
-            due.remove(&name);
-            let Some(class) = shared.mirror.ec2_class(&name) else {
-                seen.remove(&name);
-                rehearsals.remove(&name);
-                shared.market.forget(&class_ref(&name));
-                shared.metrics.ec2nodeclasses_userdata_bytes.remove([&name]);
-                continue;
-            };
-            let state = (class.metadata.generation.unwrap_or_default(), class.metadata.is_deleting());
-            match look(&shared, &parameters, &mut rehearsals, &class).await {
-                Ok(looked) => {
-                    seen.insert(name.clone(), state);
-                    let pause = match looked {
-                        Looked::Whole => interval,
-                        Looked::InPart => AFTER_FAILURE,
-                    };
-                    due.insert(name, Instant::now() + pause);
-                }
-                Err(error) => {
-                    tracing::warn!(EC2NodeClass = name, %error, "looking at a class");
-                    due.insert(name, Instant::now() + AFTER_FAILURE);
-                }
-            }
+        looks.begin();
+    }
+}
+
+impl Looks {
+    fn heard(&mut self, change: &Change) {
+        if change.kind == Kind::NodeClaim {
+            // A class that is going waits for claims to go.
+            self.due.extend(going(&self.shared).into_iter().map(|name| (name, Instant::now())));
+            return;
+        }
+        let state = self.shared.mirror.ec2_class(&change.name).map(|class| state(&class));
+        if state.is_none() || self.seen.get(&*change.name) != state.as_ref() {
+            self.due.insert(change.name.to_string(), Instant::now());
         }
     }
+
+    /// Begins to look at what is due.
+    fn begin(&mut self) {
+        let now = Instant::now();
+        let is_due = |(name, at): &(&String, &Instant)| **at <= now && !self.under_way.contains(*name);
+        let names: Vec<String> = self.due.iter().filter(is_due).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let Some(class) = self.shared.mirror.ec2_class(&name) else {
+                self.forget(&name);
+                continue;
+            };
+            if self.looking.len() >= AT_ONCE {
+                return;
+            }
+            self.due.remove(&name);
+            self.under_way.insert(name.clone());
+            self.seen.insert(name.clone(), state(&class));
+            let (shared, rehearsals) = (self.shared.clone(), self.rehearsals.clone());
+            self.looking.spawn(async move {
+                let looked = look(&shared, &rehearsals, &class).await;
+                (name, looked)
+            });
+        }
+    }
+
+    fn forget(&mut self, name: &str) {
+        self.due.remove(name);
+        self.seen.remove(name);
+        self.rehearsals.locked(|all| all.remove(name));
+        self.shared.market.forget(&class_ref(name));
+        self.shared.metrics.ec2nodeclasses_userdata_bytes.remove([name]);
+    }
+
+    fn ended(&mut self, name: String, looked: Result<Looked, ClassFault>) {
+        self.under_way.remove(&name);
+        let config = &self.shared.settings.config;
+        let pause = match looked {
+            Ok(Looked::Whole) => config.subnet_refresh_interval.min(config.ami_refresh_interval),
+            Ok(Looked::InPart) => AFTER_FAILURE,
+            Ok(Looked::TooEarly) => SETTLING,
+            Err(error) => {
+                tracing::warn!(EC2NodeClass = name, %error, "looking at a class");
+                AFTER_FAILURE
+            }
+        };
+        // What came meanwhile is due earlier.
+        self.due.entry(name).or_insert_with(|| Instant::now() + pause);
+    }
+}
+
+fn state(class: &Ec2NodeClass) -> State {
+    (class.metadata.generation.unwrap_or_default(), class.metadata.is_deleting())
 }
 
 pub(super) fn class_ref(name: &str) -> ClassRef {
@@ -110,20 +190,17 @@ enum Looked {
     Whole,
     /// AWS did not answer something.
     InPart,
+    /// EC2 does not know the profile yet that IAM does.
+    TooEarly,
 }
 
-async fn look(
-    shared: &Shared,
-    parameters: &cloud::aws::alias::Parameters,
-    rehearsals: &mut Rehearsals,
-    class: &Ec2NodeClass,
-) -> Result<Looked, ClassFault> {
+async fn look(shared: &Shared, rehearsals: &Rehearsals, class: &Ec2NodeClass) -> Result<Looked, ClassFault> {
     if class.metadata.is_deleting() {
         return let_go(shared, class).await.map(|()| Looked::Whole);
     }
     let reserved = shared.settings.reserved_capacity;
     let mut draft = Draft::new(class.clone(), &shared.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), reserved);
-    let findings = find(shared, parameters, class).await;
+    let findings = find(shared, class).await;
     let mut looked = Looked::Whole;
     for fault in findings.faults() {
         tracing::warn!(EC2NodeClass = class.metadata.name(), error = %fault, "looking up what a class selects");
@@ -146,6 +223,10 @@ async fn look(
         };
         draft.rehearsed(&rehearsal);
         if let Err(refused) = &rehearsal
+            && refused.is_about_profile()
+        {
+            looked = Looked::TooEarly;
+        } else if let Err(refused) = &rehearsal
             && refused.is_unanswered()
         {
             tracing::warn!(EC2NodeClass = class.metadata.name(), ?refused, "trying a launch under a class");
@@ -164,7 +245,7 @@ async fn look(
 
 /// What a launch under the class would come to: tried anew when the class changed, or half an hour has passed. None when it
 /// sells nothing that could be tried.
-async fn rehearse(shared: &Shared, rehearsals: &mut Rehearsals, class: &Ec2NodeClass) -> Option<Rehearsal> {
+async fn rehearse(shared: &Shared, rehearsals: &Rehearsals, class: &Ec2NodeClass) -> Option<Rehearsal> {
     let name = class.metadata.name();
     let status = class.status.clone().unwrap_or_default();
     // Any change of an annotation asks for another try, as with Karpenter; our own follow from the spec.
@@ -177,13 +258,15 @@ async fn rehearse(shared: &Shared, rehearsals: &mut Rehearsals, class: &Ec2NodeC
         status.security_groups
     ])
     .to_string();
-    if let Some((at, of, rehearsal)) = rehearsals.get(name)
-        && *of == key
-        && at.elapsed() < if rehearsal.is_ok() { REHEARSED } else { REFUSED }
-    {
-        return Some(rehearsal.clone());
+    if let Some(rehearsal) = rehearsals.of(name, &key) {
+        return Some(rehearsal);
     }
-    let catalog = shared.market.catalog(&class_ref(name), class, &shared.settings).ok()?;
+    if let (Some(family), Some(custom)) = (translate::family(&class.spec), class.spec.user_data.as_deref()) {
+        for setting in cloud::aws::userdata::left_out(family, custom) {
+            tracing::warn!(EC2NodeClass = name, setting, "a setting of settings.kubernetes is not known and left out");
+        }
+    }
+    let catalog = shared.catalog(&class_ref(name), class).ok()?;
     let all = offers(&catalog, &Requirements::new(), &Resources::default());
     let resolved = shared.resolved(&class_ref(name), class);
     let runs = |offer: &&Offer| {
@@ -192,19 +275,21 @@ async fn rehearse(shared: &Shared, rehearsals: &mut Rehearsals, class: &Ec2NodeC
     };
     let usual = |offer: &&Offer| COMMON.contains(&&*offer.key.instance_type) && runs(offer);
     let offer = all.iter().find(usual).or_else(|| all.iter().find(runs))?;
+    let types = [&*offer.key.instance_type].into();
+    let resolved = NodeClass { kubelets: shared.market.kubelets(class, &types, &shared.settings), ..resolved };
     let rehearsal = shared.seller.rehearse(&resolved, offer).await;
-    if rehearsal.as_ref().err().is_none_or(|refused| !refused.is_unanswered()) {
-        rehearsals.insert(name.to_owned(), (Instant::now(), key, rehearsal.clone()));
+    if rehearsal.as_ref().err().is_none_or(|refused| !refused.is_unanswered() && !refused.is_about_profile()) {
+        rehearsals.locked(|all| all.insert(name.to_owned(), (Instant::now(), key, rehearsal.clone())));
     }
     Some(rehearsal)
 }
 
-async fn find(shared: &Shared, parameters: &cloud::aws::alias::Parameters, class: &Ec2NodeClass) -> Findings {
+async fn find(shared: &Shared, class: &Ec2NodeClass) -> Findings {
     let (clients, spec) = (shared.clients(), &class.spec);
     let subnet_terms = translate::subnet_terms(&spec.subnet_selector_terms);
     let group_terms = translate::group_terms(&spec.security_group_selector_terms);
     let (images, subnets, groups, profile, reservations, placement, service_cidr) = tokio::join!(
-        images(shared, parameters, class),
+        images(shared, class),
         resolve::subnets(clients, &subnet_terms),
         resolve::security_groups(clients, &group_terms),
         profile_of(shared, class),
@@ -212,7 +297,16 @@ async fn find(shared: &Shared, parameters: &cloud::aws::alias::Parameters, class
         placement(shared, class),
         service_cidr(shared, class),
     );
-    Findings { images, subnets, groups, profile, reservations, placement, service_cidr }
+    let expressions = shared.settings.config.node_class_cel.then(|| expressions(shared, class));
+    Findings { images, subnets, groups, profile, reservations, placement, expressions, service_cidr }
+}
+
+/// What the expressions of a class' kubelet come to, on every type there is.
+fn expressions(shared: &Shared, class: &Ec2NodeClass) -> Result<(), super::kubelet::Told> {
+    let Some(kubelet) = &class.spec.kubelet else { return Ok(()) };
+    let (facts, settings) =
+        (shared.market.facts(), shared.settings.of_catalog(translate::catalog_class(class, &Kept::default(), 0)));
+    super::kubelet::reckon(kubelet, &facts.types, |row| default_pods(row, &settings))
 }
 
 async fn reservations(shared: &Shared, class: &Ec2NodeClass) -> Option<Found<Vec<reserve::CapacityReservation>>> {
@@ -253,18 +347,15 @@ async fn service_cidr(shared: &Shared, class: &Ec2NodeClass) -> Found<bool> {
     }
 }
 
-async fn images(
-    shared: &Shared,
-    parameters: &cloud::aws::alias::Parameters,
-    class: &Ec2NodeClass,
-) -> Found<Vec<cloud::aws::Image>> {
-    let clients = shared.clients();
+async fn images(shared: &Shared, class: &Ec2NodeClass) -> Found<Vec<cloud::aws::Image>> {
+    let (clients, parameters) = (shared.clients(), &shared.parameters);
     let terms = &class.spec.ami_selector_terms;
     let mut ours = translate::image_terms(terms);
     let mut variants = Vec::new();
     for term in terms {
         if let Some(alias) = &term.alias {
-            variants.extend(parameters.of_alias(clients, alias, &shared.settings.kubernetes).await?);
+            version::supports(alias, &shared.version.version())?;
+            variants.extend(parameters.of_alias(clients, alias, &shared.version.version()).await?);
         } else if let Some(name) = &term.ssm_parameter {
             let id = parameters.own(clients, name).await?;
             ours.extend(id.map(|id| resolve::Term { id: Some(id), ..resolve::Term::default() }));
@@ -283,8 +374,9 @@ async fn profile_of(shared: &Shared, class: &Ec2NodeClass) -> Found<String> {
         return Ok(own.clone());
     }
     let tags = class.spec.tags.clone().unwrap_or_default();
-    profile::ensure(shared.clients(), &owner(shared, class, &tags), class.spec.role.as_deref().unwrap_or_default())
-        .await
+    let role = class.spec.role.as_deref().unwrap_or_default();
+    let written = class.status.as_ref().and_then(|status| status.instance_profile.as_deref());
+    profile::ensure(shared.clients(), &owner(shared, class, &tags), role, written).await
 }
 
 fn owner<'a>(shared: &'a Shared, class: &'a Ec2NodeClass, tags: &'a BTreeMap<String, String>) -> profile::Owner<'a> {
@@ -331,9 +423,13 @@ async fn let_go(shared: &Shared, class: &Ec2NodeClass) -> Result<(), ClassFault>
     if !meta.finalizers.iter().any(|finalizer| finalizer == names::TERMINATION_FINALIZER) {
         return Ok(());
     }
-    let n_claims = claims_of(shared, class).len();
-    if n_claims > 0 {
-        tracing::info!(EC2NodeClass = meta.name(), claims = n_claims, "waiting for claims to go");
+    let claims = claims_of(shared, class);
+    if !claims.is_empty() {
+        tracing::info!(EC2NodeClass = meta.name(), claims = claims.len(), "waiting for claims to go");
+        let uid = meta.uid.as_deref().unwrap_or_default();
+        let names: Vec<&str> = claims.iter().map(|claim| claim.metadata.name()).collect();
+        let event = catalog::waiting_on_claims(uid, &names);
+        shared.recorder.publish(About::ec2_node_class(meta.name(), uid), event);
         return Ok(());
     }
     if !shared.settings.config.isolated_vpc {

@@ -1,21 +1,28 @@
 //! Metrics of the provider: what the seller tells, and what can be bought.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cloud::aws::{Telling, Told};
+use crds::names::aws as names;
 use planner::model::{CapacityType, MicroUsdPerHour};
 use tokio::time::sleep;
 
 use super::{Shared, classes};
 use crate::telemetry::Metrics;
 
+/// The most user data that EC2 takes, bytes before base64.
+const MOST_USER_DATA: usize = 16_384;
+/// From here on, nine tenths of that, it is said.
+const LONG_USER_DATA: usize = 14_746;
 /// How often it is counted what can be bought.
 const PERIOD: Duration = Duration::from_mins(1);
 
 /// Counts what the seller tells.
 pub(super) fn telling(metrics: Metrics) -> Telling {
+    // Classes of which that was said.
+    let long = Mutex::<BTreeSet<String>>::default();
     Telling::new(move |told| match told {
         Told::LaunchFailed { zone, zone_id, capacity_type, reason } => {
             let labels = [zone, zone_id, capacity_type.as_str(), reason];
@@ -38,7 +45,20 @@ pub(super) fn telling(metrics: Metrics) -> Telling {
             metrics.aws_sdk_go_request_attempt_total.inc(labels);
             metrics.aws_sdk_go_request_attempt_duration_seconds.observe(labels, took.as_secs_f64());
         }
-        Told::UserData { class, bytes } => metrics.ec2nodeclasses_userdata_bytes.set([class], bytes as f64),
+        Told::UserData { class, bytes } => {
+            metrics.ec2nodeclasses_userdata_bytes.set([class], bytes as f64);
+            let mut long = long.lock().unwrap_or_else(PoisonError::into_inner);
+            if bytes < LONG_USER_DATA {
+                long.remove(class);
+            } else if long.insert(class.to_owned()) {
+                tracing::warn!(
+                    EC2NodeClass = class,
+                    bytes,
+                    limit = MOST_USER_DATA,
+                    "the user data of machines is near EC2's limit"
+                );
+            }
+        }
     })
 }
 
@@ -76,10 +96,11 @@ fn offerings(shared: &Shared) {
     let mut types = BTreeMap::new();
     for class in shared.mirror.ec2_classes() {
         let name = classes::class_ref(class.metadata.name());
-        let Ok(catalog) = shared.market.catalog(&name, &class, &shared.settings) else { continue };
+        let Ok(catalog) = shared.catalog(&name, &class) else { continue };
         for kind in catalog.iter() {
-            let amount = |resource| kind.capacity.get(resource);
-            types.insert(kind.name.to_string(), (amount("cpu"), amount("memory")));
+            // As EC2 counts it, before anything is kept from nodes.
+            let mib = kind.labels.get(names::INSTANCE_MEMORY).and_then(|mib| mib.parse::<i64>().ok()).unwrap_or(0);
+            types.insert(kind.name.to_string(), (kind.capacity.get("cpu"), mib << 20));
             for offering in &kind.offerings {
                 let key = (kind.name.to_string(), offering.capacity_type, offering.zone.to_string());
                 let of = offered.entry(key).or_insert((false, offering.price));

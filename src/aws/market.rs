@@ -7,13 +7,16 @@ use std::time::Duration;
 use cloud::aws::reserve::CapacityReservation;
 use cloud::aws::shift::{Shifted, renewed};
 use cloud::aws::{Clients, Facts, Fault, Subnet, on_demand, spot_prices};
-use cloud::catalog::{Ec2Settings, PlacementGroup, PriceList, UnavailablePattern, ec2_of};
+use cloud::catalog::{Ec2Settings, PlacementGroup, PriceList, TypeRow, UnavailablePattern, default_pods, ec2_of};
 use cloud::{ClassError, ClassRef, OfferingKey};
 use crds::Ec2NodeClass;
-use planner::model::Str;
 use planner::model::catalog::Catalog;
-use tokio::time::{Instant, sleep};
+use planner::model::{CapacityType, Str};
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep_until};
 
+use super::kubelet;
+use super::kubelet::expressions::{Expressions, of_catalog};
 use super::memory::{self, Known};
 use super::{Settings, Shared, translate};
 use crate::clock::Clock;
@@ -23,6 +26,12 @@ const PRICES: Duration = Duration::from_mins(10);
 /// How often it is asked which types there are, and what they cost on demand.
 const TYPES: Duration = Duration::from_hours(12);
 
+/// How long after a failure it is asked again, at first and at most.
+const AGAIN: Duration = Duration::from_mins(1);
+const AGAIN_AT_MOST: Duration = Duration::from_mins(10);
+
+/// How long a zone without room for an order is left alone under its class, unless addresses come free.
+const CROWDED: Duration = Duration::from_mins(3);
 /// How long a pool that had nothing inside a placement group is left alone under its class.
 const SHUNNED: Duration = Duration::from_mins(3);
 
@@ -35,7 +44,11 @@ struct Inner {
     facts: Arc<Facts>,
     /// What the price list service told; empty: the binary's prices count.
     on_demand: PriceList,
-    spot: PriceList,
+    /// None: nobody has told yet, and spot is taken to cost what on-demand does.
+    spot: Option<PriceList>,
+    /// What the operator says, before everything else.
+    given: PriceList,
+    due: Due,
     /// Goes up with every change to types and prices.
     version: u64,
     /// A class' catalogue with what it was made from.
@@ -49,9 +62,45 @@ struct Inner {
     /// Pools that had nothing inside the placement group of a class, and until when they are left alone. Outside of the
     /// group they may have.
     shunned: BTreeMap<ClassRef, BTreeMap<OfferingKey, Instant>>,
+    /// Zones in which a class had no room for an order of so many addresses, and until when that counts.
+    crowded: BTreeMap<ClassRef, BTreeMap<Str, (i64, Instant)>>,
     /// Zones that the cluster is moved away from.
     shifted: Shifted,
     memory: Known,
+}
+
+/// When each source is asked next.
+#[derive(Debug)]
+struct Due {
+    types: Next,
+    /// None: it is never asked.
+    on_demand: Option<Next>,
+    spot: Next,
+}
+
+/// When something is asked next.
+#[derive(Clone, Copy, Debug)]
+struct Next {
+    at: Instant,
+    n_failed: u32,
+    usually: Duration,
+}
+
+impl Next {
+    fn new(usually: Duration) -> Self {
+        Self { at: Instant::now(), n_failed: 0, usually }
+    }
+
+    /// It was asked: again after the usual time, or soon if it failed.
+    fn asked(&mut self, went_well: bool) {
+        let pause = AGAIN.saturating_mul(2_u32.saturating_pow(self.n_failed)).min(AGAIN_AT_MOST);
+        self.n_failed = if went_well { 0 } else { self.n_failed.saturating_add(1) };
+        self.at = Instant::now() + if went_well { self.usually } else { pause };
+    }
+
+    fn is_due(&self) -> bool {
+        self.at <= Instant::now()
+    }
 }
 
 /// What is kept for machines of a class.
@@ -65,7 +114,10 @@ pub(super) struct Kept {
 struct Made {
     version: u64,
     class: cloud::catalog::Ec2Class,
+    /// The kubelet's settings, if some of them are expressions.
+    expressions: Option<Map<String, Value>>,
     unavailable: Vec<UnavailablePattern>,
+    full_zones: BTreeSet<Str>,
     memory: BTreeMap<Str, i64>,
 }
 
@@ -74,8 +126,16 @@ impl Market {
     ///
     /// # Errors
     /// The region and what EC2 said, if neither knows the region.
-    pub async fn ask(clients: &Clients, clock: Clock, is_isolated: bool) -> Result<Self, (String, Fault)> {
-        let facts = match Facts::ask(clients).await {
+    pub async fn ask(
+        clients: &Clients,
+        clock: Clock,
+        is_isolated: bool,
+        given: PriceList,
+    ) -> Result<Self, (String, Fault)> {
+        let mut types = Next::new(TYPES);
+        let told = Facts::ask(clients).await;
+        types.asked(told.is_ok());
+        let facts = match told {
             Ok(facts) => facts,
             Err(fault) => {
                 let region = clients.region();
@@ -83,22 +143,26 @@ impl Market {
                 Facts::embedded(region).ok_or_else(|| (region.to_owned(), fault))?
             }
         };
+        // A network without a way out, or a region without the service, keeps the binary's prices.
+        let has_list = !is_isolated && !clients.region().starts_with("us-gov");
         let inner = Inner {
             facts: Arc::new(facts),
             on_demand: PriceList::default(),
-            spot: PriceList::default(),
+            spot: None,
+            given,
+            due: Due { types, on_demand: has_list.then(|| Next::new(TYPES)), spot: Next::new(PRICES) },
             version: 0,
             made: BTreeMap::new(),
             subnets: BTreeMap::new(),
             n_looks: 0,
             kept: BTreeMap::new(),
             shunned: BTreeMap::new(),
+            crowded: BTreeMap::new(),
             shifted: Shifted::new(),
             memory: Known::default(),
         };
         let market = Self(Mutex::new(inner));
-        market.renew_prices(clients, clock.seconds()).await;
-        market.renew_on_demand(clients, is_isolated).await;
+        market.renew(clients, clock.seconds()).await;
         Ok(market)
     }
 
@@ -106,51 +170,82 @@ impl Market {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn renew_prices(&self, clients: &Clients, now: i64) {
+    /// Asks whatever is due; when the next is.
+    async fn renew(&self, clients: &Clients, now: i64) -> Instant {
+        let (types, on_demand, spot) = self.locked(|inner| {
+            let due = &inner.due;
+            (due.types.is_due(), due.on_demand.is_some_and(|next| next.is_due()), due.spot.is_due())
+        });
+        if spot {
+            self.renew_spot(clients, now).await;
+        }
+        if types {
+            self.renew_types(clients).await;
+        }
+        if on_demand {
+            self.renew_on_demand(clients).await;
+        }
+        self.locked(|inner| {
+            let due = &inner.due;
+            let first = due.types.at.min(due.spot.at);
+            due.on_demand.map_or(first, |next| first.min(next.at))
+        })
+    }
+
+    async fn renew_spot(&self, clients: &Clients, now: i64) {
         // Asked for a moment, EC2 tells the price at it and all since.
-        match spot_prices(clients, now).await {
-            Ok(prices) => self.locked(|inner| {
-                let before = inner.spot.clone();
-                inner.spot.lay_over(&prices);
-                inner.version += u64::from(inner.spot != before);
-            }),
-            Err(error) => tracing::warn!(%error, "spot prices cannot be asked for; the last ones stay"),
+        let told = spot_prices(clients, now).await;
+        self.locked(|inner| {
+            inner.due.spot.asked(told.is_ok());
+            let Ok(prices) = &told else { return };
+            let before = inner.spot.clone();
+            inner.spot.get_or_insert_default().lay_over(prices);
+            inner.version += u64::from(inner.spot != before);
+        });
+        if let Err(error) = told {
+            tracing::warn!(%error, "spot prices cannot be asked for; the last ones stay");
         }
     }
 
-    /// A network without a way out, or a region without the service, keeps the binary's prices.
-    async fn renew_on_demand(&self, clients: &Clients, is_isolated: bool) {
-        if is_isolated || clients.region().starts_with("us-gov") {
-            return;
-        }
-        match on_demand(clients).await {
-            Ok(prices) => self.locked(|inner| {
-                let before = inner.on_demand.clone();
-                inner.on_demand.lay_over(&prices);
-                inner.version += u64::from(inner.on_demand != before);
-            }),
-            Err(error) => tracing::warn!(%error, "on-demand prices cannot be asked for; the last ones stay"),
+    async fn renew_on_demand(&self, clients: &Clients) {
+        let told = on_demand(clients).await;
+        self.locked(|inner| {
+            if let Some(next) = &mut inner.due.on_demand {
+                next.asked(told.is_ok());
+            }
+            let Ok(prices) = &told else { return };
+            let before = inner.on_demand.clone();
+            inner.on_demand.lay_over(prices);
+            inner.version += u64::from(inner.on_demand != before);
+        });
+        if let Err(error) = told {
+            tracing::warn!(%error, "on-demand prices cannot be asked for; the last ones stay");
         }
     }
 
     async fn renew_types(&self, clients: &Clients) {
-        match Facts::ask(clients).await {
-            Ok(facts) => self.locked(|inner| {
-                if *inner.facts != facts {
-                    inner.facts = Arc::new(facts);
-                    inner.version += 1;
-                }
-            }),
-            Err(error) => tracing::warn!(%error, "instance types cannot be asked for; the last ones stay"),
+        let told = Facts::ask(clients).await;
+        if let Err(error) = &told {
+            tracing::warn!(%error, "instance types cannot be asked for; the last ones stay");
         }
+        self.locked(|inner| {
+            inner.due.types.asked(told.is_ok());
+            if let Ok(facts) = told
+                && *inner.facts != facts
+            {
+                inner.facts = Arc::new(facts);
+                inner.version += 1;
+            }
+        });
     }
 
-    /// What a class sells; the same one for as long as nothing changes.
+    /// What a class sells; the same one for as long as nothing changes. In `full_zones` its subnets have no addresses left.
     pub(super) fn catalog(
         &self,
         name: &ClassRef,
         class: &Ec2NodeClass,
         settings: &Settings,
+        full_zones: BTreeSet<Str>,
     ) -> Result<Catalog, ClassError> {
         let now = settings.clock.seconds();
         let parts = self.locked(|inner| {
@@ -158,39 +253,60 @@ impl Market {
             let of_class = translate::catalog_class(class, &kept, now);
             let unavailable = unavailable(inner, name, class);
             let memory = inner.memory.of(&memory::images(class), now);
-            let made = Made { version: inner.version, class: of_class, unavailable, memory };
+            let expressions = expressions(class, settings).cloned();
+            let made = Made { version: inner.version, class: of_class, expressions, unavailable, full_zones, memory };
             if let Some((_, catalog)) = inner.made.get(name).filter(|(of, _)| *of == made) {
                 return Err(catalog.clone());
             }
             let mut prices = inner.on_demand.clone();
-            prices.lay_over(&inner.spot);
+            match &inner.spot {
+                Some(spot) => prices.lay_over(spot),
+                None => as_on_demand(&inner.facts, &mut prices),
+            }
+            prices.lay_over(&inner.given);
             Ok((inner.facts.clone(), prices, made))
         });
         let (facts, prices, made) = match parts {
             Err(catalog) => return Ok(catalog),
             Ok(parts) => parts,
         };
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share from 0 to 1, in millionths"
-        )]
-        let overhead = (settings.config.vm_memory_overhead_percent * 1e6).round() as u32;
+        let of_class = settings.of_catalog(made.class.clone());
+        let kubelets = match &made.expressions {
+            Some(kubelet) => kubelets(kubelet, facts.types.iter(), &of_class),
+            None => BTreeMap::new(),
+        };
         let of_region = Ec2Settings {
             region: facts.region.name.clone(),
-            class: made.class.clone(),
-            reserved_enis: settings.config.reserved_enis,
-            vm_memory_overhead_millionths: overhead,
             prices,
             unavailable: made.unavailable.clone(),
+            full_zones: made.full_zones.clone(),
+            keeps_unpriced: true,
+            kubelets: kubelets.iter().map(|(name, told)| (name.clone(), of_catalog(told))).collect(),
             discovered_memory: made.memory.clone(),
-            ..Ec2Settings::default()
+            ..of_class
         };
         let types = ec2_of(&facts.types, &facts.region, &of_region)
             .map_err(|source| ClassError::Catalog { class: name.clone(), source: Box::new(source) })?;
         let catalog = Arc::new(types);
         self.locked(|inner| inner.made.insert(name.clone(), (made, catalog.clone())));
         Ok(catalog)
+    }
+
+    pub(super) fn facts(&self) -> Arc<Facts> {
+        self.locked(|inner| inner.facts.clone())
+    }
+
+    /// What the kubelet of a class is told on these types, where it has expressions.
+    pub(super) fn kubelets(
+        &self,
+        class: &Ec2NodeClass,
+        types: &BTreeSet<&str>,
+        settings: &Settings,
+    ) -> BTreeMap<Str, Map<String, Value>> {
+        let Some(kubelet) = expressions(class, settings) else { return BTreeMap::new() };
+        let facts = self.facts();
+        let of_class = settings.of_catalog(translate::catalog_class(class, &Kept::default(), 0));
+        kubelets(kubelet, facts.types.iter().filter(|row| types.contains(row.name.as_str())), &of_class)
     }
 
     /// Subnets of a class were looked up.
@@ -254,11 +370,33 @@ impl Market {
         });
     }
 
+    /// A class had no room in these zones for an order of so many addresses.
+    pub(super) fn lacks_room(&self, class: &ClassRef, zones: impl Iterator<Item = Str>, n_addresses: i64) {
+        let until = Instant::now() + CROWDED;
+        self.locked(|inner| {
+            let mut zones = zones.peekable();
+            if zones.peek().is_some() {
+                let of_class = inner.crowded.entry(class.clone()).or_default();
+                of_class.extend(zones.map(|zone| (zone, (n_addresses, until))));
+            }
+        });
+    }
+
+    /// How many addresses the next order under a class is taken to want, by zone; one where nothing is known.
+    pub(super) fn wanted(&self, class: &ClassRef) -> BTreeMap<Str, i64> {
+        let now = Instant::now();
+        self.locked(|inner| {
+            let of_class = inner.crowded.get(class).into_iter().flatten();
+            of_class.filter(|(_, (_, until))| *until > now).map(|(zone, (n, _))| (zone.clone(), *n)).collect()
+        })
+    }
+
     /// A class is gone.
     pub(super) fn forget(&self, class: &ClassRef) {
         self.locked(|inner| {
             inner.kept.remove(class);
             inner.shunned.remove(class);
+            inner.crowded.remove(class);
             inner.made.remove(class);
             inner.subnets.remove(class);
         });
@@ -288,17 +426,42 @@ pub(super) fn zones_of(class: &Ec2NodeClass, is_meant: impl Fn(&str) -> bool) ->
     meant.map(|subnet| Str::from(subnet.zone.as_str())).collect()
 }
 
+/// The settings of a class' kubelet, if some are expressions and that is allowed.
+fn expressions<'a>(class: &'a Ec2NodeClass, settings: &Settings) -> Option<&'a Map<String, Value>> {
+    let kubelet = class.spec.kubelet.as_ref().filter(|_| settings.config.node_class_cel)?;
+    kubelet::expressions::first(kubelet).map(|_| kubelet)
+}
+
+/// What a kubelet with expressions is told on each type. A class with one that has no value somewhere is not ready.
+fn kubelets<'a>(
+    kubelet: &Map<String, Value>,
+    types: impl Iterator<Item = &'a TypeRow>,
+    settings: &Ec2Settings,
+) -> BTreeMap<Str, Map<String, Value>> {
+    let Ok(Some(read)) = Expressions::read(kubelet) else { return BTreeMap::new() };
+    let told = |row: &TypeRow| {
+        let told = read.on(kubelet, row, default_pods(row, settings)).ok()?;
+        Some((Str::from(row.name.as_str()), told))
+    };
+    types.filter_map(told).collect()
+}
+
+/// Sets prices of spot where none are known: what the type costs on demand, so that spot is bought from the start.
+fn as_on_demand(facts: &Facts, prices: &mut PriceList) {
+    let sold = &facts.region.sold;
+    for row in facts.types.iter().filter(|row| row.usage.iter().any(|usage| usage == "spot")) {
+        let at = sold.binary_search_by(|sold| sold.instance_type.cmp(&row.name));
+        let listed = prices.get(&row.name, "", CapacityType::OnDemand);
+        if let Some(price) = listed.or_else(|| at.ok().and_then(|at| sold[at].price)) {
+            prices.set(&row.name, "", CapacityType::Spot, price);
+        }
+    }
+}
+
 /// Keeps types and prices fresh.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut types_at = Instant::now();
     loop {
-        sleep(PRICES).await;
-        shared.market.renew_prices(shared.clients(), shared.clock.seconds()).await;
-        if types_at.elapsed() >= TYPES {
-            types_at = Instant::now();
-            shared.market.renew_types(shared.clients()).await;
-            let is_isolated = shared.settings.config.isolated_vpc;
-            shared.market.renew_on_demand(shared.clients(), is_isolated).await;
-        }
+        let next = shared.market.renew(shared.clients(), shared.clock.seconds()).await;
+        sleep_until(next).await;
     }
 }

@@ -14,6 +14,7 @@ mod kubelet;
 mod listening;
 mod market;
 mod memory;
+mod profiles;
 mod reservations;
 mod settings;
 mod shifts;
@@ -22,14 +23,17 @@ mod tagging;
 mod tests;
 mod translate;
 mod verdict;
+mod version;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloud::aws::{Clients, Fault, NodeClass, Seller};
+use cloud::aws::alias::Parameters;
+use cloud::aws::{Clients, Fault, NodeClass, Seller, n_addresses};
 use cloud::{
-    Class, ClassError, ClassImage, ClassKind, ClassRef, Cloud, Instance, LaunchError, LaunchOrder, ListError, Notice,
-    OfferingKey, RepairPolicy, TerminateError, Termination,
+    Because, Class, ClassError, ClassImage, ClassKind, ClassRef, Cloud, Instance, LaunchError, LaunchOrder, ListError,
+    Notice, OfferingKey, Refused, RepairPolicy, TerminateError, Termination,
 };
 use crds::Ec2NodeClass;
 use crds::hash::EC2_NODE_CLASS_HASH_VERSION;
@@ -40,15 +44,18 @@ use planner::model::{Labels, Resources, Str};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::act::Api;
 use crate::clock::Clock;
+use crate::controllers::claim::launch::unsettled;
 use crate::events::Recorder;
 use crate::observe::mirror::Mirror;
 use crate::telemetry::Metrics;
 
 pub use market::Market;
 pub use settings::{Settings, StartError, Started, start};
+pub use version::VersionError;
 
 const CLASSES: [ClassKind; 1] = [ClassKind { group: "karpenter.k8s.aws", kind: "EC2NodeClass" }];
 
@@ -67,6 +74,8 @@ const fn policy(condition: &'static str, status: &'static str, minutes: u64) -> 
     RepairPolicy { condition, status, toleration: Duration::from_mins(minutes) }
 }
 
+/// How often it is seen whether AWS called back an image that is followed.
+const CALLED_BACK: Duration = Duration::from_mins(30);
 /// How often launch templates that nobody uses are looked for.
 const UPKEEP: Duration = Duration::from_mins(5);
 
@@ -90,16 +99,28 @@ struct Shared {
     clock: Clock,
     market: Market,
     settings: Settings,
+    version: version::Asked,
     metrics: Metrics,
     recorder: Recorder,
+    /// Of SSM, as looked up.
+    parameters: Parameters,
 }
 
 impl Aws {
-    /// A provider that knows the classes that `mirror` shows, and sees to them from now on.
-    pub fn new(started: Started, metrics: Metrics, recorder: Recorder, mirror: Mirror, api: Api) -> Self {
-        let Started { seller, market, settings } = started;
+    /// A provider that knows the classes that `mirror` shows, and sees to them from now on. `broken` is cancelled when a part of
+    /// what it does in the background breaks off.
+    pub fn new(
+        started: Started,
+        metrics: Metrics,
+        recorder: Recorder,
+        (mirror, api): (Mirror, Api),
+        broken: CancellationToken,
+    ) -> Self {
+        let Started { seller, market, settings, version } = started;
         let clock = settings.clock;
-        let shared = Arc::new(Shared { seller, mirror, api, clock, market, settings, metrics, recorder });
+        let parameters = Parameters::default();
+        let shared =
+            Arc::new(Shared { seller, mirror, api, clock, market, settings, version, metrics, recorder, parameters });
         let (hearing, heard) = mpsc::channel(listening::MOST_WAITING);
         let mut tasks = JoinSet::new();
         tasks.spawn(classes::run(shared.clone()));
@@ -108,11 +129,16 @@ impl Aws {
         tasks.spawn(shifts::run(shared.clone()));
         tasks.spawn(memory::run(shared.clone()));
         tasks.spawn(market::run(shared.clone()));
+        tasks.spawn(version::run(shared.clone()));
+        tasks.spawn(profiles::run(shared.clone()));
         tasks.spawn(upkeep(shared.clone()));
+        tasks.spawn(images(shared.clone()));
         tasks.spawn(counting::run(shared.clone()));
         tasks.spawn(listening::queue(shared.clone(), hearing.clone()));
         tasks.spawn(listening::checks(shared.clone(), hearing));
-        Self(Arc::new(Inner { shared, heard: tokio::sync::Mutex::new(heard), _tasks: tasks }))
+        let mut watching = JoinSet::new();
+        watching.spawn(watch(tasks, broken));
+        Self(Arc::new(Inner { shared, heard: tokio::sync::Mutex::new(heard), _tasks: watching }))
     }
 
     fn shared(&self) -> &Shared {
@@ -133,7 +159,7 @@ impl Shared {
         let found = self.mirror.ec2_class(&class.name);
         let found = found.ok_or_else(|| ClassError::Missing { class: class.clone() })?;
         if found.metadata.is_deleting() {
-            return Err(ClassError::NotReady { class: class.clone(), message: "it is being deleted".to_owned() });
+            return Err(ClassError::Terminating { class: class.clone() });
         }
         Ok(found)
     }
@@ -145,23 +171,45 @@ impl Shared {
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
         let message = match ready {
             None => "nobody has looked at it yet".to_owned(),
-            Some(ready) if !ready.is_true() => format!("{}: {}", ready.reason, ready.message),
             Some(ready) if Some(ready.observed_generation) != found.metadata.generation => {
                 "it was changed and is not looked at yet".to_owned()
             }
+            Some(ready) if ready.is_false() => {
+                let (reason, message) = (ready.reason.clone(), ready.message.clone());
+                return Err(ClassError::NotReady { class: class.clone(), reason, message });
+            }
+            Some(ready) if !ready.is_true() => format!("{}: {}", ready.reason, ready.message),
             Some(_) if found.spec.placement_group_selector.is_some() && self.market.kept(class).placement.is_none() => {
                 // After a start: what was written is not enough to buy by.
                 "its placement group is not looked up yet".to_owned()
             }
             Some(_) => return Ok(found),
         };
-        Err(ClassError::NotReady { class: class.clone(), message })
+        Err(ClassError::Unsettled { class: class.clone(), message })
     }
 
     /// What machines of the class are made from.
     fn resolved(&self, name: &ClassRef, class: &Ec2NodeClass) -> NodeClass {
         let (subnets, kept) = (self.market.subnets(name), self.market.kept(name));
         translate::node_class(class, &subnets, &kept, self.settings.reserved_capacity)
+    }
+
+    /// What a class sells, with what is out of addresses marked.
+    fn catalog(&self, name: &ClassRef, class: &Ec2NodeClass) -> Result<Catalog, ClassError> {
+        let subnets = translate::subnets(class, &self.market.subnets(name));
+        let wanted = self.market.wanted(name);
+        let zones: BTreeSet<Str> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
+        let is_full = |zone: &Str| !self.seller.has_room(&subnets, zone, wanted.get(zone).copied().unwrap_or(1));
+        let full = zones.into_iter().filter(is_full).collect();
+        self.market.catalog(name, class, &self.settings, full)
+    }
+
+    /// Takes down in which zones no subnet of the class had room for an order.
+    fn note_full(&self, class: &NodeClass, order: &LaunchOrder) {
+        let needed = n_addresses(order);
+        let zones: BTreeSet<&Str> = order.offers.iter().map(|offer| &offer.key.zone).collect();
+        let full = zones.into_iter().filter(|zone| !self.seller.has_room(&class.subnets, zone, needed));
+        self.market.lacks_room(&order.class, full.cloned(), needed);
     }
 
     fn hash(&self, class: &Ec2NodeClass) -> String {
@@ -204,7 +252,7 @@ impl Cloud for Aws {
 
     async fn catalog(&self, class: &ClassRef) -> Result<Catalog, ClassError> {
         let found = self.shared().class(class)?;
-        self.shared().market.catalog(class, &found, &self.shared().settings)
+        self.shared().catalog(class, &found)
     }
 
     async fn launch(&self, order: &LaunchOrder) -> Result<Instance, LaunchError> {
@@ -212,16 +260,22 @@ impl Cloud for Aws {
         let class = match shared.ready(&order.class) {
             Ok(class) => class,
             // As the reference has it: the claim is given up, and the pool is not ready by then.
-            Err(error @ ClassError::Missing { .. }) => {
+            Err(error @ (ClassError::Missing { .. } | ClassError::Terminating { .. })) => {
                 return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message: error.to_string() });
             }
+            Err(ClassError::Unsettled { message, .. }) => return Err(unsettled(message)),
             Err(error) => return Err(LaunchError::ClassNotReady { message: error.to_string() }),
         };
-        let resolved = shared.resolved(&order.class, &class);
+        let mut resolved = shared.resolved(&order.class, &class);
+        let types = order.offers.iter().map(|offer| &*offer.key.instance_type).collect();
+        resolved.kubelets = shared.market.kubelets(&class, &types, &shared.settings);
         let profile = resolved.profile.clone();
         let mut answer = shared.seller.launch(&resolved, order).await;
         if resolved.placement_group.is_some() {
             shared.market.shun(&order.class, refused_of(&mut answer));
+        }
+        if matches!(answer, Err(LaunchError::InsufficientCapacity { .. })) {
+            shared.note_full(&resolved, order);
         }
         let mut instance = answer?;
         if let Some(reservation) = &instance.reservation {
@@ -276,13 +330,26 @@ impl Cloud for Aws {
     }
 }
 
+/// Waits for the parts. One that has nothing to do ends; one that breaks off is told, and ends whatever goes by it: half a
+/// provider looks like a whole one.
+async fn watch(mut tasks: JoinSet<()>, broken: CancellationToken) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a part of the provider broke off");
+            broken.cancel();
+            return;
+        }
+    }
+}
+
 /// Takes the pools out of an answer that had nothing in a placement group: what is true inside it says nothing of the
 /// pools outside.
 fn refused_of(answer: &mut Result<Instance, LaunchError>) -> Vec<OfferingKey> {
     match answer {
         Ok(Instance { refused, .. })
         | Err(LaunchError::InsufficientCapacity { refused, .. } | LaunchError::Rejected { refused, .. }) => {
-            std::mem::take(refused)
+            let of_pools = |one: &mut Refused| one.because != Because::Account;
+            refused.extract_if(.., of_pools).map(|one| one.key).collect()
         }
         Err(_) => Vec::new(),
     }
@@ -299,6 +366,16 @@ async fn upkeep(shared: Arc<Shared>) {
         }
         sleep(UPKEEP).await;
         told(shared.seller.collect().await.map(drop), "taking away launch templates that are not used");
+    }
+}
+
+/// Looks whether images that are followed were called back.
+async fn images(shared: Arc<Shared>) {
+    loop {
+        sleep(CALLED_BACK).await;
+        let now = shared.clock.now().strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string();
+        let answer = shared.parameters.forget_deprecated(shared.clients(), &now).await;
+        told(answer, "looking whether images were called back");
     }
 }
 

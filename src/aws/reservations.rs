@@ -89,7 +89,13 @@ async fn relabel(shared: &Shared, claims: &[Arc<NodeClaim>], instances: &[Instan
 }
 
 async fn demote(shared: &Shared, claim: &NodeClaim) -> Result<(), ActError> {
-    if let Some(node) = shared.mirror.node_of(claim) {
+    // Before it is registered, its labels are not ours to write.
+    let node = shared.mirror.node_of(claim);
+    let is_registered = |of: Option<&planner::model::Str>| of.is_some_and(|registered| &**registered == "true");
+    if node.as_ref().is_some_and(|node| !is_registered(node.metadata.labels.get(core::REGISTERED))) {
+        return Ok(());
+    }
+    if let Some(node) = node {
         let _: Node = shared.api.merge("", &node.metadata.name, on_demand()).await?;
     }
     // The claim last: as long as it says reserved, it is looked at again.

@@ -1,10 +1,13 @@
 //! Names on machines: once a node has joined, its machine carries the node's name, as people look for it in the console.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crds::NodeClaim;
 use crds::names::aws as names;
+use futures::future::join_all;
+use planner::model::Labels;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -15,15 +18,28 @@ const PERIOD: Duration = Duration::from_secs(5);
 /// `CreateTags` may be called ten times a second; this leaves half of it to others.
 const BETWEEN: Duration = Duration::from_millis(200);
 
+/// Machines that are asked about at once.
+const MOST: usize = 200;
+
 /// Tags machines, one after the other.
 pub(super) async fn run(shared: Arc<Shared>) {
     shared.mirror.until_synced().await;
     loop {
         sleep(PERIOD).await;
-        for claim in shared.mirror.claims() {
-            if let Some((node, provider_id)) = untagged(&shared, &claim) {
-                tag(&shared, &claim, &node, &provider_id).await;
-                sleep(BETWEEN).await;
+        let claims = shared.mirror.claims();
+        let due = claims.iter().filter_map(|claim| Some((claim, untagged(&shared, claim)?)));
+        let due: Vec<_> = due.take(MOST).collect();
+        // What is there already is not to be written over, and all are asked about in one call.
+        let found = join_all(due.iter().map(|(_, (_, provider_id))| shared.seller.instance(provider_id))).await;
+        for ((claim, (node, provider_id)), found) in due.into_iter().zip(found) {
+            match found {
+                Ok(Some(found)) => {
+                    tag(&shared, claim, &node, &provider_id, &found.tags).await;
+                    sleep(BETWEEN).await;
+                }
+                // Gone, or not to be seen yet.
+                Ok(None) => {}
+                Err(error) => tracing::debug!(NodeClaim = claim.metadata.name(), %error, "reading tags of a machine"),
             }
         }
     }
@@ -41,11 +57,15 @@ fn untagged(shared: &Shared, claim: &NodeClaim) -> Option<(String, String)> {
     Some((node.metadata.name.to_string(), provider_id))
 }
 
-async fn tag(shared: &Shared, claim: &NodeClaim, node: &str, provider_id: &str) {
+async fn tag(shared: &Shared, claim: &NodeClaim, node: &str, provider_id: &str, there: &Labels) {
     let name = claim.metadata.name();
     let cluster = shared.seller.cluster().name.as_str();
     let tags = [(names::NAME_TAG, node), (names::NODE_CLAIM_TAG, name), (names::CLUSTER_NAME_TAG, cluster)];
-    if let Err(error) = shared.seller.tag(provider_id, &tags).await {
+    let missing = tags.into_iter().filter(|(key, _)| !there.contains_key(*key));
+    let missing: BTreeMap<String, String> = missing.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    if !missing.is_empty()
+        && let Err(error) = shared.seller.tag(provider_id, &missing).await
+    {
         tracing::warn!(NodeClaim = name, %error, "writing names on a machine");
         return;
     }

@@ -50,6 +50,7 @@ fn findings() -> Findings {
         reservations: Some(Ok(Vec::new())),
         placement: None,
         service_cidr: Ok(true),
+        expressions: None,
     }
 }
 
@@ -67,6 +68,20 @@ fn settled(class: Ec2NodeClass, findings: Findings) -> Draft {
 fn said(draft: &Draft, kind: &str) -> (String, String) {
     let found: &Condition = draft.conditions.get(kind).unwrap();
     (found.status.to_string(), found.reason.clone())
+}
+
+#[tokio::test]
+async fn a_part_that_breaks_off_is_told_and_one_that_ends_is_not() {
+    let broken = tokio_util::sync::CancellationToken::new();
+    let mut parts = tokio::task::JoinSet::new();
+    parts.spawn(async {});
+    super::watch(parts, broken.clone()).await;
+    assert!(!broken.is_cancelled());
+    let mut parts = tokio::task::JoinSet::new();
+    parts.spawn(std::future::pending());
+    parts.spawn(async { panic!("on purpose") });
+    super::watch(parts, broken.clone()).await;
+    assert!(broken.is_cancelled());
 }
 
 #[test]
@@ -173,10 +188,12 @@ fn what_a_launch_would_be_refused_is_told_before_any_is_made() {
     };
     for (refused, reason) in [
         (Refused::Template(rejected("Unauthorized")), Some("CreateLaunchTemplateAuthCheckFailed")),
+        (Refused::Template(rejected("UnauthorizedServiceControlPolicy")), Some("CreateLaunchTemplateAuthCheckFailed")),
         (Refused::Template(rejected("UserDataSizeLimitExceeded")), Some("UserDataSizeLimitExceeded")),
         (Refused::Fleet(denied()), Some("CreateFleetAuthCheckFailed")),
         (Refused::Run(denied()), Some("RunInstancesAuthCheckFailed")),
-        (Refused::Run(profile), Some("InstanceProfileNotFound")),
+        // One of ours is only not known yet.
+        (Refused::Run(profile.clone()), None),
         (Refused::Template(rejected("UserDataInvalid")), Some("UserDataInvalid")),
         (Refused::Fleet(fault()), None),
     ] {
@@ -185,6 +202,11 @@ fn what_a_launch_would_be_refused_is_told_before_any_is_made() {
         let told = draft.conditions.get("ValidationSucceeded").filter(|condition| condition.is_false());
         assert_eq!(told.map(|condition| condition.reason.as_str()), reason, "{refused:?}");
     }
+    let mut own = class(&json!({ "instanceProfile": "mine" }));
+    own.spec.role = None;
+    let mut draft = settled(own, findings());
+    draft.rehearsed(&Err(Refused::Run(profile)));
+    assert_eq!(said(&draft, "ValidationSucceeded"), ("False".to_owned(), "InstanceProfileNotFound".to_owned()));
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crds::ec2_node_class::{
     SecurityGroupSelectorTerm, SubnetSelectorTerm, Tokens,
 };
 use planner::model::{Operator, Quantity, Requirement, Requirements};
-use serde_json::Value;
 
+use super::kubelet::expressions::of_catalog;
 use super::market::Kept;
 
 const GIB: i64 = 1 << 30;
@@ -33,27 +33,17 @@ pub(super) fn node_class(class: &Ec2NodeClass, seen: &[Subnet], kept: &Kept, res
         requirements: requirements(&ami.requirements),
         is_deprecated: ami.deprecated.unwrap_or_default(),
     });
-    // A subnet that nobody has counted is taken to have room: EC2 says if not.
-    let subnets = status.subnets.iter().map(|subnet| {
-        let seen = seen.iter().find(|seen| *seen.id == subnet.id);
-        Subnet {
-            id: subnet.id.as_str().into(),
-            zone: subnet.zone.as_str().into(),
-            zone_id: subnet.zone_id.as_deref().unwrap_or_default().into(),
-            available: seen.map_or(i64::from(u16::MAX), |seen| seen.available),
-            look: seen.map_or(0, |seen| seen.look),
-        }
-    });
     NodeClass {
         name: class.metadata.name().to_owned(),
         family: family(spec),
         images: images.collect(),
-        subnets: subnets.collect(),
+        subnets: subnets(class, seen),
         security_groups: status.security_groups.iter().map(|group| group.id.as_str().into()).collect(),
         profile: status.instance_profile.unwrap_or_default(),
         user_data: spec.user_data.clone(),
         tags: spec.tags.clone().unwrap_or_default(),
         kubelet: spec.kubelet.clone().unwrap_or_default(),
+        kubelets: BTreeMap::new(),
         devices: devices(spec),
         raid0: spec.instance_store_policy.is_some(),
         interfaces: interfaces(spec),
@@ -76,6 +66,23 @@ pub(super) fn node_class(class: &Ec2NodeClass, seen: &[Subnet], kept: &Kept, res
         shuns_open_reservations: reserved_capacity,
     }
     .with_devices_of_family()
+}
+
+/// The subnets of a class; `seen` are those that were looked up, with their free addresses. One that nobody has counted is
+/// taken to have room: EC2 says if not.
+pub(super) fn subnets(class: &Ec2NodeClass, seen: &[Subnet]) -> Vec<Subnet> {
+    let written = class.status.iter().flat_map(|status| &status.subnets);
+    let one = |subnet: &crds::ec2_node_class::Subnet| {
+        let seen = seen.iter().find(|seen| *seen.id == subnet.id);
+        Subnet {
+            id: subnet.id.as_str().into(),
+            zone: subnet.zone.as_str().into(),
+            zone_id: subnet.zone_id.as_deref().unwrap_or_default().into(),
+            available: seen.map_or(i64::from(u16::MAX), |seen| seen.available),
+            look: seen.map_or(0, |seen| seen.look),
+        }
+    };
+    written.map(one).collect()
 }
 
 pub(super) fn requirements(of: &[crds::LabelRequirement]) -> Requirements {
@@ -198,20 +205,7 @@ pub(super) fn reservation_terms(terms: &[CapacityReservationSelectorTerm]) -> Ve
 }
 
 fn kubelet(spec: &Ec2NodeClassSpec) -> Kubelet {
-    let Some(kubelet) = &spec.kubelet else { return Kubelet::default() };
-    let number = |name: &str| kubelet.get(name).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
-    let texts = |name: &str| -> BTreeMap<String, String> {
-        let map = kubelet.get(name).and_then(Value::as_object);
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        map.into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect()
-    };
-    Kubelet {
-        max_pods: number("maxPods"),
-        pods_per_core: number("podsPerCore"),
-        kube_reserved: texts("kubeReserved"),
-        system_reserved: texts("systemReserved"),
-        eviction_hard: texts("evictionHard"),
-    }
+    spec.kubelet.as_ref().map(of_catalog).unwrap_or_default()
 }
 
 fn tags(of: &BTreeMap<String, String>) -> Vec<(String, String)> {

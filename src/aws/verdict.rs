@@ -15,6 +15,7 @@ use planner::model::Str;
 use serde_json::{Value, json};
 
 use super::kubelet;
+use super::version::UNSUPPORTED_ALIAS;
 use crate::act::merge::merge_patch;
 use crate::controllers::time;
 
@@ -43,6 +44,8 @@ pub(super) struct Findings {
     pub reservations: Option<Found<Vec<CapacityReservation>>>,
     /// None: the class selects no group.
     pub placement: Option<Found<Option<PlacementGroup>>>,
+    /// What became of the kubelet's expressions; None where they are not allowed.
+    pub expressions: Option<Result<(), kubelet::Told>>,
     /// Whether the addresses of services are known, for images that want to be told.
     pub service_cidr: Found<bool>,
 }
@@ -107,7 +110,7 @@ impl Draft {
         self.profile(findings.profile);
         self.reservations(findings.reservations, now);
         self.placement(findings.placement);
-        self.validate(family, findings.service_cidr);
+        self.validate(family, findings.service_cidr, findings.expressions.as_ref());
     }
 
     /// What trying a launch came to. Where AWS did not answer, what was written of this generation stays; a class that was
@@ -119,10 +122,9 @@ impl Draft {
         };
         match refused {
             Refused::Template(LaunchError::Rejected { reason, message, .. }) => {
-                let reason = match reason.as_str() {
-                    "Unauthorized" => "CreateLaunchTemplateAuthCheckFailed",
-                    other => other,
-                };
+                // By a policy of the role, of its boundary or of the organisation.
+                let is_denied = reason.starts_with("Unauthorized");
+                let reason = if is_denied { "CreateLaunchTemplateAuthCheckFailed" } else { reason };
                 self.conditions.set_false(VALIDATION, reason, message);
             }
             Refused::Template(error) => self.not_tried("LaunchFailed", &error.to_string()),
@@ -132,8 +134,13 @@ impl Draft {
             Refused::Run(fault) if fault.kind == Kind::Unauthorized => {
                 self.conditions.set_false(VALIDATION, "RunInstancesAuthCheckFailed", &fault.to_string());
             }
-            Refused::Run(fault) if fault.reason() == "InstanceProfileNameInvalid" => {
-                self.conditions.set_false(VALIDATION, "InstanceProfileNotFound", &fault.to_string());
+            Refused::Fleet(fault) | Refused::Run(fault) if refused.is_about_profile() => {
+                if self.class.spec.instance_profile.is_some() {
+                    self.conditions.set_false(VALIDATION, "InstanceProfileNotFound", &fault.to_string());
+                } else {
+                    // Made a moment ago: IAM knows it, and EC2 will.
+                    self.not_tried(fault.reason(), &fault.to_string());
+                }
             }
             Refused::Fleet(fault) | Refused::Run(fault) if refused.is_unanswered() => {
                 self.not_tried(fault.reason(), &fault.to_string());
@@ -164,6 +171,10 @@ impl Draft {
 
     fn images(&mut self, found: Found<Vec<Image>>) {
         match found {
+            Err(fault) if fault.code == UNSUPPORTED_ALIAS => {
+                self.status().amis.clear();
+                self.conditions.set_false(AMIS, UNSUPPORTED_ALIAS, &fault.message);
+            }
             Err(fault) => self.unanswered(AMIS, &fault),
             Ok(images) if images.is_empty() => {
                 self.status().amis.clear();
@@ -265,7 +276,12 @@ impl Draft {
         }
     }
 
-    fn validate(&mut self, family: Option<AmiFamily>, service_cidr: Found<bool>) {
+    fn validate(
+        &mut self,
+        family: Option<AmiFamily>,
+        service_cidr: Found<bool>,
+        expressions: Option<&Result<(), kubelet::Told>>,
+    ) {
         let parts = [AMIS, PROFILE, GROUPS, SUBNETS];
         if parts.iter().any(|part| self.conditions.get(part).is_some_and(Condition::is_false)) {
             let message = "Awaiting AMI, Instance Profile, Security Group, and Subnet resolution";
@@ -278,7 +294,9 @@ impl Draft {
         {
             let message = format!("\"{tag}\" tag does not pass tag validation requirements");
             self.conditions.set_false(VALIDATION, "TagValidationFailed", &message);
-        } else if let Some(kubelet) = self.class.spec.kubelet.as_ref().and_then(|of| kubelet::fault(of, family)) {
+        } else if let Some(kubelet) =
+            self.class.spec.kubelet.as_ref().and_then(|of| kubelet::fault(of, family, expressions))
+        {
             self.conditions.set_false(VALIDATION, kubelet.0, &kubelet.1);
         } else {
             match service_cidr {

@@ -105,6 +105,7 @@ mod tests {
             capacity_type: CapacityType::OnDemand,
             price: MicroUsdPerHour(100),
             available: true,
+            no_addresses: false,
             labels: Labels::default(),
             reservation: None,
         };

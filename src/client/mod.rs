@@ -6,6 +6,7 @@
 //! unthrottled ──────────────────┴────────────────┴─ metrics ─ timeout ─ transport
 //! ```
 
+mod authority;
 mod bucket;
 mod meter;
 mod retry;
@@ -43,6 +44,9 @@ pub struct Clients {
     pub namespace: String,
     /// Host and port of the server, for messages.
     pub server: String,
+    /// The certificate authority of the server as the kubeconfig or the service account has it, base64 of what is written
+    /// there; none where it is none of its own.
+    pub authority: Option<String>,
 }
 
 /// Why there is no client.
@@ -67,7 +71,7 @@ impl Clients {
     /// # Errors
     /// When there is no usable kubeconfig or service account.
     pub async fn connect(config: &Config, metrics: &Metrics) -> Result<Self, ConnectError> {
-        let mut kube_config = find(config).await?;
+        let (mut kube_config, authority) = find(config).await?;
         kube_config.default_retry = false;
         kube_config.connect_timeout = Some(CONNECT_TIMEOUT);
         let agent = HeaderValue::from_static(concat!("millwright/", env!("CARGO_PKG_VERSION")));
@@ -79,7 +83,7 @@ impl Clients {
             .build();
         let bucket = Bucket::new(config.kube_client_qps, config.kube_client_burst);
         let host = url.authority().map(ToString::to_string).unwrap_or_default();
-        Ok(Self::over(transport, &namespace, Some(bucket), host, metrics))
+        Ok(Self { authority, ..Self::over(transport, &namespace, Some(bucket), host, metrics) })
     }
 
     /// Clients of a service that speaks for an API server, as the one in memory does. Without a rate limit.
@@ -118,23 +122,28 @@ impl Clients {
             unthrottled: kube::Client::new(service_fn(move |request| free.clone().send(request)), namespace),
             namespace: namespace.into(),
             server,
+            authority: None,
         }
     }
 }
 
-/// The cluster that is meant.
-async fn find(config: &Config) -> Result<kube::Config, ConnectError> {
+/// The cluster that is meant, and its certificate authority as it is written.
+async fn find(config: &Config) -> Result<(kube::Config, Option<String>), ConnectError> {
     let options = KubeConfigOptions { context: config.kube_context.clone(), ..KubeConfigOptions::default() };
     let wrong = |path: String| move |cause| ConnectError::Kubeconfig { path, cause: Box::new(cause) };
-    if let Some(path) = &config.kubeconfig {
-        let shown = path.display().to_string();
-        let kubeconfig = Kubeconfig::read_from(path).map_err(wrong(shown.clone()))?;
-        return kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrong(shown));
+    if config.kubeconfig.is_none() && config.kube_context.is_none() {
+        let found = kube::Config::infer().await.map_err(|source| ConnectError::Infer(Box::new(source)))?;
+        let authority = authority::of_inferred(&found.cluster_url);
+        return Ok((found, authority));
     }
-    if config.kube_context.is_some() {
-        return kube::Config::from_kubeconfig(&options).await.map_err(wrong("$KUBECONFIG, ~/.kube/config".into()));
-    }
-    kube::Config::infer().await.map_err(|source| ConnectError::Infer(Box::new(source)))
+    let (kubeconfig, shown) = match &config.kubeconfig {
+        Some(path) => (Kubeconfig::read_from(path), path.display().to_string()),
+        None => (Kubeconfig::read(), "$KUBECONFIG, ~/.kube/config".to_owned()),
+    };
+    let kubeconfig = kubeconfig.map_err(wrong(shown.clone()))?;
+    let authority = authority::of(&kubeconfig, config.kube_context.as_deref());
+    let found = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrong(shown))?;
+    Ok((found, authority))
 }
 
 /// What every request goes through on its way to the transport.

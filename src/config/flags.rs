@@ -73,6 +73,9 @@ pub struct Flags {
     /// Default spread constraints for pods that have none (YAML) [env: SCHEDULER_CONFIG]
     #[arg(long, value_name = "FILE", help_heading = "Planning")]
     pub scheduler_config: Option<String>,
+    /// Prices laid over those that AWS tells (CSV instance_type,zone,capacity_type,usd_per_hour) [env: MILLWRIGHT_PRICES]
+    #[arg(long, value_name = "FILE", help_heading = "Planning")]
+    pub prices: Option<String>,
     /// Steps the solver may take for a plan; one is near a microsecond [env: MILLWRIGHT_EFFORT] [default: 200000]
     #[arg(long, value_name = "STEPS", help_heading = "Planning")]
     pub effort: Option<String>,

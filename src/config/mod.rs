@@ -30,6 +30,8 @@ pub struct Config {
     pub ignore_dra_requests: bool,
     /// Spread constraints of pods that have none.
     pub scheduler_config: Option<PathBuf>,
+    /// Prices that go before those that are asked for.
+    pub prices_file: Option<PathBuf>,
     /// Steps the solver may take for one plan.
     pub effort: u64,
     /// Pods are nominated to the nodes they were planned for, and nodes of one plan open together.
@@ -144,6 +146,7 @@ impl Default for Config {
             min_values_policy: MinValuesPolicy::default(),
             ignore_dra_requests: true,
             scheduler_config: None,
+            prices_file: None,
             effort: planner::model::snapshot::DEFAULT_EFFORT,
             enforce_placement: true,
             feature_gates: FeatureGates::default(),

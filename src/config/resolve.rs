@@ -65,6 +65,7 @@ impl Config {
                 true,
                 boolean,
             )?,
+            prices_file: path(&from, strict("prices", "MILLWRIGHT_PRICES"), &flags.prices),
             scheduler_config: path(&from, strict("scheduler-config", "SCHEDULER_CONFIG"), &flags.scheduler_config),
             effort: from.read(
                 lenient("effort", "MILLWRIGHT_EFFORT"),

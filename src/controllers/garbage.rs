@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloud::{Cloud, Instance, InstanceState};
-use crds::NodeClaim;
+use crds::{NodeClaim, names};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,11 @@ use super::deps::Deps;
 use super::fault::Fault;
 use crate::act::Preconditions;
 
+/// An instance that does not say for which claim it was bought was bought by somebody else: Karpenter, before us. After so
+/// long, in seconds, whoever it was has written it down in its claim.
+const LEAST_AGE_UNTOLD_SECONDS: i64 = 300;
+/// Claims read in one page.
+const PAGE: u32 = 500;
 /// How often it is looked for.
 const PERIOD: Duration = Duration::from_mins(2);
 /// A younger instance may belong to a claim that has not come to our eyes yet, in seconds.
@@ -41,7 +46,8 @@ pub fn lost_claims<'a>(
 }
 
 /// Instances that were bought for a claim which is not there, or which has another one: a claim that has written down its
-/// instance needs no second. One that does not say for which claim it was bought may be anybody's, and is left alone.
+/// instance needs no second. One that does not say for which claim it was bought is ours if it carries the name of a pool;
+/// any other may be anybody's, and is left alone.
 pub fn orphans<'a>(
     instances: &'a [Instance],
     claims: impl Iterator<Item = &'a NodeClaim>,
@@ -52,10 +58,14 @@ pub fn orphans<'a>(
         known.extend(provider_id(claim).or(claim.metadata.uid.as_deref()));
     }
     let is_orphan = |instance: &&Instance| {
+        let (is_claimed, least_age) = match instance.token.as_deref() {
+            Some(token) => (known.contains(token), LEAST_AGE_SECONDS),
+            None => (!instance.tags.contains_key(names::core::NODE_POOL), LEAST_AGE_UNTOLD_SECONDS),
+        };
         instance.state != InstanceState::Terminating
-            && now.saturating_sub(instance.launched_at) >= LEAST_AGE_SECONDS
+            && now.saturating_sub(instance.launched_at) >= least_age
             && !known.contains(&*instance.provider_id)
-            && instance.token.as_deref().is_some_and(|token| !known.contains(token))
+            && !is_claimed
     };
     instances.iter().filter(is_orphan).collect()
 }
@@ -95,7 +105,13 @@ pub async fn collect<C: Cloud>(deps: &Deps<C>) -> Result<(), Fault> {
     deps.world.listed(&instances);
     let lost = lost_claims(managed(), &instances, is_alive);
     let lost: Vec<_> = claims.iter().filter(|claim| lost.iter().any(|name| name == claim.metadata.name())).collect();
-    let orphans = orphans(&instances, claims.iter().map(AsRef::as_ref), now);
+    let mut orphans = orphans(&instances, claims.iter().map(AsRef::as_ref), now);
+    if orphans.iter().any(|instance| instance.token.is_none()) {
+        // No claim is known to ask for, so that all are read, from the API server itself.
+        let all: Vec<NodeClaim> = deps.api.list(PAGE, usize::MAX).await?;
+        let named: BTreeSet<&str> = all.iter().filter_map(provider_id).collect();
+        orphans.retain(|instance| instance.token.is_some() || !named.contains(&*instance.provider_id));
+    }
     // Each by itself: one that cannot be taken away keeps none of the others.
     let ends = lost.into_iter().map(|claim| end_claim(deps, claim).boxed());
     let ends: Vec<BoxFuture<'_, Result<(), Fault>>> =
@@ -157,6 +173,7 @@ mod tests {
             subnet: None,
             security_groups: Vec::new(),
             labels: Labels::new(),
+            tags: Labels::new(),
             annotations: Labels::new(),
             capacity: Resources::default(),
             allocatable: Resources::default(),

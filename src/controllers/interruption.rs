@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cloud::{Cloud, Notice, NoticeKind, OfferingKey};
 use crds::{NodeClaim, names};
+use planner::model::labels::RESERVATION_ID;
 use planner::model::{CapacityType, Str};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -101,10 +102,8 @@ async fn on_claim<C: Cloud>(deps: &Deps<C>, notice: &Notice, claim: &NodeClaim) 
         deps.recorder.publish(About::node(&node.metadata.name, &node.metadata.uid), event.clone());
     }
     deps.recorder.publish(About::node_claim(meta.name(), uid), event);
-    if notice.kind == NoticeKind::SpotInterruption
-        && let Some(offering) = offering(claim)
-    {
-        deps.world.refused(&[offering], deps.clock.seconds());
+    if let Some(offering) = offering(claim, notice.kind) {
+        deps.world.refused(&[offering.into()], deps.clock.seconds());
     }
     // A recommendation is told and not followed, as by Karpenter: following it would churn.
     if notice.kind == NoticeKind::RebalanceRecommendation || meta.is_deleting() {
@@ -126,14 +125,19 @@ async fn on_claim<C: Cloud>(deps: &Deps<C>, notice: &Notice, claim: &NodeClaim) 
     Ok(())
 }
 
-/// The spot pool that is being emptied.
-fn offering(claim: &NodeClaim) -> Option<OfferingKey> {
+/// The spot pool or the reservation that is being emptied.
+fn offering(claim: &NodeClaim, kind: NoticeKind) -> Option<OfferingKey> {
     let label = |key: &str| claim.metadata.labels.get(key).map(|value| Str::from(value.as_str()));
+    let (capacity_type, reservation) = match kind {
+        NoticeKind::SpotInterruption => (CapacityType::Spot, None),
+        NoticeKind::ReservationEnds => (CapacityType::Reserved, Some(label(RESERVATION_ID)?)),
+        _ => return None,
+    };
     Some(OfferingKey {
         instance_type: label(names::kubernetes::INSTANCE_TYPE)?,
         zone: label(names::kubernetes::ZONE)?,
-        capacity_type: CapacityType::Spot,
-        reservation: None,
+        capacity_type,
+        reservation,
     })
 }
 
@@ -153,7 +157,8 @@ fn label(kind: NoticeKind) -> &'static str {
         NoticeKind::SpotInterruption => "spot_interrupted",
         NoticeKind::RebalanceRecommendation => "rebalance_recommendation",
         NoticeKind::ScheduledChange => "scheduled_change",
-        NoticeKind::Stopped => "instance_terminated",
+        NoticeKind::Stopped => "instance_stopped",
+        NoticeKind::Terminated => "instance_terminated",
         NoticeKind::ReservationEnds => "capacity_reservation_interrupted",
         NoticeKind::InstanceImpaired => "instance_status",
         NoticeKind::SystemImpaired => "system_status",
@@ -170,7 +175,8 @@ fn event(kind: NoticeKind, uid: &str) -> Option<Event> {
         | NoticeKind::InstanceImpaired
         | NoticeKind::SystemImpaired
         | NoticeKind::ScheduledEvent => catalog::instance_unhealthy(uid),
-        NoticeKind::Stopped => catalog::instance_terminating(uid),
+        NoticeKind::Stopped => catalog::instance_stopping(uid),
+        NoticeKind::Terminated => catalog::instance_terminating(uid),
         NoticeKind::ReservationEnds => catalog::reservation_instance_interrupted(uid),
         NoticeKind::Other => return None,
     })
@@ -191,10 +197,15 @@ mod tests {
     #[test]
     fn the_pool_of_an_interrupted_machine_is_known_by_its_labels() {
         let mut claim = launched("a");
-        assert_eq!(offering(&claim), None);
+        assert_eq!(offering(&claim, NoticeKind::SpotInterruption), None);
         claim.metadata.labels.insert("node.kubernetes.io/instance-type".to_owned(), "m5.large".to_owned());
         claim.metadata.labels.insert("topology.kubernetes.io/zone".to_owned(), "z".to_owned());
-        let found = offering(&claim).unwrap();
+        let found = offering(&claim, NoticeKind::SpotInterruption).unwrap();
         assert_eq!((&*found.instance_type, &*found.zone, found.capacity_type), ("m5.large", "z", CapacityType::Spot));
+        assert_eq!(offering(&claim, NoticeKind::Terminated), None);
+        assert_eq!(offering(&claim, NoticeKind::ReservationEnds), None, "it is in none");
+        claim.metadata.labels.insert(RESERVATION_ID.to_owned(), "cr-1".to_owned());
+        let found = offering(&claim, NoticeKind::ReservationEnds).unwrap();
+        assert_eq!((found.capacity_type, found.reservation.as_deref()), (CapacityType::Reserved, Some("cr-1")));
     }
 }

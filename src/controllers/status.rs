@@ -18,7 +18,7 @@ use crate::telemetry::{OfKind, Standing, Told};
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// Types of conditions that events are named after.
-const TYPES: [&str; 14] = [
+const TYPES: [&str; 20] = [
     "Ready",
     "Launched",
     "Registered",
@@ -33,10 +33,17 @@ const TYPES: [&str; 14] = [
     "ValidationSucceeded",
     "NodeClassReady",
     "NodeRegistrationHealthy",
+    "AMIsReady",
+    "SubnetsReady",
+    "SecurityGroupsReady",
+    "InstanceProfileReady",
+    "PlacementGroupReady",
+    "CapacityReservationsReady",
 ];
 
 /// Group and kind, as series of all kinds have them.
 const CLAIM: [&str; 2] = ["karpenter.sh", "NodeClaim"];
+const EC2_CLASS: [&str; 2] = ["karpenter.k8s.aws", "EC2NodeClass"];
 const POOL: [&str; 2] = ["karpenter.sh", "NodePool"];
 
 /// One condition as it was last seen.
@@ -120,6 +127,7 @@ fn last(condition: &Condition) -> Last {
 struct AllSeen {
     claims: Seen,
     pools: Seen,
+    ec2_classes: Seen,
     nodes: Seen,
 }
 
@@ -162,7 +170,23 @@ fn look<C: Cloud>(deps: &Deps<C>, seen: &mut AllSeen) {
     }
     let there = pools.iter().map(|pool| pool.metadata.name()).collect();
     end(&family.nodepool, Some((&family.any, POOL)), seen.pools.forget(&there), now);
+    ec2_classes(deps, &mut seen.ec2_classes, now);
     nodes(deps, &mut seen.nodes, now);
+}
+
+/// Classes of EC2's machines, where there are some.
+fn ec2_classes<C: Cloud>(deps: &Deps<C>, seen: &mut Seen, now: i64) {
+    let family = &deps.metrics.conditions;
+    let classes = deps.world.mirror.ec2_classes();
+    for class in &classes {
+        let meta = &class.metadata;
+        let conditions = class.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let about = About::ec2_node_class(meta.name(), meta.uid.as_deref().unwrap_or_default());
+        let told = Told { own: (&family.ec2nodeclass, []), any: Some((&family.any, EC2_CLASS)), holds: true };
+        tell(deps, &told, seen, (meta, conditions), Some(&about), now);
+    }
+    let there = classes.iter().map(|class| class.metadata.name()).collect();
+    end(&family.ec2nodeclass, Some((&family.any, EC2_CLASS)), seen.forget(&there), now);
 }
 
 /// Nodes: measured, and left to kubelet and node controller to speak of.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cloud::{Class, ClassRef, Instance, OfferingKey};
+use cloud::{Class, ClassRef, Instance, OfferingKey, Refused};
 use crds::{NodeClaim, NodePool, ObjectMeta, OwnerReference, Quantity, Taint, TaintEffect, names};
 use planner::disrupt::Obstacle;
 use planner::model::pod::Owner;
 use planner::model::taint::{Effect, Toleration, TolerationOperator};
-use planner::model::{InstanceType, Str};
+use planner::model::{InstanceType, Pool, Str};
 
 use super::node::object::{NodeCondition, NodeSpec, NodeStatus};
 use super::node::{Node, Pod};
@@ -37,6 +37,8 @@ pub struct World {
     classes: Arc<Mutex<BTreeMap<ClassRef, Arc<Class>>>>,
     /// Machines by provider id, as the cloud last listed them: those of which it tells more than that they are there.
     instances: Arc<Mutex<BTreeMap<Str, Arc<Instance>>>>,
+    /// What each pool sells, overlays applied, as the last plan had it.
+    of_pools: Arc<Mutex<BTreeMap<String, Arc<Vec<InstanceType>>>>>,
     /// Until when pods are expected on a node, in seconds since the epoch.
     nominated: Arc<Mutex<BTreeMap<String, i64>>>,
     nominated_seconds: i64,
@@ -47,8 +49,9 @@ pub struct World {
 impl World {
     pub fn new(mirror: Mirror, facts: Facts) -> Self {
         let (types, classes, instances) = (Arc::default(), Arc::default(), Arc::default());
-        let (nominated, clocks) = (Arc::default(), Clocks::default());
-        Self { mirror, facts, types, classes, instances, nominated, nominated_seconds: NOMINATED_SECONDS, clocks }
+        let (of_pools, nominated, clocks) = (Arc::default(), Arc::default(), Clocks::default());
+        let nominated_seconds = NOMINATED_SECONDS;
+        Self { mirror, facts, types, classes, instances, of_pools, nominated, nominated_seconds, clocks }
     }
 
     /// Waits for pods that a plan sends to a node for twice the longest batch.
@@ -118,6 +121,17 @@ impl World {
         self.types.lock().unwrap_or_else(PoisonError::into_inner).get(class).cloned()
     }
 
+    /// What a pool sold with its overlays when the last plan was made; None if there was none.
+    pub fn sold_by(&self, pool: &str) -> Option<Arc<Vec<InstanceType>>> {
+        self.of_pools.lock().unwrap_or_else(PoisonError::into_inner).get(pool).cloned()
+    }
+
+    /// A plan was made with these pools.
+    pub fn planned_with(&self, pools: &[Pool]) {
+        let of = |pool: &Pool| (pool.name.to_string(), pool.types.clone());
+        *self.of_pools.lock().unwrap_or_else(PoisonError::into_inner) = pools.iter().map(of).collect();
+    }
+
     /// The class was asked what it sells.
     pub fn sells(&self, class: &ClassRef, types: Arc<Vec<InstanceType>>) {
         self.types.lock().unwrap_or_else(PoisonError::into_inner).insert(class.clone(), types);
@@ -146,7 +160,7 @@ impl World {
     }
 
     /// These offerings were refused at `now`.
-    pub fn refused(&self, offerings: &[OfferingKey], now: i64) {
+    pub fn refused(&self, offerings: &[Refused], now: i64) {
         self.facts.refused(offerings, now);
     }
 

@@ -46,14 +46,17 @@ impl Market {
         }
         let mut types = (*catalog).clone();
         for kind in &mut types {
-            let of_kind: Vec<&OfferingKey> = refused.iter().filter(|key| key.instance_type == kind.name).collect();
+            let of_kind: Vec<&OfferingKey> = refused.iter().filter(|key| key.is_about(&kind.name)).collect();
             for offering in kind.offerings.iter_mut().filter(|_| !of_kind.is_empty()) {
-                let is_refused = |key: &&OfferingKey| {
-                    key.zone == offering.zone
-                        && key.capacity_type == offering.capacity_type
-                        && key.reservation.as_ref() == offering.reservation.as_ref().map(|r| &r.id)
+                let this = OfferingKey {
+                    instance_type: kind.name.clone(),
+                    zone: offering.zone.clone(),
+                    capacity_type: offering.capacity_type,
+                    reservation: offering.reservation.as_ref().map(|r| r.id.clone()),
                 };
-                offering.available &= !of_kind.iter().any(is_refused);
+                let is_out = of_kind.iter().any(|key| key.names(&this));
+                offering.available &= !is_out;
+                offering.no_addresses &= !is_out;
             }
         }
         let marked = Arc::new(types);

@@ -244,6 +244,7 @@ impl<C: Cloud> Pass<C> {
             self.metrics.plan_faults_total.inc([&fault_name(fault)]);
             error!(fault = %fault, "the plan is unsound and was dropped");
         }
+        self.world.planned_with(&snapshot.pools);
         let Some(plan) = plan else { return false };
         let placed = plan.nominations.iter().map(|n| &n.pod).chain(plan.launches.iter().flat_map(|l| &l.pods));
         let refused = plan.unplaced.iter().flat_map(|u| &u.pods).chain(plan.ignored.iter().flat_map(|i| &i.pods));

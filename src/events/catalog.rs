@@ -123,6 +123,25 @@ pub fn spot_interrupted(uid: &str) -> Event {
     Event::warning("SpotInterrupted", "Spot interruption warning was triggered").dedupe([uid])
 }
 
+/// Names of claims that an event gives at most.
+const MOST_CLAIMS: usize = 5;
+
+/// On a node class that is being deleted.
+pub fn waiting_on_claims(uid: &str, claims: &[&str]) -> Event {
+    let named = claims[..claims.len().min(MOST_CLAIMS)].join(", ");
+    let rest = claims.len().saturating_sub(MOST_CLAIMS);
+    let more = if rest > 0 { format!(" and {rest} other(s)") } else { String::new() };
+    let message = format!("Waiting on NodeClaim termination for {named}{more}");
+    Event::normal("WaitingOnNodeClaimTermination", message).dedupe([uid]).window(FIVE_MINUTES)
+}
+
+/// On a claim.
+pub fn spot_role_missing(uid: &str) -> Event {
+    let message =
+        "Attempted to launch a spot instance but failed due to \"AuthFailure.ServiceLinkedRoleCreationNotPermitted\"";
+    Event::warning("SpotServiceLinkedRoleCreationFailure", message).dedupe([uid])
+}
+
 /// On a node and its claim.
 pub fn spot_rebalance_recommendation(uid: &str) -> Event {
     Event::normal("SpotRebalanceRecommendation", "Spot rebalance recommendation was triggered").dedupe([uid])
@@ -131,6 +150,11 @@ pub fn spot_rebalance_recommendation(uid: &str) -> Event {
 /// On a node and its claim.
 pub fn instance_unhealthy(uid: &str) -> Event {
     Event::warning("InstanceUnhealthy", "An unhealthy warning was triggered for the instance").dedupe([uid])
+}
+
+/// On a node and its claim.
+pub fn instance_stopping(uid: &str) -> Event {
+    Event::warning("InstanceStopping", "Instance is stopping").dedupe([uid])
 }
 
 /// On a node and its claim.

@@ -65,6 +65,10 @@ impl About {
         Self::cluster("NodeClaim", "karpenter.sh/v1", name, uid)
     }
 
+    pub fn ec2_node_class(name: &str, uid: &str) -> Self {
+        Self::cluster("EC2NodeClass", "karpenter.k8s.aws/v1", name, uid)
+    }
+
     pub fn node_pool(name: &str, uid: &str) -> Self {
         Self::cluster("NodePool", "karpenter.sh/v1", name, uid)
     }

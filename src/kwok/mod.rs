@@ -90,15 +90,15 @@ impl Kwok {
         let found = found.ok_or_else(|| ClassError::Missing { class: class.clone() })?;
         let conditions = found.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
-        let refusal = match ready {
-            _ if found.metadata.is_deleting() => Some("it is being deleted".to_owned()),
+        if found.metadata.is_deleting() {
+            return Err(ClassError::Terminating { class: class.clone() });
+        }
+        match ready.filter(|ready| !ready.is_true()) {
+            Some(ready) => {
+                let (reason, message) = (ready.reason.clone(), ready.message.clone());
+                Err(ClassError::NotReady { class: class.clone(), reason, message })
+            }
             // The schema's default says Ready; a server that does not default says nothing.
-            None => None,
-            Some(ready) if ready.is_true() => None,
-            Some(ready) => Some(format!("{}: {}", ready.reason, ready.message)),
-        };
-        match refusal {
-            Some(message) => Err(ClassError::NotReady { class: class.clone(), message }),
             None => Ok(found),
         }
     }
@@ -178,7 +178,7 @@ impl Cloud for Kwok {
         let class = match self.class(&order.class) {
             Ok(class) => class,
             // As the reference's provider has it: the claim is given up, and the pool is not ready by then.
-            Err(error @ ClassError::Missing { .. }) => {
+            Err(error @ (ClassError::Missing { .. } | ClassError::Terminating { .. })) => {
                 return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message: error.to_string() });
             }
             Err(error) => return Err(LaunchError::ClassNotReady { message: error.to_string() }),
@@ -195,7 +195,7 @@ impl Cloud for Kwok {
                 return Err(LaunchError::InsufficientCapacity { refused, message });
             };
             if self.0.stock.is_out(&offer.key) {
-                refused.push(offer.key.clone());
+                refused.push(cloud::Refused::from(offer.key.clone()));
             } else {
                 break offer;
             }

@@ -136,6 +136,7 @@ fn machine<'a>(provider_id: &str, label: impl Fn(&str) -> Option<&'a str>, types
         subnet: None,
         security_groups: Vec::new(),
         labels,
+        tags: Labels::new(),
         annotations: Labels::new(),
         capacity: kind.capacity.clone(),
         allocatable: kind.allocatable.clone(),

@@ -1,5 +1,6 @@
 //! A cluster in memory whose machines are EC2's.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use millwright::client::Clients;
 use millwright::clock::Clock;
 use millwright::config::{AwsConfig, Config, Provider};
 use millwright::events::Recorder;
+use millwright::observe::FeatureGates;
 use millwright::telemetry::Metrics;
 use millwright::telemetry::http::Health;
 use serde_json::{Value, json};
@@ -27,6 +29,45 @@ pub struct Stage {
     stop: CancellationToken,
     leading: JoinHandle<Result<(), AppError>>,
     _beside: JoinSet<()>,
+}
+
+/// What a stage is opened with.
+pub struct Setup {
+    pub options: Options,
+    pub aws: AwsConfig,
+    /// Of the API server, as the kubeconfig has it.
+    pub authority: Option<String>,
+    /// The class and the pool.
+    pub objects: Vec<Value>,
+    pub gates: FeatureGates,
+    /// Of the operator's own.
+    pub prices: Option<PathBuf>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let options = Options {
+            region: "us-west-2".into(),
+            level: Level::Each(50),
+            profile_visible_after: 8_000_000,
+            ..Options::default()
+        };
+        let aws = AwsConfig {
+            cluster_name: "demo".into(),
+            cluster_endpoint: Some("https://api.demo".into()),
+            cluster_ca_bundle: Some("Q0E=".into()),
+            interruption_queue: Some("demo".into()),
+            ..AwsConfig::default()
+        };
+        Self {
+            options,
+            aws,
+            authority: None,
+            objects: vec![class(), pool()],
+            gates: FeatureGates::default(),
+            prices: None,
+        }
+    }
 }
 
 impl Stage {
@@ -46,31 +87,39 @@ impl Stage {
         prepare: impl FnOnce(&Ec2),
         set: impl FnOnce(&mut AwsConfig),
     ) -> Self {
+        let change = |setup: &mut Setup| {
+            change(&mut setup.options);
+            set(&mut setup.aws);
+        };
+        Self::set_up(change, prepare)
+    }
+
+    /// The same, with anything of it changed.
+    pub fn set_up(change: impl FnOnce(&mut Setup), prepare: impl FnOnce(&Ec2)) -> Self {
         let server = ApiServer::new(1);
-        let mut options = Options { region: "us-west-2".into(), level: Level::Each(50), ..Options::default() };
-        change(&mut options);
+        let mut setup = Setup::default();
+        change(&mut setup);
+        let Setup { options, aws, authority, objects, gates, prices } = setup;
         let ec2 = Ec2::new(options, server.clock()).unwrap();
         prepare(&ec2);
         let direct = server.direct("test");
-        for object in [class(), pool()] {
+        for object in objects {
             direct.put(object).unwrap();
         }
         let metrics = Metrics::new();
-        let clients = Clients::metered(server.session("millwright"), &metrics);
+        let clients = Clients { authority, ..Clients::metered(server.session("millwright"), &metrics) };
         let clock = Clock::from(Timestamp::from_second(server.clock().seconds()).unwrap());
         let stop = CancellationToken::new();
         let (recorder, writing) = Recorder::new(&clients, clock, &metrics, stop.clone());
-        let mut aws = AwsConfig {
-            cluster_name: "demo".into(),
-            cluster_endpoint: Some("https://api.demo".into()),
-            cluster_ca_bundle: Some("Q0E=".into()),
-            interruption_queue: Some("demo".into()),
-            ..AwsConfig::default()
-        };
-        set(&mut aws);
         let shown = metrics.clone();
         let ground = Ground {
-            config: Arc::new(Config { provider: Provider::Aws, aws, ..Config::default() }),
+            config: Arc::new(Config {
+                provider: Provider::Aws,
+                aws,
+                feature_gates: gates,
+                prices_file: prices,
+                ..Config::default()
+            }),
             clients,
             clock,
             metrics,
@@ -149,6 +198,15 @@ impl Stage {
         found.map(|class| class.value().clone()).unwrap_or_default()
     }
 
+    /// How many objects of a kind are ready.
+    pub fn n_ready(&self, version: &str, kind: &str) -> usize {
+        let is_ready = |class: &&Value| {
+            let conditions = class["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+        };
+        self.all(Id::by_kind(version, kind).unwrap()).iter().filter(is_ready).count()
+    }
+
     /// A condition of the class, null if it has none of the kind.
     pub fn condition(&self, kind: &str) -> Value {
         let class = self.class();
@@ -198,6 +256,12 @@ impl Stage {
     /// Whether an event with this reason was written.
     pub fn has_said(&self, reason: &str) -> bool {
         self.all(Id::by_kind("v1", "Event").unwrap()).iter().any(|event| event["reason"] == reason)
+    }
+
+    /// Whether an event with these words was written.
+    pub fn has_told(&self, words: &str) -> bool {
+        let events = self.all(Id::by_kind("v1", "Event").unwrap());
+        events.iter().any(|event| event["message"].as_str().is_some_and(|message| message.contains(words)))
     }
 
     pub fn delete_class(&self) {

@@ -54,6 +54,26 @@ impl Parameters {
         Ok(self.value(clients, name, OWN).await?.filter(|value| value.starts_with("ami-")))
     }
 
+    /// Forgets values of parameters that follow the newest image where the image was called back: what AWS publishes then is
+    /// looked up at once, and not a day later. `now` is RFC 3339.
+    ///
+    /// # Errors
+    /// When EC2 cannot be asked.
+    pub async fn forget_deprecated(&self, clients: &Clients, now: &str) -> Result<(), Fault> {
+        let images: Vec<String> = {
+            let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_newest = all.iter().filter(|(name, _)| moves(name));
+            of_newest.filter_map(|(_, (_, value))| value.clone()).collect()
+        };
+        if images.is_empty() {
+            return Ok(());
+        }
+        let good = super::resolve::not_deprecated(clients, images, now).await?;
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|name, (_, value)| !moves(name) || value.as_ref().is_none_or(|value| good.contains(value)));
+        Ok(())
+    }
+
     async fn value(&self, clients: &Clients, name: &str, holds: Duration) -> Result<Option<String>, Fault> {
         if let Some((at, value)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
             // What is not there may be published any day.
@@ -74,6 +94,11 @@ impl Parameters {
         all.insert(name.to_owned(), (Instant::now(), value.clone()));
         Ok(value)
     }
+}
+
+/// Whether the parameter may come to name another image.
+fn moves(name: &str) -> bool {
+    name.contains("/recommended/") || name.contains("/latest/") || name.contains("/ami-windows-latest/")
 }
 
 /// The parameters of an alias, each with what its image is for.
@@ -135,7 +160,7 @@ fn names(alias: &str, kubernetes: &str) -> Vec<(String, Vec<Variant>)> {
             let folder = "/aws/service/ami-windows-latest";
             vec![(
                 format!("{folder}/Windows_Server-{year}-English-Core-EKS_Optimized-{kubernetes}/image_id"),
-                vec![Standard],
+                family.windows_build().map(Variant::Windows).into_iter().collect(),
             )]
         }
         AmiFamily::Custom => Vec::new(),
@@ -167,5 +192,10 @@ mod tests {
             ["/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-EKS_Optimized-1.34/image_id"]
         );
         assert!(of("custom@1").is_empty());
+        let variants = names("windows2022@latest", "1.35").remove(0).1;
+        assert_eq!(variants, [Variant::Windows("10.0.20348")]);
+        let follow = |alias: &str| names(alias, "1.35").iter().all(|(name, _)| moves(name));
+        assert!(follow("al2023@latest") && follow("bottlerocket@latest") && follow("windows2025@latest"));
+        assert!(!follow("al2023@v20261105") && !follow("bottlerocket@1.50.0"));
     }
 }

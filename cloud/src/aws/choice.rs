@@ -1,8 +1,8 @@
 //! Which of an order's offers a fleet is asked for: one way to pay, a bounded number of types, nothing odd unless wanted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use planner::model::{CapacityType, Labels, Resources};
+use planner::model::{CapacityType, Labels, Resources, Str};
 
 use super::template::fnv;
 use crate::labels::{INTERRUPTIBLE, PARTITION, RESERVATION_TYPE};
@@ -10,6 +10,10 @@ use crate::{LaunchOrder, Offer};
 
 /// The most instance types of one fleet.
 const MOST_TYPES: usize = 60;
+/// The most ways to fill one fleet: EC2 takes no more overrides.
+const MOST_WAYS: usize = 300;
+/// On claims of which the plan has lowered the least numbers of values.
+pub(super) const RELAXED: &str = "karpenter.sh/nodeclaim-min-values-relaxed";
 const SIZE: &str = "karpenter.k8s.aws/instance-size";
 /// What only machines with accelerators have.
 const ACCELERATORS: [&str; 5] =
@@ -40,7 +44,36 @@ pub(super) fn choose(order: &LaunchOrder) -> Vec<&Offer> {
         let name = &offer.key.instance_type;
         types.contains(name) || types.len() < MOST_TYPES && types.insert(name.clone())
     });
+    bounded(&mut offers);
     offers
+}
+
+/// Leaves the cheapest ways, and of each type at least one.
+fn bounded(offers: &mut Vec<&Offer>) {
+    let mut types = BTreeSet::new();
+    let n_first = offers.iter().filter(|offer| types.insert(offer.key.instance_type.clone())).count();
+    let mut more = MOST_WAYS.saturating_sub(n_first);
+    types.clear();
+    offers.retain(|offer| {
+        let is_first = types.insert(offer.key.instance_type.clone());
+        let is_kept = is_first || more > 0;
+        more -= usize::from(is_kept && !is_first);
+        is_kept
+    });
+}
+
+/// The requirement whose least number of values these offers no longer have, with how many they have. Where the plan has
+/// lowered such numbers, nothing is asked any more.
+pub(super) fn lacks_values(order: &LaunchOrder, offers: &[&Offer]) -> Option<(Str, usize)> {
+    if order.annotations.get(RELAXED).is_some_and(|relaxed| &**relaxed == "true") {
+        return None;
+    }
+    order.requirements.iter().find_map(|requirement| {
+        let least = usize::try_from(requirement.min_values?).ok()?;
+        let values = offers.iter().filter_map(|offer| offer.labels.get(&requirement.key));
+        let n_values = values.filter(|value| requirement.has(value)).collect::<BTreeSet<_>>().len();
+        (n_values < least).then(|| (requirement.key.clone(), n_values))
+    })
 }
 
 /// Machines of a placement group with partitions are dealt out over those that the claim allows: which one follows from its
@@ -59,20 +92,49 @@ fn is_exotic(labels: &Labels, capacity: &Resources) -> bool {
         || ACCELERATORS.iter().any(|name| capacity.get(name) != 0)
 }
 
-/// Offers of reservations of the kind of the cheapest: blocks, interruptible ones and others do not go into one fleet. Of a
-/// block one offer only; of others one for each type and zone.
-fn reserved<'a>(offers: &[&'a Offer]) -> Vec<&'a Offer> {
-    let kind = |offer: &Offer| (offer.labels.get(RESERVATION_TYPE).cloned(), offer.labels.get(INTERRUPTIBLE).cloned());
-    let mut all = offers.iter().copied().filter(|offer| offer.key.capacity_type == CapacityType::Reserved);
-    let Some(first) = all.clone().next() else { return Vec::new() };
-    if first.labels.get(RESERVATION_TYPE).is_some_and(|kind| &**kind == "capacity-block") {
-        return vec![first];
+/// What a reservation is, in the order in which reservations at one price are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum ReservationKind {
+    Plain,
+    Block,
+    Interruptible,
+}
+
+impl ReservationKind {
+    fn of(offer: &Offer) -> Self {
+        let says = |key: &str, value: &str| offer.labels.get(key).is_some_and(|label| &**label == value);
+        match (says(RESERVATION_TYPE, "capacity-block"), says(INTERRUPTIBLE, "true")) {
+            (true, _) => Self::Block,
+            (false, true) => Self::Interruptible,
+            (false, false) => Self::Plain,
+        }
     }
-    let mut taken = BTreeSet::new();
-    let is_first = |offer: &&Offer| {
-        kind(offer) == kind(first) && taken.insert((offer.key.instance_type.clone(), offer.key.zone.clone()))
+}
+
+/// Offers of reservations of the kind of the cheapest: blocks, interruptible ones and others do not go into one fleet. Of a
+/// block one offer only; of others for each type and zone the one with most machines left.
+fn reserved<'a>(offers: &[&'a Offer]) -> Vec<&'a Offer> {
+    let mut all: Vec<&Offer> =
+        offers.iter().copied().filter(|offer| offer.key.capacity_type == CapacityType::Reserved).collect();
+    let Some(kind) = all.iter().map(|offer| (offer.price, ReservationKind::of(offer))).min().map(|(_, kind)| kind)
+    else {
+        return Vec::new();
     };
-    all.by_ref().filter(is_first).collect()
+    all.retain(|offer| ReservationKind::of(offer) == kind);
+    if kind == ReservationKind::Block {
+        all.truncate(1);
+        return all;
+    }
+    let place = |offer: &Offer| (offer.key.instance_type.clone(), offer.key.zone.clone());
+    let mut most: BTreeMap<_, &Offer> = BTreeMap::new();
+    for offer in &all {
+        let best = most.entry(place(offer)).or_insert(offer);
+        if offer.n_left > best.n_left {
+            *best = offer;
+        }
+    }
+    all.retain(|offer| most.get(&place(offer)).is_some_and(|best| best.key == offer.key));
+    all
 }
 
 #[cfg(test)]
@@ -90,6 +152,7 @@ mod tests {
             labels: Labels::new(),
             capacity: Resources::of([("cpu", 1000), ("nvidia.com/gpu", gpus)]),
             allocatable: Resources::default(),
+            n_left: None,
         }
     }
 
@@ -130,6 +193,39 @@ mod tests {
     }
 
     #[test]
+    fn no_more_than_three_hundred_ways_are_asked_for_and_each_type_keeps_its_cheapest() {
+        let zones = ["a", "b", "c", "d", "e", "f", "g"];
+        let of = |at: usize| {
+            zones.map(|zone| {
+                let mut offer = offer(&format!("m{at:02}"), CapacityType::OnDemand, i64::try_from(at).unwrap());
+                offer.key.zone = zone.into();
+                offer
+            })
+        };
+        let order = order((0..60).flat_map(of).collect());
+        let found = choose(&order);
+        assert_eq!(found.len(), 300);
+        let types: BTreeSet<_> = found.iter().map(|offer| offer.key.instance_type.clone()).collect();
+        assert_eq!(types.len(), 60);
+        assert_eq!(found.iter().filter(|offer| &*offer.key.instance_type == "m59").count(), 1);
+    }
+
+    #[test]
+    fn fewer_values_than_the_claim_wants_to_choose_from_are_told_unless_the_plan_has_lowered_them() {
+        let mut wide = order((0..3).map(|at| offer(&format!("m{at}"), CapacityType::OnDemand, at)).collect());
+        for offer in &mut wide.offers {
+            offer.labels.insert("node.kubernetes.io/instance-type".into(), offer.key.instance_type.clone());
+        }
+        let mut many = Requirement::new("node.kubernetes.io/instance-type", Operator::Exists, Vec::<&str>::new());
+        many.min_values = Some(4);
+        wide.requirements.add(many);
+        let lacks = |order: &LaunchOrder| lacks_values(order, &choose(order)).map(|(_, n)| n);
+        assert_eq!(lacks(&wide), Some(3));
+        wide.annotations.insert(RELAXED.into(), "true".into());
+        assert_eq!(lacks(&wide), None);
+    }
+
+    #[test]
     fn machines_are_dealt_out_over_partitions_and_the_same_claim_always_gets_the_same_one() {
         let in_partition = |partition: &str| {
             let mut offer = offer("m1", CapacityType::OnDemand, 1);
@@ -158,7 +254,14 @@ mod tests {
         let mut plain = offer("m1", CapacityType::Reserved, 0);
         plain.labels.insert(RESERVATION_TYPE.into(), "default".into());
         let spot = offer("m2", CapacityType::Spot, 1);
-        assert_eq!(chosen(&order(vec![block.clone(), plain.clone(), spot.clone()])), ["p1"]);
-        assert_eq!(chosen(&order(vec![plain, block, spot])), ["m1"]);
+        assert_eq!(chosen(&order(vec![block.clone(), plain.clone(), spot.clone()])), ["m1"], "at one price the plain");
+        let mut dear = plain.clone();
+        dear.price = MicroUsdPerHour(9);
+        assert_eq!(chosen(&order(vec![block, dear, spot])), ["p1"]);
+        let mut roomy = plain.clone();
+        (roomy.key.reservation, roomy.n_left) = (Some("cr-z".into()), Some(7));
+        let order = order(vec![plain, roomy]);
+        let found = choose(&order);
+        assert_eq!((found.len(), found[0].key.reservation.as_deref()), (1, Some("cr-z")), "the one with most left");
     }
 }

@@ -43,6 +43,8 @@ pub struct NodeClass {
     pub tags: BTreeMap<String, String>,
     /// `spec.kubelet`, as written.
     pub kubelet: Map<String, Value>,
+    /// What it comes to on types for which it says something else, by name.
+    pub kubelets: BTreeMap<Str, Map<String, Value>>,
     pub devices: Vec<Device>,
     /// The volumes of the instance store are one file system for pods.
     pub raid0: bool,

@@ -14,7 +14,7 @@ use planner::model::{CapacityType, Str};
 
 use super::client::Clients;
 use super::template::{Reservation, tag_list};
-use crate::{LaunchError, Offer, OfferingKey};
+use crate::{Because, LaunchError, Offer, OfferingKey};
 
 /// One way to fill the fleet.
 #[derive(Clone, Debug)]
@@ -114,12 +114,14 @@ const NO_CAPACITY: [&str; 9] = [
     "MaxSpotInstanceCountExceeded",
     "VcpuLimitExceeded",
     "UnfulfillableCapacity",
-    "Unsupported",
+    UNSUPPORTED,
     FULL_SUBNET,
     "MaxFleetCountExceeded",
     "ReservationCapacityExceeded",
     NO_SPOT_ROLE,
 ];
+/// Not sold in this zone.
+const UNSUPPORTED: &str = "Unsupported";
 pub(super) const FULL_SUBNET: &str = "InsufficientFreeAddressesInSubnet";
 /// Said of a spread placement group that takes no more machines in a zone, of whatever type.
 const FULL_SPREAD: &str = "limit of instances in this spread placement group";
@@ -132,25 +134,29 @@ pub(super) struct Outcome {
     /// Id of the machine and the place of its way; no place if the answer names none that was asked for.
     pub bought: Option<(String, Option<usize>)>,
     /// Pools that had nothing.
-    pub refused: Vec<OfferingKey>,
+    pub refused: Vec<crate::Refused>,
     /// Subnets that are full.
     pub full: Vec<Str>,
-    /// The code of each error that is about a pool, with the place of its way.
-    pub failed: Vec<(usize, String)>,
+    /// The reason of each error that is about a pool, with the place of its way.
+    pub failed: Vec<(usize, &'static str)>,
     /// Errors in words, each once.
-    pub errors: Vec<Refused>,
+    pub errors: Vec<Said>,
 }
 
-/// Why a pool gave nothing.
+/// Why a pool gave nothing, in EC2's words.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Refused {
+pub(super) struct Said {
     pub code: String,
     pub message: String,
 }
 
-impl Refused {
+impl Said {
     fn is_capacity(&self) -> bool {
         NO_CAPACITY.contains(&self.code.as_str())
+    }
+
+    fn because(&self) -> Because {
+        if self.code == UNSUPPORTED { Because::Unsupported } else { Because::Stock }
     }
 }
 
@@ -175,22 +181,24 @@ impl Outcome {
                 overrides.and_then(|one| one.instance_type()).map(aws_sdk_ec2::types::InstanceType::as_str);
             let zone = overrides.and_then(|one| one.availability_zone());
             let at = place(instance_type, overrides.and_then(|one| one.subnet_id()), zone);
-            let refused = Refused {
+            let refused = Said {
                 code: error.error_code().unwrap_or_default().to_owned(),
                 message: error.error_message().unwrap_or_default().to_owned(),
             };
-            outcome.failed.extend(at.map(|at| (at, refused.code.clone())));
+            outcome.failed.extend(at.map(|at| (at, super::fault::reason(&refused.code, &refused.message))));
             if refused.code == NO_SPOT_ROLE {
-                outcome.refused.extend(fleet.ways.iter().map(|way| way.offer.key.clone()));
+                let key = OfferingKey::all_of(CapacityType::Spot);
+                outcome.refused.push(crate::Refused { key, because: Because::Account });
             } else if let Some(way) = at.map(|at| &fleet.ways[at]).filter(|_| refused.is_capacity()) {
-                outcome.refused.push(way.offer.key.clone());
-                if refused.message.contains(FULL_SPREAD) {
-                    let zone = &way.offer.key.zone;
-                    let of_zone = fleet.ways.iter().map(|way| &way.offer.key).filter(|key| key.zone == *zone);
-                    outcome.refused.extend(of_zone.cloned());
-                }
+                let of = |way: &Way<'_>| crate::Refused { key: way.offer.key.clone(), because: refused.because() };
                 if refused.code == FULL_SUBNET {
+                    // Says nothing of the pool, which classes with other subnets may buy from.
                     outcome.full.push(way.subnet.clone());
+                } else if refused.message.contains(FULL_SPREAD) {
+                    let zone = &way.offer.key.zone;
+                    outcome.refused.extend(fleet.ways.iter().filter(|way| way.offer.key.zone == *zone).map(of));
+                } else {
+                    outcome.refused.push(of(way));
                 }
             }
             outcome.errors.push(refused);

@@ -164,6 +164,7 @@ fn read(instance: &Ec2Instance) -> Option<Instance> {
             groups
         },
         labels: Labels::new(),
+        tags: instance.tags().iter().filter_map(|tag| Some((tag.key()?.into(), tag.value()?.into()))).collect(),
         annotations: Labels::new(),
         capacity: Resources::default(),
         allocatable: Resources::default(),

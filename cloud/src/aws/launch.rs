@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use planner::model::{CapacityType, Labels, Str};
-use tokio::time::sleep;
+use planner::model::{CapacityType, Labels, Resources, Str};
+use serde_json::{Map, Value, json};
+use tokio::time::{Instant, sleep};
 
 use super::Seller;
 use super::call::again;
-use super::choice::choose;
-use super::class::{Cluster, Device, Image, NodeClass};
+use super::choice::{RELAXED, choose, lacks_values};
+use super::class::{Cluster, Device, Image, NodeClass, Subnet};
 use super::fault::{Fault, Kind};
 use super::fleet::{Fleet, Outcome, Way};
 use super::instances::{CLAIM_TAG, CLASS_TAG, POOL_TAG, TOKEN_TAG, is_alive, of_token, provider_id};
@@ -24,13 +25,12 @@ use super::template::{CLUSTER_TAG, Reservation, Template};
 use super::userdata::UserData;
 use crate::catalog::AmiFamily;
 use crate::labels::{INTERRUPTIBLE, PARTITION, RESERVATION_TYPE, ZONE_ID};
-use crate::{Instance, InstanceState, LaunchError, LaunchOrder, Offer, OfferingKey};
+use crate::{Instance, InstanceState, LaunchError, LaunchOrder, Offer, Refused};
 
 const TENANCY: &str = "karpenter.k8s.aws/instance-tenancy";
 const EFA: &str = "vpc.amazonaws.com/efa";
 const ENCLAVE: &str = "eks.amazonaws.com/nitro-sandbox";
 const BY_OVERLAY: &str = "karpenter.sh/price-overlay-applied";
-const RELAXED: &str = "karpenter.sh/nodeclaim-min-values-relaxed";
 
 /// How often a machine is looked for that was bought under a token whose answer was lost.
 const LOOKS: u32 = 8;
@@ -74,16 +74,31 @@ impl Seller {
             let message = "no offering in stock meets the claim's requirements".to_owned();
             return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message });
         }
+        if let Some((key, n_values)) = lacks_values(order, &offers) {
+            let message =
+                format!("what is in stock has {n_values} values of {key}, fewer than the claim wants to choose from");
+            return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message });
+        }
         // Templates first: whoever waits for one would else use up the turns of those that make it.
         let mut fleet = self.fleet(class, order, &offers).await?;
+        let start = Instant::now();
         self.fleet_pace.turn().await;
+        // Each claim has a fleet of its own, so that a batch is one.
+        self.telling.tell(Told::Batch { name: "create_fleet", size: 1, waited: start.elapsed() });
         self.choose_subnets(class, order, &mut fleet);
         if fleet.ways.is_empty() {
-            let refused = offers.iter().map(|offer| offer.key.clone()).collect();
+            // Nothing is said against the offerings: another class may have room for them. This one says so by itself, see
+            // `has_room`.
+            let refused = Vec::new();
             let message = "every subnet of the class in the zones of the offerings is out of addresses".to_owned();
             return Err(LaunchError::InsufficientCapacity { refused, message });
         }
-        self.buy(order, &fleet, &offers).await
+        self.buy(class, order, &fleet, &offers).await
+    }
+
+    /// Whether one of these subnets that is in the zone has so many addresses left.
+    pub fn has_room(&self, subnets: &[Subnet], zone: &str, n_addresses: i64) -> bool {
+        self.addresses.best(subnets, zone, n_addresses).is_some()
     }
 
     /// Chooses subnets anew: others may have been bought in them while this order waited for its turn.
@@ -97,13 +112,19 @@ impl Seller {
         });
     }
 
-    async fn buy(&self, order: &LaunchOrder, fleet: &Fleet<'_>, offers: &[&Offer]) -> Result<Instance, LaunchError> {
+    async fn buy(
+        &self,
+        class: &NodeClass,
+        order: &LaunchOrder,
+        fleet: &Fleet<'_>,
+        offers: &[&Offer],
+    ) -> Result<Instance, LaunchError> {
         let held = self.addresses.hold(fleet.ways.iter().map(|way| &*way.subnet), n_addresses(order));
         let answer = again(&self.clients, "ec2:CreateFleet", || fleet.call(&self.clients).send()).await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(fault) if fault.kind == Kind::TokenMismatch => {
-                return self.bought_before(order, offers, fault).await;
+                return self.bought_before(class, order, offers, fault).await;
             }
             Err(fault) => {
                 if fault.kind == Kind::TemplateNotFound {
@@ -126,7 +147,7 @@ impl Seller {
         };
         self.recent.note(&id);
         let Some(at) = at else {
-            return self.bought_otherwise(order, offers, &id, outcome.refused).await;
+            return self.bought_otherwise((class, order), offers, &id, outcome.refused).await;
         };
         let way = &fleet.ways[at];
         held.keep(&way.subnet);
@@ -135,19 +156,20 @@ impl Seller {
             image: Some(way.image.clone()),
             subnet: Some(way.subnet.clone()),
             refused: outcome.refused,
-            ..instance_of(order, way.offer)
+            ..instance_of(class, order, way.offer)
         })
     }
 
     /// The token was used before, to ask for something else: whatever was bought then is the claim's.
     async fn bought_before(
         &self,
+        class: &NodeClass,
         order: &LaunchOrder,
         offers: &[&Offer],
         fault: Fault,
     ) -> Result<Instance, LaunchError> {
         if let Some(found) = self.look_for(order).await? {
-            return known(order, offers, found);
+            return known(class, order, offers, found);
         }
         self.attempts.failed(&order.token);
         let waited = (BETWEEN_LOOKS * LOOKS).as_secs();
@@ -158,13 +180,13 @@ impl Seller {
     /// is. Until EC2 shows it, the same token is asked again; there is no other, for something was bought.
     async fn bought_otherwise(
         &self,
-        order: &LaunchOrder,
+        (class, order): (&NodeClass, &LaunchOrder),
         offers: &[&Offer],
         id: &str,
-        refused: Vec<OfferingKey>,
+        refused: Vec<Refused>,
     ) -> Result<Instance, LaunchError> {
         match self.look_for(order).await? {
-            Some(found) => known(order, offers, found).map(|found| Instance { refused, ..found }),
+            Some(found) => known(class, order, offers, found).map(|found| Instance { refused, ..found }),
             None => Err(LaunchError::Unreachable {
                 message: format!("{id} was bought, and EC2 does not show yet what it is"),
             }),
@@ -204,7 +226,7 @@ impl Seller {
             let image = class.images.iter().find(|image| image.requirements.allow(&offer.labels));
             let subnet = self.addresses.best(&class.subnets, &offer.key.zone, n_addresses(order));
             let (Some(image), Some(subnet)) = (image, subnet) else { continue };
-            let group = group(order, offer, image);
+            let group = group(class, order, offer, image);
             let name = if let Some(name) = made.get(&group) {
                 name.clone()
             } else {
@@ -264,7 +286,7 @@ impl Seller {
             custom: class.user_data.as_deref(),
             labels: &labels,
             taints: order.taints.iter().chain(&order.startup_taints).cloned().collect(),
-            kubelet: &class.kubelet,
+            kubelet: class.kubelet_of(offer),
             max_pods: max_pods(offer),
             raid0: class.raid0,
             image_name: &image.name,
@@ -293,6 +315,11 @@ impl Seller {
 }
 
 impl NodeClass {
+    /// What the kubelet of such a machine is told.
+    fn kubelet_of(&self, offer: &Offer) -> &Map<String, Value> {
+        self.kubelets.get(&offer.key.instance_type).unwrap_or(&self.kubelet)
+    }
+
     /// The class with the volumes of its family where it names none.
     #[must_use = "the class itself is unchanged"]
     pub fn with_devices_of_family(mut self) -> Self {
@@ -304,12 +331,13 @@ impl NodeClass {
 }
 
 /// What machines have to have in common to be made from one template.
-type Group<'a> = (&'a str, i64, Option<&'a str>, i64, &'a str, &'a str);
+type Group<'a> = (&'a str, i64, Option<&'a str>, i64, &'a str, &'a str, String);
 
-fn group<'a>(order: &LaunchOrder, offer: &'a Offer, image: &'a Image) -> Group<'a> {
+fn group<'a>(class: &NodeClass, order: &LaunchOrder, offer: &'a Offer, image: &'a Image) -> Group<'a> {
     let label = |key: &str| offer.labels.get(key).map_or("", |value| &**value);
     let reservation = offer.key.reservation.as_deref();
-    (&image.id, max_pods(offer), reservation, n_efa(order, offer), label(TENANCY), label(PARTITION))
+    let kubelet = class.kubelets.get(&offer.key.instance_type).map(|own| json!(own).to_string()).unwrap_or_default();
+    (&image.id, max_pods(offer), reservation, n_efa(order, offer), label(TENANCY), label(PARTITION), kubelet)
 }
 
 /// Interfaces for RDMA, for orders that ask for some: as many as the type has.
@@ -332,7 +360,7 @@ fn reservation(offer: &Offer) -> Option<Reservation> {
 }
 
 /// A machine that was found by its tag, as the claim's.
-fn known(order: &LaunchOrder, offers: &[&Offer], found: Instance) -> Result<Instance, LaunchError> {
+fn known(class: &NodeClass, order: &LaunchOrder, offers: &[&Offer], found: Instance) -> Result<Instance, LaunchError> {
     if !is_alive(found.state) {
         let message = format!("the machine {} that was bought for it has ended", found.provider_id);
         return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message });
@@ -347,21 +375,30 @@ fn known(order: &LaunchOrder, offers: &[&Offer], found: Instance) -> Result<Inst
     Ok(match offers.iter().find(is_it).or_else(|| all.iter().find(is_it)) {
         None => found,
         Some(offer) => Instance {
-            labels: instance_of(order, offer).labels,
-            capacity: offer.capacity.clone(),
-            allocatable: offer.allocatable.clone(),
+            labels: offer.labels.clone(),
+            capacity: with_interfaces(class, order, offer, &offer.capacity),
+            allocatable: with_interfaces(class, order, offer, &offer.allocatable),
             ..found
         },
     })
 }
 
 /// How many addresses of its subnet a machine takes: its own, and one for each pod it is bought for.
-fn n_addresses(order: &LaunchOrder) -> i64 {
+pub fn n_addresses(order: &LaunchOrder) -> i64 {
     order.requests.get(planner::model::resources::PODS).max(0) + 1
 }
 
+/// What the machine has: interfaces for RDMA only if it was bought with some.
+fn with_interfaces(class: &NodeClass, order: &LaunchOrder, offer: &Offer, amounts: &Resources) -> Resources {
+    let mut amounts = amounts.clone();
+    if n_efa(order, offer) == 0 && !class.interfaces.iter().any(|interface| interface.efa_only) {
+        amounts.0.remove(EFA);
+    }
+    amounts
+}
+
 /// What is known of a machine before EC2 tells more.
-fn instance_of(order: &LaunchOrder, offer: &Offer) -> Instance {
+fn instance_of(class: &NodeClass, order: &LaunchOrder, offer: &Offer) -> Instance {
     Instance {
         provider_id: "".into(),
         token: Some(order.token.clone()),
@@ -375,9 +412,10 @@ fn instance_of(order: &LaunchOrder, offer: &Offer) -> Instance {
         subnet: None,
         security_groups: Vec::new(),
         labels: offer.labels.clone(),
+        tags: Labels::new(),
         annotations: Labels::new(),
-        capacity: offer.capacity.clone(),
-        allocatable: offer.allocatable.clone(),
+        capacity: with_interfaces(class, order, offer, &offer.capacity),
+        allocatable: with_interfaces(class, order, offer, &offer.allocatable),
         launched_at: 0,
         refused: Vec::new(),
     }

@@ -62,7 +62,9 @@ pub async fn on_demand(clients: &Clients) -> Result<PriceList, Fault> {
                 call.set_filters(Some(filters.clone())).set_next_token(next.clone()).send()
             })
             .await?;
-            for (instance_type, price) in page.price_list().iter().filter_map(|product| read(product)) {
+            for (instance_type, price) in
+                page.price_list().iter().filter_map(|product| read(product, currency(clients.region())))
+            {
                 n_found += 1;
                 prices.set(&instance_type, "", CapacityType::OnDemand, price);
             }
@@ -79,15 +81,20 @@ pub async fn on_demand(clients: &Clients) -> Result<PriceList, Fault> {
     Ok(prices)
 }
 
+/// In what a region's products are priced. Prices are only compared with each other, so that the unit does not matter.
+fn currency(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "CNY" } else { "USD" }
+}
+
 /// Type and price of a product; nothing for one that costs nothing or is none.
-fn read(product: &str) -> Option<(String, MicroUsdPerHour)> {
+fn read(product: &str, currency: &str) -> Option<(String, MicroUsdPerHour)> {
     let product: Value = serde_json::from_str(product).ok()?;
     let instance_type = product.pointer("/product/attributes/instanceType")?.as_str()?;
     let offers = product.pointer("/terms/OnDemand")?.as_object()?;
     let dimensions = offers.values().filter_map(|offer| offer.get("priceDimensions")?.as_object());
     let mut prices = dimensions.flat_map(|dimensions| dimensions.values()).filter_map(|dimension| {
-        let usd = dimension.pointer("/pricePerUnit/USD")?.as_str()?;
-        scaled(usd, 6).map(MicroUsdPerHour)
+        let amount = dimension.pointer("/pricePerUnit")?.get(currency)?.as_str()?;
+        scaled(amount, 6).map(MicroUsdPerHour)
     });
     prices.find(|price| price.0 > 0).map(|price| (instance_type.to_owned(), price))
 }
@@ -104,9 +111,12 @@ mod tests {
                      "terms": {{ "OnDemand": {{ "A": {{ "priceDimensions": {{ "B": {{ "pricePerUnit": {{ "USD": "{usd}" }} }} }} }} }} }} }}"#
             )
         };
-        assert_eq!(read(&product("0.0960000000")), Some(("m5.large".into(), MicroUsdPerHour(96_000))));
-        assert_eq!(read(&product("0.0000000000")), None);
-        assert_eq!(read("{}"), None);
+        assert_eq!(read(&product("0.0960000000"), "USD"), Some(("m5.large".into(), MicroUsdPerHour(96_000))));
+        assert_eq!(read(&product("0.0000000000"), "USD"), None);
+        assert_eq!(read("{}", "USD"), None);
+        let in_china = product("0.5160000000").replace("USD", "CNY");
+        assert_eq!(read(&in_china, currency("us-west-2")), None);
+        assert_eq!(read(&in_china, currency("cn-north-1")), Some(("m5.large".into(), MicroUsdPerHour(516_000))));
     }
 
     #[test]

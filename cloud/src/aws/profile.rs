@@ -1,7 +1,8 @@
 //! Instance profiles for classes that name a role.
 //!
 //! The name follows from cluster, region, class and role, so that a profile which was made and not written down is found
-//! again: nothing has to be remembered, and nothing is made twice.
+//! again: nothing has to be remembered, and nothing is made twice. One that is written down already, under whatever name,
+//! stays in use as long as it has the role: machines run under it, and a new one is not known to EC2 for some seconds.
 
 use std::collections::BTreeMap;
 
@@ -53,36 +54,34 @@ impl Owner<'_> {
     }
 }
 
-/// Sees to it that a profile with the role is there; its name.
+/// Sees to it that a profile with the role is there; its name. `written` is the one that was used last, if there is one.
 ///
 /// # Errors
 /// When IAM cannot be asked or refuses, for example because there is no such role.
-pub async fn ensure(clients: &Clients, owner: &Owner<'_>, role: &str) -> Result<String, Fault> {
+pub async fn ensure(clients: &Clients, owner: &Owner<'_>, role: &str, written: Option<&str>) -> Result<String, Fault> {
     // Profiles name roles without their path.
     let role = role.rsplit('/').next().unwrap_or(role);
     let region = clients.region();
     let name = owner.name(region, role);
-    let get = || clients.iam.get_instance_profile().instance_profile_name(&name).send();
-    let has_role = match again(clients, "iam:GetInstanceProfile", get).await {
-        Ok(found) => {
-            let profile = found.instance_profile();
-            profile.is_some_and(|profile| profile.roles().iter().any(|attached| attached.role_name() == role))
+    if let Some(written) = written.filter(|written| **written != name)
+        && has_role(clients, written, role).await? == Some(true)
+    {
+        return Ok(written.to_owned());
+    }
+    let found = has_role(clients, &name, role).await?;
+    if found.is_none() {
+        let tags = owner.all_tags(region)?;
+        let path = owner.path(region);
+        let create = || {
+            let call = clients.iam.create_instance_profile().instance_profile_name(&name).path(&path);
+            call.set_tags(Some(tags.clone())).send()
+        };
+        match again(clients, "iam:CreateInstanceProfile", create).await {
+            Ok(_) | Err(Fault { kind: Kind::AlreadyExists, .. }) => {}
+            Err(fault) => return Err(fault),
         }
-        Err(Fault { kind: Kind::NotFound, .. }) => {
-            let tags = owner.all_tags(region)?;
-            let path = owner.path(region);
-            let create = || {
-                let call = clients.iam.create_instance_profile().instance_profile_name(&name).path(&path);
-                call.set_tags(Some(tags.clone())).send()
-            };
-            match again(clients, "iam:CreateInstanceProfile", create).await {
-                Ok(_) | Err(Fault { kind: Kind::AlreadyExists, .. }) => false,
-                Err(fault) => return Err(fault),
-            }
-        }
-        Err(fault) => return Err(fault),
-    };
-    if !has_role {
+    }
+    if found != Some(true) {
         let add = || clients.iam.add_role_to_instance_profile().instance_profile_name(&name).role_name(role).send();
         match again(clients, "iam:AddRoleToInstanceProfile", add).await {
             Ok(_) => {}
@@ -94,39 +93,83 @@ pub async fn ensure(clients: &Clients, owner: &Owner<'_>, role: &str) -> Result<
     Ok(name)
 }
 
+/// Whether a profile has a role; none if there is no such profile.
+async fn has_role(clients: &Clients, name: &str, role: &str) -> Result<Option<bool>, Fault> {
+    let get = || clients.iam.get_instance_profile().instance_profile_name(name).send();
+    match again(clients, "iam:GetInstanceProfile", get).await {
+        Ok(found) => {
+            let profile = found.instance_profile();
+            Ok(Some(profile.is_some_and(|profile| profile.roles().iter().any(|attached| attached.role_name() == role))))
+        }
+        Err(Fault { kind: Kind::NotFound, .. }) => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
 /// Takes away every profile that was made for a class; none is made for it meanwhile.
 ///
 /// # Errors
 /// When IAM cannot be asked.
 pub async fn delete_all(clients: &Clients, owner: &Owner<'_>) -> Result<(), Fault> {
-    let path = owner.path(clients.region());
-    let mut names = Vec::new();
+    for (name, roles) in list(clients, &owner.path(clients.region())).await? {
+        delete(clients, &name, roles).await?;
+    }
+    Ok(())
+}
+
+/// Names of all profiles that were made for classes of a cluster.
+///
+/// # Errors
+/// When IAM cannot be asked.
+pub async fn of_cluster(clients: &Clients, cluster: &str) -> Result<Vec<String>, Fault> {
+    let found = list(clients, &format!("/karpenter/{}/{cluster}/", clients.region())).await?;
+    Ok(found.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Takes away a profile.
+///
+/// # Errors
+/// When IAM cannot be asked.
+pub async fn remove(clients: &Clients, name: &str) -> Result<(), Fault> {
+    let get = || clients.iam.get_instance_profile().instance_profile_name(name).send();
+    let found = match again(clients, "iam:GetInstanceProfile", get).await {
+        Err(Fault { kind: Kind::NotFound, .. }) => return Ok(()),
+        found => found?,
+    };
+    let roles = found.instance_profile().map(aws_sdk_iam::types::InstanceProfile::roles).unwrap_or_default();
+    delete(clients, name, roles.iter().map(|role| role.role_name().to_owned()).collect()).await
+}
+
+/// Profiles under a path, each with its roles.
+async fn list(clients: &Clients, path: &str) -> Result<Vec<(String, Vec<String>)>, Fault> {
+    let mut found = Vec::new();
     let mut marker = None;
     for _ in 0..MOST_PAGES {
         let page = again(clients, "iam:ListInstanceProfiles", || {
-            let call = clients.iam.list_instance_profiles().path_prefix(&path).max_items(PAGE);
+            let call = clients.iam.list_instance_profiles().path_prefix(path).max_items(PAGE);
             call.set_marker(marker.clone()).send()
         })
         .await?;
         for profile in page.instance_profiles() {
             let roles: Vec<String> = profile.roles().iter().map(|role| role.role_name().to_owned()).collect();
-            names.push((profile.instance_profile_name().to_owned(), roles));
+            found.push((profile.instance_profile_name().to_owned(), roles));
         }
         marker = page.marker().map(str::to_owned).filter(|_| page.is_truncated());
         if marker.is_none() {
             break;
         }
     }
-    for (name, roles) in names {
-        for role in roles {
-            let remove =
-                || clients.iam.remove_role_from_instance_profile().instance_profile_name(&name).role_name(&role).send();
-            gone(again(clients, "iam:RemoveRoleFromInstanceProfile", remove).await.map(drop))?;
-        }
-        let delete = || clients.iam.delete_instance_profile().instance_profile_name(&name).send();
-        gone(again(clients, "iam:DeleteInstanceProfile", delete).await.map(drop))?;
+    Ok(found)
+}
+
+async fn delete(clients: &Clients, name: &str, roles: Vec<String>) -> Result<(), Fault> {
+    for role in roles {
+        let remove =
+            || clients.iam.remove_role_from_instance_profile().instance_profile_name(name).role_name(&role).send();
+        gone(again(clients, "iam:RemoveRoleFromInstanceProfile", remove).await.map(drop))?;
     }
-    Ok(())
+    let delete = || clients.iam.delete_instance_profile().instance_profile_name(name).send();
+    gone(again(clients, "iam:DeleteInstanceProfile", delete).await.map(drop))
 }
 
 /// What is gone already is as good as taken away.

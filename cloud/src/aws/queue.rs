@@ -101,10 +101,11 @@ fn read(body: &str, receipt: &str) -> Option<Notice> {
         ("aws.ec2", "EC2 Spot Instance Interruption Warning") => NoticeKind::SpotInterruption,
         ("aws.ec2", "EC2 Instance Rebalance Recommendation") => NoticeKind::RebalanceRecommendation,
         ("aws.ec2", "EC2 Capacity Reservation Instance Interruption Warning") => NoticeKind::ReservationEnds,
-        ("aws.ec2", "EC2 Instance State-change Notification") => {
-            let state = detail["state"].as_str()?;
-            ["stopping", "stopped", "shutting-down", "terminated"].contains(&state).then_some(NoticeKind::Stopped)?
-        }
+        ("aws.ec2", "EC2 Instance State-change Notification") => match detail["state"].as_str()? {
+            "stopping" | "stopped" => NoticeKind::Stopped,
+            "shutting-down" | "terminated" => NoticeKind::Terminated,
+            _ => return None,
+        },
         ("aws.health", "AWS Health Event") => {
             let is_ours = detail["service"] == "EC2" && detail["eventTypeCategory"] == "scheduledChange";
             is_ours.then_some(NoticeKind::ScheduledChange)?
@@ -151,6 +152,7 @@ mod tests {
             of("aws.ec2", "EC2 Instance State-change Notification", &json!({ "instance-id": "i-1", "state": state }))
         };
         assert_eq!(state("stopping").unwrap().0, NoticeKind::Stopped);
+        assert_eq!(state("terminated").unwrap().0, NoticeKind::Terminated);
         assert_eq!(state("running"), None);
         let health = |service: &str, category: &str| {
             let entities = json!([{ "entityValue": "i-1" }, { "entityValue": "i-2" }]);

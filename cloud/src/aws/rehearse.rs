@@ -12,6 +12,9 @@ use super::fleet::Fleet;
 use super::template::tag_list;
 use crate::{LaunchError, LaunchOrder, Offer};
 
+/// The reason of a fault that is about the instance profile.
+const PROFILE: &str = "InstanceProfileNameInvalid";
+
 /// What was refused, or not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -22,6 +25,11 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// Whether EC2 does not know the instance profile, or does not know it yet.
+    pub fn is_about_profile(&self) -> bool {
+        matches!(self, Self::Fleet(fault) | Self::Run(fault) if fault.reason() == PROFILE)
+    }
+
     /// Whether AWS did not say anything about the launch: it was too busy, or not to be reached.
     pub fn is_unanswered(&self) -> bool {
         match self {
@@ -47,7 +55,7 @@ impl Seller {
             return Ok(());
         }
         let asked = fleet.call(&self.clients).dry_run(true).send();
-        let answer = passed(once(clients, "ec2:CreateFleet", Box::pin(asked)).await.map(drop));
+        let answer = passed(once(&self.clients, "ec2:CreateFleet", Box::pin(asked)).await.map(drop));
         answer.inspect_err(|fault| self.forget_if_missing(&fleet, fault)).map_err(Refused::Fleet)?;
         let mut first = None;
         for subnet in &class.subnets {
@@ -55,7 +63,12 @@ impl Seller {
                 Ok(()) => return Ok(()),
                 Err(fault) => {
                     self.forget_if_missing(&fleet, &fault);
+                    // What has nothing to do with the subnet is the same in all.
+                    let is_settled = fault.reason() == PROFILE || fault.is_unanswered();
                     first = first.or(Some(fault));
+                    if is_settled {
+                        break;
+                    }
                 }
             }
         }
@@ -88,7 +101,7 @@ impl Seller {
             .network_interfaces(interface)
             .set_tag_specifications(Some(tagged.into()))
             .send();
-        passed(once(clients, "ec2:RunInstances", Box::pin(asked)).await.map(drop))
+        passed(once(&self.clients, "ec2:RunInstances", Box::pin(asked)).await.map(drop))
     }
 }
 

@@ -129,6 +129,8 @@ pub enum Variant {
     Standard,
     Nvidia,
     Neuron,
+    /// For one build of Windows, such as `10.0.20348`.
+    Windows(&'static str),
 }
 
 impl Variant {
@@ -140,6 +142,10 @@ impl Variant {
             Self::Standard => vec![say(ACCELERATORS, Operator::DoesNotExist), say(GPUS, Operator::DoesNotExist)],
             Self::Nvidia => vec![say(GPUS, Operator::Exists)],
             Self::Neuron => vec![say(ACCELERATORS, Operator::Exists)],
+            Self::Windows(build) => vec![
+                Requirement::equal(planner::model::labels::OS, "windows"),
+                Requirement::equal("node.kubernetes.io/windows-build", build),
+            ],
         }
     }
 }
@@ -191,6 +197,21 @@ pub async fn images(
         }
     }
     Ok(best(found))
+}
+
+/// Those of the images that are there and not deprecated.
+pub(super) async fn not_deprecated(
+    clients: &Clients,
+    ids: Vec<String>,
+    now: &str,
+) -> Result<std::collections::BTreeSet<String>, Fault> {
+    let answer = again(clients, "ec2:DescribeImages", || {
+        let filter = Filter::builder().name("image-id").set_values(Some(ids.clone())).build();
+        clients.ec2.describe_images().include_deprecated(true).filters(filter).send()
+    })
+    .await?;
+    let good = answer.images().iter().filter(|image| image.deprecation_time().is_none_or(|at| at > now));
+    Ok(good.filter_map(|image| image.image_id().map(str::to_owned)).collect())
 }
 
 /// One entry for each kind of machine that the image is for.

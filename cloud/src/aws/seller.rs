@@ -242,13 +242,12 @@ impl Seller {
     ///
     /// # Errors
     /// When EC2 cannot be asked, or refuses.
-    pub async fn tag(&self, provider_id: &str, tags: &[(&str, &str)]) -> Result<(), Fault> {
+    pub async fn tag(&self, provider_id: &str, tags: &BTreeMap<String, String>) -> Result<(), Fault> {
         let Some(id) = id_of(provider_id) else { return Ok(()) };
         if let Some(zone) = self.quiet.zone_of(provider_id) {
             return Err(quiet("ec2:CreateTags", &zone));
         }
-        let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let tags = template::tag_list(&tags);
+        let tags = template::tag_list(tags);
         again(&self.clients, "ec2:CreateTags", || {
             self.clients.ec2.create_tags().resources(id).set_tags(Some(tags.clone())).send()
         })

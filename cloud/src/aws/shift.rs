@@ -64,7 +64,9 @@ impl Quiet {
 
     /// From now on, remembers machines.
     pub fn expect(&self) {
-        self.locked(|inner| drop(inner.seen.get_or_insert_default()));
+        self.locked(|inner| {
+            inner.seen.get_or_insert_default();
+        });
     }
 
     pub fn set(&self, zones: BTreeSet<Str>) {

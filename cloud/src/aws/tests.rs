@@ -17,6 +17,7 @@ fn offer(instance_type: &str, n_efa: i64) -> Offer {
         labels: Labels::new(),
         capacity: Resources::of([("cpu", 2000), ("pods", 10), ("vpc.amazonaws.com/efa", n_efa)]),
         allocatable: Resources::default(),
+        n_left: None,
     }
 }
 
@@ -98,7 +99,7 @@ async fn pools_that_were_out_are_told_though_another_error_decides() {
     let error = seller(clients).launch(&class(), &order(vec![offer("m5.large", 0), offer("c5.large", 0)])).await;
     let Err(LaunchError::Rejected { reason, refused, .. }) = error else { panic!("{error:?}") };
     assert_eq!(reason, "Unauthorized");
-    assert_eq!(refused, [offer("m5.large", 0).key]);
+    assert_eq!(refused, [offer("m5.large", 0).key.into()]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,7 +27,7 @@ pub use ec2::settings::{
     AmiFamily, BlockDevice, CapacityReservation, ClassZone, Ec2Class, Ec2Settings, Kubelet, NetworkInterface,
     PlacementGroup, PlacementStrategy, ReservationKind,
 };
-pub use ec2::{ec2, ec2_of, ec2_price};
+pub use ec2::{default_pods, ec2, ec2_of, ec2_price};
 pub use embedded::{RegionFacts, region as region_table, regions, types as type_rows};
 pub use error::CatalogError;
 pub use kwok::{KwokSettings, KwokTypes, kwok};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ClassRef, OfferingKey};
+use super::{ClassRef, Refused};
 use crate::catalog::CatalogError;
 
 /// When an operation that went wrong may be tried again.
@@ -24,8 +24,14 @@ pub enum ClassError {
     Missing { class: ClassRef },
     #[error("{} {} of {} is of no kind this cloud sells under", class.kind, class.name, class.group)]
     Foreign { class: ClassRef },
-    #[error("{} {} is not ready: {message}", class.kind, class.name)]
-    NotReady { class: ClassRef, message: String },
+    /// The reason is the class' own.
+    #[error("{} {} is not ready: {reason}: {message}", class.kind, class.name)]
+    NotReady { class: ClassRef, reason: String, message: String },
+    /// Nobody knows yet whether it is ready: nothing is bought under it now, and nothing given up.
+    #[error("whether {} {} is ready is not known: {message}", class.kind, class.name)]
+    Unsettled { class: ClassRef, message: String },
+    #[error("{} {} is being deleted", class.kind, class.name)]
+    Terminating { class: ClassRef },
     #[error("{} {}: {source}", class.kind, class.name)]
     Catalog { class: ClassRef, source: Box<CatalogError> },
     #[error("reading {} {}: {message}", class.kind, class.name)]
@@ -37,7 +43,7 @@ pub enum ClassError {
 pub enum LaunchError {
     /// Everything that the order allows is out of stock. `refused` are the offerings that were really asked for.
     #[error("insufficient capacity: {message}")]
-    InsufficientCapacity { refused: Vec<OfferingKey>, message: String },
+    InsufficientCapacity { refused: Vec<Refused>, message: String },
     #[error("the node class is not ready: {message}")]
     ClassNotReady { message: String },
     #[error("throttled")]
@@ -45,7 +51,7 @@ pub enum LaunchError {
     /// The order cannot be filled as it is. The reason goes into the claim's condition; `refused` are offerings that were
     /// found to be out of stock all the same.
     #[error("{reason}: {message}")]
-    Rejected { reason: String, message: String, refused: Vec<OfferingKey> },
+    Rejected { reason: String, message: String, refused: Vec<Refused> },
     /// No answer: it may have been bought or not. Asking again with the same token finds out.
     #[error("no answer: {message}")]
     Unreachable { message: String },

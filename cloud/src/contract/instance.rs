@@ -2,7 +2,7 @@
 
 use planner::model::{CapacityType, Labels, Resources, Str};
 
-use super::OfferingKey;
+use super::Refused;
 
 /// A machine that was bought, as the cloud tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Instance {
     pub security_groups: Vec<Str>,
     /// What the Node will carry beside what the claim says.
     pub labels: Labels,
+    /// What the cloud has written on it, beside what is read from there already; empty where it writes nothing.
+    pub tags: Labels,
     /// For the claim.
     pub annotations: Labels,
     pub capacity: Resources,
@@ -31,7 +33,7 @@ pub struct Instance {
     /// Seconds since the Unix epoch.
     pub launched_at: i64,
     /// What was asked for before this one and was out of stock; told at launch only.
-    pub refused: Vec<OfferingKey>,
+    pub refused: Vec<Refused>,
 }
 
 /// How far along an instance is.

@@ -20,7 +20,7 @@ pub use class::{Class, ClassImage, ClassKind, ClassRef};
 pub use error::{ClassError, LaunchError, ListError, Retry, TerminateError};
 pub use instance::{Instance, InstanceState, Termination};
 pub use notice::{Notice, NoticeKind};
-pub use offers::{Offer, OfferingKey, offers};
+pub use offers::{Because, Offer, OfferingKey, Refused, offers};
 pub use order::LaunchOrder;
 pub use repair::RepairPolicy;
 

@@ -24,8 +24,10 @@ pub enum NoticeKind {
     RebalanceRecommendation,
     /// Maintenance, retirement.
     ScheduledChange,
-    /// Somebody else stopped or ended it.
+    /// Somebody else stopped it, or it stopped itself.
     Stopped,
+    /// Somebody else ended it.
+    Terminated,
     /// The capacity block or reservation it runs on ends.
     ReservationEnds,
     /// Checks of the instance have failed for a while: it does not answer.

@@ -13,6 +13,51 @@ pub struct OfferingKey {
     pub reservation: Option<Str>,
 }
 
+impl OfferingKey {
+    /// What stands for every offering that is paid for in this way.
+    pub fn all_of(capacity_type: CapacityType) -> Self {
+        Self { instance_type: ANY.into(), zone: ANY.into(), capacity_type, reservation: None }
+    }
+
+    /// Whether it stands for this offering, or is it.
+    pub fn names(&self, other: &Self) -> bool {
+        let is_any = *self.instance_type == *ANY && *self.zone == *ANY;
+        self == other || is_any && self.capacity_type == other.capacity_type
+    }
+
+    /// Whether it may stand for an offering of this instance type.
+    pub fn is_about(&self, instance_type: &str) -> bool {
+        *self.instance_type == *instance_type || *self.instance_type == *ANY
+    }
+}
+
+/// In a key: whichever.
+const ANY: &str = "*";
+
+/// An offering that was asked for and not given.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refused {
+    pub key: OfferingKey,
+    pub because: Because,
+}
+
+/// Why it was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Because {
+    /// There is none left, or the account may have no more: minutes may change it.
+    Stock,
+    /// It is not sold there: that changes rarely.
+    Unsupported,
+    /// The account lacks what this way to pay takes: somebody has to do something.
+    Account,
+}
+
+impl From<OfferingKey> for Refused {
+    fn from(key: OfferingKey) -> Self {
+        Self { key, because: Because::Stock }
+    }
+}
+
 /// One way to fill an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
@@ -22,6 +67,8 @@ pub struct Offer {
     pub labels: Labels,
     pub capacity: Resources,
     pub allocatable: Resources,
+    /// Machines left in the reservation it draws on.
+    pub n_left: Option<u32>,
 }
 
 /// The offerings in stock that meet `requirements` and hold `requests`, cheapest first; at equal price reserved before
@@ -91,6 +138,7 @@ fn offer(kind: &InstanceType, offering: &Offering, labels: Labels) -> Offer {
         labels,
         capacity: kind.capacity.clone(),
         allocatable: kind.allocatable.clone(),
+        n_left: offering.reservation.as_ref().map(|reservation| reservation.count),
     }
 }
 

@@ -62,6 +62,9 @@ pub struct Offering {
     pub price: MicroUsdPerHour,
     /// False while it is known to be out of capacity.
     pub available: bool,
+    /// It would be available if the class had a subnet with free addresses in the zone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_addresses: bool,
     /// Labels beyond zone and capacity type (zone id, reservation id, placement partition).
     pub labels: Labels,
     /// The reservation it draws on, with how many instances are left in it.

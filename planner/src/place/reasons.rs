@@ -1,5 +1,7 @@
 //! Why a group has no place: per pool the first predicate that fails, and the one change that would have let it pass.
 
+use std::collections::BTreeSet;
+
 use fixedbitset::FixedBitSet as Bits;
 
 use super::dims::fits;
@@ -217,6 +219,15 @@ impl Case<'_, '_, '_> {
             let first = fitting.minimum().unwrap_or(0);
             let (name, sold) = (&goods.instance_type(first).name, goods.offering(first));
             let offering = format!("{name} in {} ({})", sold.zone, sold.capacity_type.as_str());
+            if let Some(zones) = self.without_addresses(&fitting) {
+                let message = format!(
+                    "{} offerings of NodePool {} would hold the pod, and no subnet of its class in {zones} has addresses left",
+                    fitting.count_ones(..),
+                    self.pool()
+                );
+                let miss = format!("a subnet with free addresses in {}", sold.zone);
+                return Some(self.reason(Code::SubnetAddressesExhausted, message, Some(miss)));
+            }
             let message = format!(
                 "{} offerings of NodePool {} would hold the pod, all out of capacity now",
                 fitting.count_ones(..),
@@ -234,6 +245,14 @@ impl Case<'_, '_, '_> {
             return Some(self.reason(Code::HostPortConflict, message, Some("another host port".into())));
         }
         None
+    }
+
+    /// Zones of the choices that lack nothing but addresses, in words; none if there are no such choices.
+    fn without_addresses(&self, choices: &Bits) -> Option<String> {
+        let goods = self.goods();
+        let of = choices.ones().map(|at| goods.offering(at)).filter(|sold| sold.no_addresses);
+        let zones: BTreeSet<&str> = of.map(|sold| &*sold.zone).collect();
+        (!zones.is_empty()).then(|| zones.into_iter().collect::<Vec<_>>().join(", "))
     }
 
     /// No choice has the labels: is it the type, or only where and how it is sold?

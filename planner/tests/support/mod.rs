@@ -25,6 +25,7 @@ pub fn types(zones: &[&str]) -> Vec<InstanceType> {
             capacity_type: CapacityType::OnDemand,
             price: MicroUsdPerHour(30_000 * cpu),
             available: true,
+            no_addresses: false,
             labels: Labels::new(),
             reservation: None,
         };

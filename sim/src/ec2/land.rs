@@ -242,8 +242,8 @@ impl Land {
             group("sg-00000000000000001", format!("{cluster}-nodes"), tags(&discovery)),
             group("sg-00000000000000002", "default".to_owned(), Tags::new()),
         ];
-        let profile =
-            Profile { path: "/".into(), role: Some(format!("KarpenterNodeRole-{cluster}")), tags: Tags::new() };
+        let role = Some(format!("KarpenterNodeRole-{cluster}"));
+        let profile = Profile { path: "/".into(), role, tags: Tags::new(), visible_at: 0 };
         let profiles = [(format!("KarpenterNodeInstanceProfile-{cluster}"), profile)].into();
         let mut land = Self { zones, subnets, groups: groups.into_iter().collect(), images: BTreeMap::new(), profiles };
         land.add_images();

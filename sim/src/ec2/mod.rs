@@ -90,6 +90,12 @@ pub struct Options {
     pub visible_after: Micros,
     /// From the making of a launch template until fleets and lists find it.
     pub template_visible_after: Micros,
+    /// From the making of an instance profile, or a change to it, until EC2 knows it: IAM tells the regions slowly.
+    pub profile_visible_after: Micros,
+    /// As EKS tells it, such as `1.35`.
+    pub kubernetes: String,
+    /// Whether the account has the service-linked role for spot; nobody may make it.
+    pub has_spot_role: bool,
     /// How long each call takes.
     pub latency: Duration,
     /// Whether calls beyond the account's limits are refused.
@@ -112,6 +118,9 @@ impl Default for Options {
             shutting_down: 5_000_000,
             visible_after: 500_000,
             template_visible_after: 0,
+            profile_visible_after: 0,
+            kubernetes: "1.35".into(),
+            has_spot_role: true,
             latency: Duration::from_millis(20),
             throttles: true,
             on_demand_vcpus: None,

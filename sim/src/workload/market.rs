@@ -98,6 +98,7 @@ fn offering(
         capacity_type,
         price: MicroUsdPerHour(price),
         available: rng.chance(92),
+        no_addresses: false,
         labels,
         reservation,
     }

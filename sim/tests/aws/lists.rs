@@ -149,8 +149,8 @@ async fn a_role_gets_one_profile_however_often_it_is_asked_for() {
     let clients = clients(&ec2).await;
     let tags = std::collections::BTreeMap::new();
     let owner = Owner { cluster: "demo", class: "default", uid: "u-1", tags: &tags };
-    let name = ensure(&clients, &owner, "path/KarpenterNodeRole-demo").await.unwrap();
-    assert_eq!(ensure(&clients, &owner, "KarpenterNodeRole-demo").await.unwrap(), name);
+    let name = ensure(&clients, &owner, "path/KarpenterNodeRole-demo", None).await.unwrap();
+    assert_eq!(ensure(&clients, &owner, "KarpenterNodeRole-demo", None).await.unwrap(), name);
     let profile = ec2.locked(|state| state.land.profiles[&name].clone());
     assert_eq!(
         (profile.role.as_deref(), profile.path.as_str()),
@@ -158,7 +158,7 @@ async fn a_role_gets_one_profile_however_often_it_is_asked_for() {
     );
     assert_eq!(profile.tags["eks:eks-cluster-name"], "demo");
     assert_eq!(ec2.n_calls("iam:CreateInstanceProfile"), 1);
-    let missing = ensure(&clients, &owner, "nobody").await.unwrap_err();
+    let missing = ensure(&clients, &owner, "nobody", None).await.unwrap_err();
     assert!(missing.to_string().contains("nobody cannot be found"), "{missing}");
     delete_all(&clients, &owner).await.unwrap();
     assert_eq!(ec2.locked(|state| state.land.profiles.len()), 1, "only that of the account's own is left");

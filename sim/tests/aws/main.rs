@@ -3,8 +3,10 @@
 
 mod budget;
 mod crash;
+mod families;
 mod faults;
 mod launches;
 mod lists;
 mod policy;
+mod proxy;
 mod support;

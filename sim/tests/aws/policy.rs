@@ -64,7 +64,7 @@ async fn everything_beside(policy: Policy) -> Result<(), String> {
     Parameters::default().of_alias(&clients, "al2023@latest", "1.35").await.map_err(|error| text(&error))?;
     on_demand(&clients).await.map_err(|error| text(&error))?;
     let owner = profile::Owner { cluster: "demo", class: "default", uid: "u", tags: &BTreeMap::new() };
-    profile::ensure(&clients, &owner, "KarpenterNodeRole-demo").await.map_err(|error| text(&error))?;
+    profile::ensure(&clients, &owner, "KarpenterNodeRole-demo", None).await.map_err(|error| text(&error))?;
     profile::delete_all(&clients, &owner).await.map_err(|error| text(&error))?;
     for notice in seller.notices().await.map_err(|error| text(&error))?.unwrap_or_default() {
         seller.acknowledge(&notice).await.map_err(|error| text(&error))?;

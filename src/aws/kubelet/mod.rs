@@ -1,10 +1,11 @@
 //! Whether `spec.kubelet` says what a kubelet understands, and what images of the class's family are told.
 
+pub(super) mod expressions;
 mod fields;
 
 use std::collections::BTreeSet;
 
-use cloud::catalog::AmiFamily;
+use cloud::catalog::{AmiFamily, TypeRow};
 use planner::model::Quantity;
 use serde_json::{Map, Value, json};
 
@@ -13,6 +14,8 @@ pub(super) type Told = (&'static str, String);
 
 const INVALID: &str = "InvalidKubeletConfiguration";
 const EXPRESSIONS: &str = "KubeletExpressionsDisabled";
+const INVALID_EXPRESSION: &str = "KubeletExpressionInvalid";
+const NO_VALUE: &str = "KubeletExpressionEvaluationFailed";
 const UNSUPPORTED: &str = "UnsupportedKubeletConfiguration";
 
 /// Signals that a kubelet evicts by.
@@ -42,8 +45,13 @@ const TOLD_TO_ALL: [&str; 12] = [
     "cpuCFSQuota",
 ];
 
-/// What is wrong with settings of a kubelet; nothing for good ones.
-pub(super) fn fault(kubelet: &Map<String, Value>, family: Option<AmiFamily>) -> Option<Told> {
+/// What is wrong with settings of a kubelet; nothing for good ones. `reckoned` is what became of its expressions; None where they
+/// are not allowed.
+pub(super) fn fault(
+    kubelet: &Map<String, Value>,
+    family: Option<AmiFamily>,
+    reckoned: Option<&Result<(), Told>>,
+) -> Option<Told> {
     let mut plain = kubelet.clone();
     // An expression is no number, and is judged by itself.
     if plain.get("maxPods").is_some_and(Value::is_string) {
@@ -53,7 +61,10 @@ pub(super) fn fault(kubelet: &Map<String, Value>, family: Option<AmiFamily>) -> 
     fields::fault(&plain)
         .or_else(|| rules(&plain))
         .map(invalid)
-        .or_else(|| expression(kubelet))
+        .or_else(|| match reckoned {
+            None => expression(kubelet),
+            Some(reckoned) => reckoned.clone().err(),
+        })
         .or_else(|| unsupported(kubelet, family))
 }
 
@@ -154,20 +165,25 @@ fn not_negative(kubelet: &Map<String, Value>) -> Option<String> {
     })
 }
 
-/// Something that would have to be evaluated for each type.
+/// Something that would have to be evaluated for each type, which the feature gate does not allow.
 fn expression(kubelet: &Map<String, Value>) -> Option<Told> {
-    let told = |path: &str, value: &str| {
-        let message =
-            format!("{path} is the expression \"{value}\", which this version does not evaluate: write a number");
-        (EXPRESSIONS, message)
-    };
-    if let Some(Value::String(value)) = kubelet.get("maxPods") {
-        return Some(told("kubelet.maxPods", value));
-    }
-    ["kubeReserved", "systemReserved"].into_iter().find_map(|field| {
-        let (key, value) = texts(kubelet, field).find(|(_, value)| Quantity::parse(value).is_err())?;
-        Some(told(&format!("kubelet.{field}[{key}]"), value))
-    })
+    let (path, text) = expressions::first(kubelet)?;
+    let message = format!(
+        "{path} is the expression \"{text}\": write a number, or switch on --aws-feature-gates NodeClassCEL=true"
+    );
+    Some((EXPRESSIONS, message))
+}
+
+/// What became of the expressions of a class on every type there is. `pods` says how many pods a type takes by default.
+pub(super) fn reckon(
+    kubelet: &Map<String, Value>,
+    types: &[TypeRow],
+    pods: impl Fn(&TypeRow) -> i64,
+) -> Result<(), Told> {
+    let read = expressions::Expressions::read(kubelet).map_err(|why| (INVALID_EXPRESSION, why))?;
+    let Some(read) = read else { return Ok(()) };
+    let fault = types.iter().find_map(|row| read.on(kubelet, row, pods(row)).err());
+    fault.map_or(Ok(()), |why| Err((NO_VALUE, why)))
 }
 
 /// Something that the images of the family would not be told.
@@ -192,7 +208,7 @@ mod tests {
     use super::*;
 
     fn reason(family: AmiFamily, kubelet: &Value) -> Option<&'static str> {
-        fault(kubelet.as_object().unwrap(), Some(family)).map(|(reason, _)| reason)
+        fault(kubelet.as_object().unwrap(), Some(family), None).map(|(reason, _)| reason)
     }
 
     #[test]

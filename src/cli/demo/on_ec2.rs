@@ -32,7 +32,7 @@ pub fn shop(seed: u64) -> Result<Scenario> {
         Step::new("a Job trains on a GPU for ten minutes", vec![Act::PutLater], Goal::AllRun)
             .wants(WITH_A_T4)
             .rest(MINUTE),
-        Step::new("the cheapest pools of spot sell out, and the shop needs still more", short, Goal::AllRun)
+        Step::new("the pools of spot that the shop buys from sell out, and it needs still more", short, Goal::AllRun)
             .shortage()
             .rest(3 * MINUTE),
         Step::new("EC2 takes back every spot machine at once", vec![Act::Interrupt], Goal::AllRun).rest(3 * MINUTE),

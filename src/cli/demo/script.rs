@@ -130,7 +130,10 @@ impl Run<'_> {
             }
             Act::SellOutFavourites => {
                 let types = self.stage.shelves.sell_out_favourites()?;
-                self.chronicle.tell(MomentKind::Scripted, format!("sold out on spot: {}", types.join(", ")));
+                let first = types.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
+                let rest = types.len().saturating_sub(MOST_NAMED);
+                let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+                self.chronicle.tell(MomentKind::Scripted, format!("sold out on spot: {first}{more}"));
                 Ok(())
             }
             Act::Interrupt => self.interrupt().map(drop),

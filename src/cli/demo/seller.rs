@@ -107,6 +107,7 @@ impl<C: Cloud> Cloud for Overheard<C> {
             Err(_) => (Vec::new(), None),
         };
         if !refused.is_empty() {
+            let refused = refused.into_iter().map(|one| one.key).collect();
             self.shortages.tell(Shortage { claim: order.claim.clone(), refused, instead });
         }
         answer

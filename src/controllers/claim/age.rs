@@ -19,8 +19,9 @@ pub enum Age {
     Unlimited,
 }
 
-/// Whether the claim is overdue. Both limits run from creation, as the conditions do.
-pub fn overdue(draft: &Draft) -> Age {
+/// Whether the claim is overdue. Both limits run from creation, as the conditions do; that of the launch not before it was first
+/// tried, at `tried_at`: many claims at once wait for their turn.
+pub fn overdue(draft: &Draft, tried_at: Option<i64>) -> Age {
     if draft.is_true(REGISTERED) {
         return Age::Unlimited;
     }
@@ -31,6 +32,7 @@ pub fn overdue(draft: &Draft) -> Age {
     let mut next = Age::Unlimited;
     for (condition, limit, reason) in limits.into_iter().filter(|(condition, ..)| !draft.is_true(condition)) {
         let Some(since) = draft.since(condition) else { continue };
+        let since = if condition == LAUNCHED { since.max(tried_at.unwrap_or(since)) } else { since };
         let at = since.saturating_add(limit);
         if draft.now >= at {
             return Age::Over(reason);
@@ -75,7 +77,7 @@ mod tests {
             (launched("a"), 900, Age::Over("registration_timeout")),
             (registered("a"), 100_000, Age::Unlimited),
         ] {
-            assert_eq!(overdue(&Draft::new(claim, now)), expected, "{now}");
+            assert_eq!(overdue(&Draft::new(claim, now), None), expected, "{now}");
         }
     }
 

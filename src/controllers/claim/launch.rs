@@ -6,7 +6,7 @@ use std::time::Duration;
 use cloud::{ClassRef, Instance, LaunchError, LaunchOrder, Offer};
 use crds::{NodeClaim, Quantity, names};
 use planner::model::resources::{amount, quantity};
-use planner::model::{Effect, Labels, Operator, Requirement, Requirements, Resources, Str, Taint};
+use planner::model::{Effect, InstanceType, Labels, Operator, Requirement, Requirements, Resources, Str, Taint};
 
 use super::draft::{Draft, LAUNCHED};
 use crate::observe::mirror::MEANT_FOR;
@@ -83,6 +83,19 @@ pub fn of_node(annotations: &BTreeMap<String, String>) -> BTreeMap<String, Strin
     kept.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
+/// Whether some of these offers cost something else than what the class itself sells them for.
+pub fn are_repriced(offers: &[Offer], plain: &[InstanceType]) -> bool {
+    let price = |offer: &Offer| {
+        let kind = plain.iter().find(|kind| kind.name == offer.key.instance_type)?;
+        let is_it = |one: &&planner::model::Offering| {
+            (&one.zone, one.capacity_type) == (&offer.key.zone, offer.key.capacity_type)
+                && one.reservation.as_ref().map(|of| &of.id) == offer.key.reservation.as_ref()
+        };
+        kind.offerings.iter().find(is_it).map(|one| one.price)
+    };
+    offers.iter().any(|offer| price(offer).is_some_and(|price| price != offer.price))
+}
+
 /// The class that the claim is bought under.
 pub fn class(claim: &NodeClaim) -> ClassRef {
     class_ref(&claim.spec.node_class_ref)
@@ -109,6 +122,11 @@ fn taints(taints: &[crds::Taint]) -> Vec<Taint> {
         effect: effect(taint.effect),
     };
     taints.iter().map(one).collect()
+}
+
+/// What is said of an order under a class of which nobody knows yet whether it is ready. It is placed again.
+pub fn unsettled(message: String) -> LaunchError {
+    LaunchError::Rejected { reason: "NodeClassReadinessUnknown".to_owned(), message, refused: Vec::new() }
 }
 
 /// Writes the cloud's answer into the claim.
@@ -161,8 +179,6 @@ fn cut(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cloud::InstanceState;
-    use planner::model::CapacityType;
 
     use super::super::testing::{claim, instance};
     use super::*;

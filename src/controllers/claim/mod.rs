@@ -4,6 +4,7 @@
 //! [`draft::Draft`], and what they changed is written in at most two patches.
 
 pub mod age;
+mod buy;
 pub mod consistency;
 pub mod draft;
 pub mod drift;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cloud::{Cloud, Instance, LaunchError};
 use crds::{NodeClaim, names};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::age::Age;
@@ -29,13 +30,18 @@ use crate::events::{About, catalog};
 
 /// Steps of one look that lead to a write, at most.
 const MAX_WRITES: usize = 8;
+/// Claims that are being bought at once, so that there are workers left for all that is not.
+const MOST_LAUNCHING: usize = 384;
+/// How long a claim waits that could not be bought because of that.
+const NEXT_TURN: Duration = Duration::from_secs(1);
 /// How long the mirror may take to show that a Node's deletion was asked for.
 const DELETION_SHOWN: Duration = Duration::from_secs(2);
 
 /// The controller `nodeclaim.lifecycle`.
 pub struct Claims<C> {
-    deps: Arc<Deps<C>>,
+    pub(super) deps: Arc<Deps<C>>,
     memory: Mutex<BTreeMap<String, Memory>>,
+    launching: Semaphore,
 }
 
 /// What is remembered of a claim, by name. All of it can be lost.
@@ -48,6 +54,8 @@ struct Memory {
     /// When pods last came or went, if that is not written yet.
     event: Option<i64>,
     checked_at: Option<i64>,
+    /// When its launch was first tried.
+    tried_at: Option<i64>,
     /// When the deletion of its Nodes was last asked for.
     ended_at: Option<Instant>,
     unseen: Unseen,
@@ -55,7 +63,7 @@ struct Memory {
 
 impl<C: Cloud> Claims<C> {
     pub fn new(deps: Arc<Deps<C>>) -> Self {
-        Self { deps, memory: Mutex::default() }
+        Self { deps, memory: Mutex::default(), launching: Semaphore::new(MOST_LAUNCHING) }
     }
 
     fn memory(&self) -> MutexGuard<'_, BTreeMap<String, Memory>> {
@@ -107,8 +115,12 @@ impl<C: Cloud> Claims<C> {
             self.remember(&draft.claim, |memory| memory.unseen.wrote(read));
         }
         // What fails keeps nothing from its end: how old the claim may become is looked at whatever happens.
-        let (mut retry, mut fault) = (None, None);
+        let (mut retry, mut fault, mut tried_at) = (None, None, None);
         if draft.is_open(LAUNCHED) {
+            // Whoever sells may have them wait for their turn, and what becomes of other claims is not to wait with them.
+            let Ok(_turn) = self.launching.try_acquire() else { return Ok(Again::After(NEXT_TURN)) };
+            let now = draft.now;
+            tried_at = Some(self.remember(&draft.claim, |memory| *memory.tried_at.get_or_insert(now)));
             match self.launch(&mut draft).await {
                 Ok(Launched::Bought) => fault = self.flush(&mut draft).await.err(),
                 Ok(Launched::Hopeless { reason, message }) => return self.hopeless(&draft, reason, &message).await,
@@ -126,7 +138,7 @@ impl<C: Cloud> Claims<C> {
                 next.at(at);
             }
         }
-        for age in [age::overdue(&draft), age::expired(&draft)] {
+        for age in [age::overdue(&draft, tried_at), age::expired(&draft)] {
             match age {
                 Age::Over(reason) => {
                     let unwritten = self.flush(&mut draft).await.err();
@@ -152,7 +164,7 @@ impl<C: Cloud> Claims<C> {
         let bought = self.remember(&draft.claim, |memory| memory.instance.clone());
         let answer = match bought {
             Some(instance) => Ok(instance),
-            None => self.buy(&draft.claim).await?,
+            None => self.buy(draft).await?,
         };
         if let Ok(instance) = &answer {
             self.remember(&draft.claim, |memory| memory.instance = Some(instance.clone()));
@@ -165,29 +177,12 @@ impl<C: Cloud> Claims<C> {
             Err(_) => &[],
         };
         self.deps.world.refused(refused, self.deps.clock.seconds());
+        if refused.iter().any(|one| one.because == cloud::Because::Account) {
+            let meta = &draft.claim.metadata;
+            let uid = meta.uid.as_deref().unwrap_or_default();
+            self.deps.recorder.publish(About::node_claim(meta.name(), uid), catalog::spot_role_missing(uid));
+        }
         Ok(launch::settle(draft, &answer))
-    }
-
-    async fn buy(&self, claim: &NodeClaim) -> Result<Result<Instance, LaunchError>, Fault> {
-        let deps = &self.deps;
-        let class = launch::class(claim);
-        let call = deps.calling("nodeclaim.lifecycle", "GetInstanceTypes");
-        let types = match deps.metrics.cloud_call(call, deps.cloud.catalog(&class), |_| "").await {
-            Ok(types) => types,
-            Err(cloud::ClassError::Missing { .. } | cloud::ClassError::Foreign { .. }) => {
-                let message = format!("{} {} does not exist", class.kind, class.name);
-                return Ok(Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message }));
-            }
-            Err(cloud::ClassError::NotReady { message, .. }) => return Ok(Err(LaunchError::ClassNotReady { message })),
-            Err(error) => return Err(error.into()),
-        };
-        let mut order = launch::order(claim, Vec::new());
-        let now = deps.clock.seconds();
-        let mut offers = cloud::offers(&types, &order.requirements, &order.requests);
-        offers.retain(|offer| !deps.world.is_refused(&offer.key, now));
-        order.offers = offers;
-        let call = deps.calling("nodeclaim.lifecycle", "Create");
-        Ok(deps.metrics.cloud_call(call, deps.cloud.launch(&order), LaunchError::label).await)
     }
 
     /// Lets the node in, and sees whether it is complete.
@@ -427,7 +422,7 @@ fn consolidate_after(pool: &crds::NodePool) -> Option<i64> {
 
 impl<C: Cloud> Reconcile for Claims<C> {
     const NAME: &'static str = "nodeclaim.lifecycle";
-    const WORKERS: usize = 64;
+    const WORKERS: usize = 512;
 
     async fn reconcile(&self, name: &str) -> Result<Again, Fault> {
         let Some(claim) = self.deps.world.claim(name) else {

@@ -106,6 +106,7 @@ pub fn instance() -> Instance {
         subnet: None,
         security_groups: Vec::new(),
         labels: [label("topology.kubernetes.io/zone", "z"), label("karpenter.sh/nodepool", "not mine")].into(),
+        tags: planner::model::Labels::new(),
         annotations: [label("mine", "new")].into(),
         capacity: Resources::of([("cpu", 2000), ("memory", 1 << 30), ("gpu", 0)]),
         allocatable: Resources::of([("cpu", 1900)]),

@@ -62,7 +62,9 @@ impl Draft {
             Err(ClassError::Missing { .. } | ClassError::Foreign { .. }) => {
                 ("NodeClassNotFound", "NodeClass not found on cluster".to_owned())
             }
-            Err(ClassError::NotReady { message, .. }) => ("NodeClassNotReady", message.clone()),
+            Err(ClassError::Terminating { .. }) => ("NodeClassTerminating", "NodeClass is Terminating".to_owned()),
+            Err(ClassError::NotReady { reason, message, .. }) => (reason.as_str(), message.clone()),
+            Err(ClassError::Unsettled { message, .. }) => ("NodeClassReadinessUnknown", message.clone()),
             Err(error @ ClassError::Catalog { .. }) => ("NodeClassReadinessUnknown", error.to_string()),
         };
         self.conditions.set_false(NODE_CLASS_READY, reason, &message);
@@ -151,7 +153,12 @@ mod tests {
         assert!(message.contains("kubernetes.io/hostname"), "{message}");
         for (error, reason) in [
             (ClassError::Missing { class: class() }, "NodeClassNotFound"),
-            (ClassError::NotReady { class: class(), message: "m".to_owned() }, "NodeClassNotReady"),
+            (
+                ClassError::NotReady { class: class(), reason: "SubnetsNotFound".to_owned(), message: "m".to_owned() },
+                "SubnetsNotFound",
+            ),
+            (ClassError::Unsettled { class: class(), message: "m".to_owned() }, "NodeClassReadinessUnknown"),
+            (ClassError::Terminating { class: class() }, "NodeClassTerminating"),
         ] {
             draft.ready(&Err(error));
             assert_eq!(said(&draft, NODE_CLASS_READY).1, reason);

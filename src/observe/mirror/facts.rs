@@ -3,13 +3,24 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cloud::OfferingKey;
 use cloud::catalog::UnavailablePattern;
+use cloud::{Because, OfferingKey, Refused};
 
 /// How long a refused offering is left alone at first, in seconds: as long as the reference does.
 const FIRST: i64 = 180;
 /// Refused again soon after, it is left alone for twice as long each time, up to this many seconds.
 const LONGEST: i64 = 1440;
+/// The same for one that is not sold there at all, which changes rarely.
+const FIRST_UNSUPPORTED: i64 = 3600;
+const LONGEST_UNSUPPORTED: i64 = 24 * 3600;
+
+/// How long an offering is left alone at first and at most.
+fn spans(because: Because) -> (i64, i64) {
+    match because {
+        Because::Stock | Because::Account => (FIRST, LONGEST),
+        Because::Unsupported => (FIRST_UNSUPPORTED, LONGEST_UNSUPPORTED),
+    }
+}
 
 /// Facts that no object of the API holds. They are rebuilt by asking again, so losing them costs a refused launch.
 #[derive(Clone, Debug, Default)]
@@ -24,14 +35,15 @@ struct Refusal {
 
 impl Facts {
     /// These offerings were refused at `now` (seconds since the Unix epoch).
-    pub fn refused<'a>(&self, offerings: impl IntoIterator<Item = &'a OfferingKey>, now: i64) {
+    pub fn refused<'a>(&self, offerings: impl IntoIterator<Item = &'a Refused>, now: i64) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in offerings {
+        for Refused { key, because } in offerings {
+            let (first, longest) = spans(*because);
             let lasts = match all.get(key) {
                 // Still marked: the order was on its way already.
-                Some(refusal) if refusal.until > now => refusal.lasts,
-                Some(refusal) if refusal.until + refusal.lasts > now => (refusal.lasts * 2).min(LONGEST),
-                _ => FIRST,
+                Some(refusal) if refusal.until > now => refusal.lasts.max(first),
+                Some(refusal) if refusal.until + refusal.lasts > now => (refusal.lasts * 2).clamp(first, longest),
+                _ => first,
             };
             all.insert(key.clone(), Refusal { until: now + lasts, lasts });
         }
@@ -42,10 +54,11 @@ impl Facts {
     /// Is the offering to be left alone at `now`?
     pub fn is_refused(&self, key: &OfferingKey, now: i64) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(key).is_some_and(|refusal| refusal.until > now)
+        let is = |key: &OfferingKey| all.get(key).is_some_and(|refusal| refusal.until > now);
+        is(key) || is(&OfferingKey::all_of(key.capacity_type))
     }
 
-    /// The offerings to leave alone at `now`, sorted.
+    /// The offerings to leave alone at `now`, sorted; some may stand for many.
     pub fn unavailable(&self, now: i64) -> Vec<OfferingKey> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().filter(|(_, refusal)| refusal.until > now).map(|(key, _)| key.clone()).collect()
@@ -79,10 +92,30 @@ mod tests {
         }
     }
 
+    fn refused(name: &str) -> [Refused; 1] {
+        [key(name).into()]
+    }
+
+    #[test]
+    fn what_is_not_sold_there_is_left_alone_for_long_and_a_way_to_pay_as_a_whole() {
+        let facts = Facts::default();
+        let unsupported = Refused { because: Because::Unsupported, ..key("m").into() };
+        facts.refused([&unsupported], 0);
+        assert!(facts.is_refused(&key("m"), 3599) && !facts.is_refused(&key("m"), 3600));
+        facts.refused([&unsupported], 3600);
+        assert_eq!(facts.next_expiry(3600), Some(3600 + 7200));
+        let spot = OfferingKey::all_of(CapacityType::Spot);
+        facts.refused([&Refused { key: spot, because: Because::Account }], 20_000);
+        assert!(facts.is_refused(&key("any"), 20_179) && !facts.is_refused(&key("any"), 20_180));
+        let on_demand = OfferingKey { capacity_type: CapacityType::OnDemand, ..key("any") };
+        assert!(!facts.is_refused(&on_demand, 20_001));
+        assert_eq!(facts.patterns(20_001), [UnavailablePattern::parse("*/*/spot").unwrap()]);
+    }
+
     #[test]
     fn a_refused_offering_comes_back_after_three_minutes() {
         let facts = Facts::default();
-        facts.refused(&[key("m")], 1000);
+        facts.refused(&refused("m"), 1000);
         assert!(facts.is_refused(&key("m"), 1179) && !facts.is_refused(&key("m"), 1180));
         assert_eq!(facts.next_expiry(1000), Some(1180));
         assert_eq!(facts.unavailable(1100), [key("m")]);
@@ -95,21 +128,21 @@ mod tests {
         let mut now = 0;
         let mut waits = Vec::new();
         for _ in 0..6 {
-            facts.refused(&[key("m")], now);
+            facts.refused(&refused("m"), now);
             let next = facts.next_expiry(now).unwrap();
             waits.push(next - now);
             now = next;
         }
         assert_eq!(waits, [180, 360, 720, 1440, 1440, 1440]);
-        facts.refused(&[key("m")], now + 3000);
+        facts.refused(&refused("m"), now + 3000);
         assert_eq!(facts.next_expiry(now + 3000), Some(now + 3180));
     }
 
     #[test]
     fn a_refusal_of_what_is_marked_already_does_not_count_twice() {
         let facts = Facts::default();
-        facts.refused(&[key("m")], 0);
-        facts.refused(&[key("m")], 1);
+        facts.refused(&refused("m"), 0);
+        facts.refused(&refused("m"), 1);
         assert_eq!(facts.next_expiry(1), Some(181));
     }
 }

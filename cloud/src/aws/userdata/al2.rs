@@ -9,9 +9,9 @@ pub(super) fn text(data: &UserData<'_>) -> Result<String, UserDataError> {
     let mut parts = match data.custom.filter(|custom| !custom.trim().is_empty()) {
         None => Vec::new(),
         Some(custom) if mime::is_multipart(custom) => mime::parts(custom)?,
-        Some(custom) => vec![Part { kind: mime::SHELL.to_owned(), text: custom.to_owned() }],
+        Some(custom) => vec![Part::new(mime::SHELL, custom.to_owned())],
     };
-    parts.push(Part { kind: mime::SHELL.to_owned(), text: script(data) });
+    parts.push(Part::new(mime::SHELL, script(data)));
     Ok(mime::join(&parts))
 }
 

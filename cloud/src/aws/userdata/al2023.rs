@@ -12,15 +12,18 @@ use super::{UserData, UserDataError, effect};
 pub(super) fn text(data: &UserData<'_>) -> Result<String, UserDataError> {
     let mut parts = match data.custom.filter(|custom| !custom.trim().is_empty()) {
         None => Vec::new(),
-        Some(custom) if mime::is_multipart(custom) => mime::parts(custom)?,
+        // Of their headers the content type, as by Karpenter.
+        Some(custom) if mime::is_multipart(custom) => {
+            mime::parts(custom)?.into_iter().map(|part| Part::new(&part.kind, part.text)).collect()
+        }
         Some(custom) => {
             let kind = if is_yaml_mapping(custom) { mime::NODE_CONFIG } else { mime::SHELL };
-            vec![Part { kind: kind.to_owned(), text: custom.to_owned() }]
+            vec![Part::new(kind, custom.to_owned())]
         }
     };
     let cidr = data.cluster.service_cidr.as_deref().ok_or(UserDataError::NoServiceCidr)?;
     let config = format!("# Karpenter Generated NodeConfig\n{}", yaml::write(&node_config(data, cidr)));
-    parts.push(Part { kind: mime::NODE_CONFIG.to_owned(), text: config });
+    parts.push(Part::new(mime::NODE_CONFIG, config));
     Ok(mime::join(&parts))
 }
 

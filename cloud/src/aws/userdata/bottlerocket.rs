@@ -84,6 +84,14 @@ pub(super) fn text(data: &UserData<'_>) -> Result<String, UserDataError> {
     Ok(root.to_string())
 }
 
+/// Settings of `settings.kubernetes` in a class' user data that are left out, for people.
+pub(super) fn left_out(custom: &str) -> Vec<String> {
+    let Ok(root) = custom.parse::<Table>() else { return Vec::new() };
+    let kubernetes = root.get("settings").and_then(|settings| settings.get("kubernetes")).and_then(Value::as_table);
+    let keys = kubernetes.into_iter().flat_map(|of| of.iter().map(|(key, _)| key.clone()));
+    keys.filter(|key| !KNOWN.contains(&key.as_str())).collect()
+}
+
 fn inner<'a>(table: &'a mut Table, name: &str) -> Result<&'a mut Table, UserDataError> {
     let entry = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
     entry.as_table_mut().ok_or_else(|| UserDataError::Custom(format!("{name} is no table")))

@@ -8,7 +8,15 @@ use super::UserDataError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub kind: String,
+    /// All headers as they were written, if they are to stay; without them there is the content type alone.
+    pub head: Option<String>,
     pub text: String,
+}
+
+impl Part {
+    pub fn new(kind: &str, text: String) -> Self {
+        Self { kind: kind.to_owned(), head: None, text }
+    }
 }
 
 pub(super) const SHELL: &str = "text/x-shellscript; charset=\"us-ascii\"";
@@ -19,8 +27,9 @@ const BOUNDARY: &str = "//";
 /// All parts as one document.
 pub(super) fn join(parts: &[Part]) -> String {
     let mut text = format!("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\n\n");
-    for Part { kind, text: part } in parts {
-        let _ = writeln!(text, "--{BOUNDARY}\nContent-Type: {kind}\n\n{part}");
+    for Part { kind, head, text: part } in parts {
+        let head = head.clone().unwrap_or_else(|| format!("Content-Type: {kind}"));
+        let _ = writeln!(text, "--{BOUNDARY}\n{head}\n\n{part}");
     }
     let _ = writeln!(text, "--{BOUNDARY}--");
     // A carriage return would end up inside commands.
@@ -68,7 +77,7 @@ pub(super) fn parts(document: &str) -> Result<Vec<Part>, UserDataError> {
 fn part(text: &str) -> Part {
     let (head, body) = split_head(text);
     let kind = header(head, "content-type").unwrap_or_else(|| "text/plain".to_owned());
-    Part { kind, text: body.to_owned() }
+    Part { kind, head: Some(head.trim_end().to_owned()).filter(|head| !head.is_empty()), text: body.to_owned() }
 }
 
 /// Headers, and what follows the first empty line.

@@ -108,6 +108,11 @@ impl UserData<'_> {
     }
 }
 
+/// What of a class' user data is left out of that of its machines, for people.
+pub fn left_out(family: AmiFamily, custom: &str) -> Vec<String> {
+    if family == AmiFamily::Bottlerocket { bottlerocket::left_out(custom) } else { Vec::new() }
+}
+
 fn effect(effect: Effect) -> &'static str {
     match effect {
         Effect::NoSchedule => "NoSchedule",

@@ -113,8 +113,11 @@ fn al2_is_told_by_arguments_of_its_bootstrap_script() {
 
 #[test]
 fn parts_of_a_mime_document_are_kept_with_their_kinds() {
-    let custom = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"X\"\n\n--X\nContent-Type: text/cloud-config\n\nruncmd: [ls]\n--X--\n";
+    let custom = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"X\"\n\n--X\nContent-Type: text/cloud-config\nMerge-Type: list(append)\n\nruncmd: [ls]\n--X--\n";
     let made = text(AmiFamily::Al2, Some(custom), &serde_json::json!({})).unwrap();
+    let whole = "--//\nContent-Type: text/cloud-config\nMerge-Type: list(append)\n\nruncmd: [ls]\n--//\n";
+    assert!(made.contains(whole), "{made}");
+    let made = text(AmiFamily::Al2023, Some(custom), &serde_json::json!({})).unwrap();
     assert!(made.contains("--//\nContent-Type: text/cloud-config\n\nruncmd: [ls]\n--//\n"), "{made}");
     let broken = text(AmiFamily::Al2, Some("Content-Type: multipart/mixed\n\n--X\n"), &serde_json::json!({}));
     assert!(broken.unwrap_err().to_string().contains("names no boundary"));
@@ -143,6 +146,13 @@ fn windows_and_custom_images_are_told_in_their_own_ways() {
         "{made}"
     );
     assert_eq!(text(AmiFamily::Custom, Some("as it is\r\n"), &serde_json::json!({})).unwrap(), "as it is\r\n");
+}
+
+#[test]
+fn settings_that_bottlerocket_does_not_know_are_named() {
+    let custom = "[settings.kubernetes]\nmax-pods = 3\nmax-puds = 4\n[settings.host]\nx = 1\n";
+    assert_eq!(left_out(AmiFamily::Bottlerocket, custom), ["max-puds"]);
+    assert!(left_out(AmiFamily::Al2023, custom).is_empty());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use planner::model::resources::{self, CPU, EPHEMERAL_STORAGE, MEMORY};
 use planner::model::{Quantity, Resources};
 
-use super::settings::{AmiFamily, BlockDevice, Ec2Class};
+use super::settings::{AmiFamily, BlockDevice, Ec2Class, Kubelet};
 use crate::catalog::CatalogError;
 
 const GIB: i64 = 1 << 30;
@@ -15,6 +15,9 @@ const GIB: i64 = 1 << 30;
 pub(crate) struct Amounts {
     /// Of the volume that holds the kubelet's root directory, bytes.
     pub root_volume: i64,
+    /// Pods that the kubelet is told to take; none: what the network carries.
+    pub max_pods: Option<u32>,
+    pub pods_per_core: Option<u32>,
     /// What replaces the reserved defaults, name by name.
     pub kube_reserved: Resources,
     pub system_reserved: Resources,
@@ -60,14 +63,15 @@ impl Threshold {
 impl Amounts {
     /// # Errors
     /// Names the field whose text is no amount.
-    pub fn read(class: &Ec2Class) -> Result<Self, CatalogError> {
-        let kubelet = &class.kubelet;
+    pub fn read(class: &Ec2Class, kubelet: &Kubelet) -> Result<Self, CatalogError> {
         let signal = |name: &str| {
             let text = kubelet.eviction_hard.get(name);
             text.map(|text| Threshold::parse(&format!("kubelet.evictionHard[\"{name}\"]"), text)).transpose()
         };
         Ok(Self {
             root_volume: root_volume(class)?,
+            max_pods: kubelet.max_pods,
+            pods_per_core: kubelet.pods_per_core,
             kube_reserved: reserved("kubelet.kubeReserved", &kubelet.kube_reserved)?,
             system_reserved: reserved("kubelet.systemReserved", &kubelet.system_reserved)?,
             evict_memory: signal("memory.available")?,

@@ -34,7 +34,7 @@ pub(super) fn capacity(row: &TypeRow, settings: &Ec2Settings, amounts: &Amounts)
         (CPU, row.vcpus * 1000),
         (MEMORY, memory.unwrap_or_else(|| estimated_memory(row, settings))),
         (EPHEMERAL_STORAGE, ephemeral_storage(row, settings, amounts)),
-        (PODS, pods(row, settings)),
+        (PODS, pods(row, settings, amounts)),
         (NVIDIA_GPU, gpus_of("NVIDIA")),
         (AMD_GPU, gpus_of("AMD")),
         (GAUDI, gpus_of("Habana")),
@@ -68,16 +68,20 @@ fn ephemeral_storage(row: &TypeRow, settings: &Ec2Settings, amounts: &Amounts) -
     }
 }
 
+/// How many pods the kubelet takes if nobody says so.
+pub fn default_pods(row: &TypeRow, settings: &Ec2Settings) -> i64 {
+    if is_windows(settings.class.ami_family) {
+        110
+    } else {
+        eni_limited_pods(row, settings, i64::from(settings.reserved_enis))
+    }
+}
+
 /// How many pods the kubelet takes.
-pub(super) fn pods(row: &TypeRow, settings: &Ec2Settings) -> i64 {
-    let (class, kubelet) = (&settings.class, &settings.class.kubelet);
-    let pods = match kubelet.max_pods {
-        Some(pods) => i64::from(pods),
-        None if is_windows(class.ami_family) => 110,
-        None => eni_limited_pods(row, settings, i64::from(settings.reserved_enis)),
-    };
-    match kubelet.pods_per_core {
-        Some(per_core) if per_core > 0 && class.ami_family != Some(AmiFamily::Bottlerocket) => {
+pub(super) fn pods(row: &TypeRow, settings: &Ec2Settings, amounts: &Amounts) -> i64 {
+    let pods = amounts.max_pods.map_or_else(|| default_pods(row, settings), i64::from);
+    match amounts.pods_per_core {
+        Some(per_core) if per_core > 0 && settings.class.ami_family != Some(AmiFamily::Bottlerocket) => {
             pods.min(i64::from(per_core) * row.vcpus)
         }
         _ => pods,

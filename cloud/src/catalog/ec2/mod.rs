@@ -10,6 +10,8 @@ pub(crate) mod settings;
 
 use planner::model::{CapacityType, InstanceType, MicroUsdPerHour, Resources, Str};
 
+pub use self::capacity::default_pods;
+
 use self::amounts::Amounts;
 use self::offerings::Market;
 use self::settings::Ec2Settings;
@@ -19,7 +21,7 @@ use super::intern::Interner;
 use super::table::{RegionTable, SoldRow, TypeRow};
 
 /// Instance types of the region, by name, with what they offer in the zones asked for. A type that is priced but sold in
-/// none of them, or cannot run the class, is there without offerings; one without any price is not there.
+/// none of them, or cannot run the class, is there without offerings; one without any price is not there unless the settings keep it.
 ///
 /// Zones are those of the settings, else those of the class, else all of the region.
 ///
@@ -39,11 +41,16 @@ pub fn ec2_of(
     settings: &Ec2Settings,
 ) -> Result<Vec<InstanceType>, CatalogError> {
     let market = Market::new(settings, region)?;
-    let amounts = Amounts::read(&settings.class)?;
+    let amounts = Amounts::read(&settings.class, &settings.class.kubelet)?;
     let mut interner = Interner::default();
-    let priced = priced_rows(types, &region.sold)
-        .filter(|(row, sold)| sold.price.is_some() || settings.prices.mentions(&row.name));
-    Ok(priced.map(|(row, sold)| instance_type(row, sold, settings, &market, &amounts, &mut interner)).collect())
+    let kept = rows(types, &region.sold)
+        .filter(|(row, sold)| settings.keeps_unpriced || sold.price.is_some() || settings.prices.mentions(&row.name));
+    kept.map(|(row, sold)| {
+        let own = settings.kubelets.get(row.name.as_str());
+        let own = own.map(|kubelet| Amounts::read(&settings.class, kubelet)).transpose()?;
+        Ok(instance_type(row, sold, settings, &market, own.as_ref().unwrap_or(&amounts), &mut interner))
+    })
+    .collect()
 }
 
 /// The hourly price of a machine that runs already, whatever the zones and reservations of the settings.
@@ -67,7 +74,7 @@ pub fn ec2_price(
 }
 
 /// Types with what the region says of them; both lists are sorted by name.
-fn priced_rows<'a>(types: &'a [TypeRow], sold: &'a [SoldRow]) -> impl Iterator<Item = (&'a TypeRow, &'a SoldRow)> {
+fn rows<'a>(types: &'a [TypeRow], sold: &'a [SoldRow]) -> impl Iterator<Item = (&'a TypeRow, &'a SoldRow)> {
     sold.iter().filter_map(|sold| {
         let at = types.binary_search_by(|row| row.name.cmp(&sold.instance_type)).ok()?;
         Some((&types[at], sold))

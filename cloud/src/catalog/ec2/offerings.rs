@@ -10,6 +10,9 @@ use crate::catalog::table::{RegionTable, SoldRow, TypeRow};
 use crate::catalog::unavailable::any_names;
 use crate::labels::{INTERRUPTIBLE, PARTITION, RESERVATION_TYPE, ZONE_ID};
 
+/// By so much the price on demand is divided for what is reserved: below any spot price, and above zero.
+const RESERVED: i64 = 10_000;
+
 /// One region, as far as the settings let us buy in it.
 pub(super) struct Market<'a> {
     settings: &'a Ec2Settings,
@@ -52,15 +55,21 @@ impl<'a> Market<'a> {
             let mut reservations: Vec<_> =
                 reservations.filter(|r| r.instance_type == row.name && r.zone == zone.name).collect();
             reservations.sort_by(|a, b| a.id.cmp(&b.id));
-            all.extend(reservations.into_iter().map(|reservation| self.reserved(row, zone, reservation, interner)));
+            all.extend(
+                reservations.into_iter().map(|reservation| self.reserved((row, sold), zone, reservation, interner)),
+            );
             let listed = |capacity_type| self.settings.prices.get(&row.name, zone.name, capacity_type);
+            let has = |usage: &str| row.usage.iter().any(|one| one == usage);
             // A price for spot is what shows that there is a spot market.
-            if let Some(price) = listed(CapacityType::Spot) {
-                all.push(self.plain(row, zone, CapacityType::Spot, price, interner));
+            match listed(CapacityType::Spot) {
+                Some(price) => all.push(self.plain(row, zone, CapacityType::Spot, price, interner)),
+                None if has("spot") => all.extend(self.unpriced(row, zone, CapacityType::Spot, interner)),
+                None => {}
             }
-            let on_demand = listed(CapacityType::OnDemand).or(sold.price);
-            if let Some(price) = on_demand.filter(|_| row.usage.iter().any(|usage| usage == "on-demand")) {
-                all.push(self.plain(row, zone, CapacityType::OnDemand, price, interner));
+            match listed(CapacityType::OnDemand).or(sold.price).filter(|_| has("on-demand")) {
+                Some(price) => all.push(self.plain(row, zone, CapacityType::OnDemand, price, interner)),
+                None if has("on-demand") => all.extend(self.unpriced(row, zone, CapacityType::OnDemand, interner)),
+                None => {}
             }
         }
         self.by_partition(all, interner)
@@ -78,30 +87,49 @@ impl<'a> Market<'a> {
         if let Some(id) = zone.id {
             interner.label(&mut labels, ZONE_ID, id);
         }
+        let in_stock = !any_names(&self.settings.unavailable, &row.name, zone.name, capacity_type);
+        let is_full = self.settings.full_zones.contains(zone.name);
         Offering {
             zone: interner.get(zone.name),
             capacity_type,
             price,
-            available: !any_names(&self.settings.unavailable, &row.name, zone.name, capacity_type),
+            available: in_stock && !is_full,
+            no_addresses: in_stock && is_full,
             labels,
             reservation: None,
         }
     }
 
-    /// Paid for already, so it costs nothing more to use.
-    fn reserved(
+    /// There, and not to be bought: nobody knows what it costs.
+    fn unpriced(
         &self,
         row: &TypeRow,
+        zone: &Zone<'_>,
+        capacity_type: CapacityType,
+        interner: &mut Interner,
+    ) -> Option<Offering> {
+        let plain = || self.plain(row, zone, capacity_type, MicroUsdPerHour(0), interner);
+        self.settings.keeps_unpriced.then(plain).map(|one| Offering { available: false, no_addresses: false, ..one })
+    }
+
+    /// Paid for already, so it costs next to nothing more to use: enough to tell what is worth more from what is worth less.
+    fn reserved(
+        &self,
+        (row, sold): (&TypeRow, &SoldRow),
         zone: &Zone<'_>,
         reservation: &CapacityReservation,
         interner: &mut Interner,
     ) -> Offering {
-        let mut offering = self.plain(row, zone, CapacityType::Reserved, MicroUsdPerHour(0), interner);
+        let worth = self.settings.prices.get(&row.name, zone.name, CapacityType::OnDemand).or(sold.price);
+        let price = worth.map_or(MicroUsdPerHour(0), |worth| MicroUsdPerHour((worth.0 + RESERVED - 1) / RESERVED));
+        let mut offering = self.plain(row, zone, CapacityType::Reserved, price, interner);
         let labels = &mut offering.labels;
         interner.label(labels, planner::model::labels::RESERVATION_ID, &reservation.id);
         interner.label(labels, RESERVATION_TYPE, reservation.kind.as_str());
         interner.label(labels, INTERRUPTIBLE, if reservation.interruptible { "true" } else { "false" });
-        offering.available &= reservation.count > 0 && !reservation.expiring;
+        let is_open = reservation.count > 0 && !reservation.expiring;
+        offering.available &= is_open;
+        offering.no_addresses &= is_open;
         offering.reservation = Some(Reservation { id: interner.get(&reservation.id), count: reservation.count });
         offering
     }

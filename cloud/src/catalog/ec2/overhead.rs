@@ -11,7 +11,7 @@ use crate::catalog::table::TypeRow;
 
 /// Capacity less this is allocatable.
 pub(super) fn overhead(row: &TypeRow, settings: &Ec2Settings, amounts: &Amounts, capacity: &Resources) -> Resources {
-    let mut all = kube_reserved(row, settings);
+    let mut all = kube_reserved(row, settings, amounts);
     for (name, amount) in amounts.kube_reserved.iter() {
         all.set(name, amount);
     }
@@ -26,10 +26,10 @@ pub(super) fn overhead(row: &TypeRow, settings: &Ec2Settings, amounts: &Amounts,
 
 /// What EKS images reserve when nothing is said. The pods counted for memory are those the network could carry, whatever
 /// the kubelet is told to take; Bottlerocket and Windows count what it takes.
-fn kube_reserved(row: &TypeRow, settings: &Ec2Settings) -> Resources {
+fn kube_reserved(row: &TypeRow, settings: &Ec2Settings, amounts: &Amounts) -> Resources {
     let family = settings.class.ami_family;
     let counts_actual = family == Some(AmiFamily::Bottlerocket) || is_windows(family);
-    let n_pods = if counts_actual { pods(row, settings) } else { eni_limited_pods(row, settings, 0) };
+    let n_pods = if counts_actual { pods(row, settings, amounts) } else { eni_limited_pods(row, settings, 0) };
     Resources::of([
         (CPU, reserved_millicores(row.vcpus)),
         (MEMORY, (11 * n_pods + 255) * MIB),

@@ -1,6 +1,6 @@
 //! What the EC2 catalogue depends on: the region, the operator's settings and the node class, in plain values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use planner::model::Str;
 
@@ -24,6 +24,13 @@ pub struct Ec2Settings {
     pub prices: PriceList,
     /// Offerings that are out of capacity.
     pub unavailable: Vec<UnavailablePattern>,
+    /// Types and ways to buy that no list has a price of are there too, out of stock and at no price: a machine of such a type
+    /// is not one of a type that there is not.
+    pub keeps_unpriced: bool,
+    /// What the class' kubelet comes to on types for which it says something else, by name.
+    pub kubelets: BTreeMap<Str, Kubelet>,
+    /// Zones in which no subnet of the class has room for a machine.
+    pub full_zones: BTreeSet<Str>,
 }
 
 impl Default for Ec2Settings {
@@ -37,6 +44,9 @@ impl Default for Ec2Settings {
             discovered_memory: BTreeMap::new(),
             prices: PriceList::default(),
             unavailable: Vec::new(),
+            kubelets: BTreeMap::new(),
+            keeps_unpriced: false,
+            full_zones: BTreeSet::new(),
         }
     }
 }

@@ -139,6 +139,7 @@ fn read_offering(place: &str, value: &Value, interner: &mut Interner) -> Result<
                 capacity_type: kind,
                 price: MicroUsdPerHour(price),
                 available: true,
+                no_addresses: false,
                 labels: offered.clone(),
                 reservation: id.map(|id| Reservation { id: id.clone(), count }),
             });

@@ -101,6 +101,7 @@ fn both_ways(zone: &str, cores: i64, bytes: i64, interner: &mut Interner) -> [Of
         capacity_type,
         price: MicroUsdPerHour(i64::try_from((picodollars * tenths + 5_000_000) / 10_000_000).unwrap_or(i64::MAX)),
         available: true,
+        no_addresses: false,
         labels: Labels::new(),
         reservation: None,
     };

@@ -25,7 +25,7 @@ pub fn describe_cluster(state: &State, name: &str) -> Result<Value, Refusal> {
     Ok(json!({ "cluster": {
         "name": cluster,
         "arn": arn(state),
-        "version": "1.35",
+        "version": state.options.kubernetes,
         "status": "ACTIVE",
         "endpoint": format!("https://{cluster}.gr7.{region}.eks.amazonaws.com"),
         "certificateAuthority": { "data": "U0lNVUxBVEVE" },

@@ -8,6 +8,7 @@ use super::super::params::Params;
 use super::super::refusal::Refusal;
 use super::super::state::{Answer, State};
 use super::super::xml::Xml;
+use crate::market::Micros;
 
 /// An instance profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Profile {
     /// At most one.
     pub role: Option<String>,
     pub tags: Tags,
+    /// From when on EC2 knows it with its role, in microseconds since 1970.
+    pub visible_at: Micros,
 }
 
 /// Profiles by name.
@@ -87,7 +90,8 @@ fn create(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
     }
     let path = params.text("Path").unwrap_or("/");
     authorize(state, "CreateInstanceProfile", name, Some((path, &tags)))?;
-    let profile = Profile { path: path.to_owned(), role: None, tags };
+    let visible_at = state.now() + state.options.profile_visible_after;
+    let profile = Profile { path: path.to_owned(), role: None, tags, visible_at };
     let answer = one("CreateInstanceProfileResult", name, &profile);
     state.land.profiles.insert(name.to_owned(), profile);
     Ok(answer)
@@ -108,12 +112,13 @@ fn add_role(state: &mut State, params: &Params) -> Result<Answer, Refusal> {
     if !state.roles.contains(role) {
         return Err(not_found("The role with name", role));
     }
+    let visible_at = state.now() + state.options.profile_visible_after;
     let profile = state.land.profiles.get_mut(name).ok_or_else(|| not_found("Instance Profile", name))?;
     if profile.role.is_some() {
         let message = "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1";
         return Err(Refusal::with_status(409, "LimitExceeded", message));
     }
-    profile.role = Some(role.to_owned());
+    (profile.role, profile.visible_at) = (Some(role.to_owned()), visible_at);
     Ok(nothing())
 }
 

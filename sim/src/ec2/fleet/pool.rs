@@ -194,13 +194,18 @@ impl Pool {
             );
             return Some(("InvalidParameterValue", message));
         }
+        if self.key.capacity_type == CapacityType::Spot && !state.options.has_spot_role {
+            let message = "The provided credentials do not have permission to create the service-linked role for EC2 Spot Instances.";
+            return Some(("AuthFailure.ServiceLinkedRoleCreationNotPermitted", message.to_owned()));
+        }
         self.things_that_are_not(state)
     }
 
     fn things_that_are_not(&self, state: &State) -> Option<(&'static str, String)> {
         let data = &self.template.data;
         let profile = data.get("IamInstanceProfile").and_then(|profile| profile.text("Name"));
-        if let Some(profile) = profile.filter(|profile| !state.land.profiles.contains_key(*profile)) {
+        let knows = |profile: &&str| state.land.profiles.get(*profile).is_some_and(|one| one.visible_at <= state.now());
+        if let Some(profile) = profile.filter(|profile| !knows(profile)) {
             let message = format!(
                 "Value ({profile}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
             );

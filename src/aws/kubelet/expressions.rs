@@ -1,0 +1,232 @@
+//! Expressions in `spec.kubelet`: what a kubelet is told is reckoned for each instance type.
+
+use std::collections::BTreeMap;
+
+use cel::{Context, ExecutionError, Program, Value as Cel};
+use cloud::catalog::{Kubelet, TypeRow};
+use planner::model::Quantity;
+use serde_json::{Map, Value, json};
+
+/// Fields whose entries may be expressions.
+const RESERVED: [&str; 2] = ["kubeReserved", "systemReserved"];
+const MAX_PODS: &str = "maxPods";
+
+/// The expressions of a class, compiled.
+pub struct Expressions {
+    max_pods: Option<Program>,
+    /// With field and resource.
+    reserved: Vec<(&'static str, String, Program)>,
+    context: Context<'static>,
+}
+
+/// An entry that is no number.
+struct Entry<'a> {
+    field: &'static str,
+    /// Empty for `maxPods`.
+    resource: &'a str,
+    text: &'a str,
+}
+
+impl Entry<'_> {
+    fn path(&self) -> String {
+        path(self.field, self.resource)
+    }
+}
+
+fn path(field: &str, resource: &str) -> String {
+    if resource.is_empty() { format!("kubelet.{field}") } else { format!("kubelet.{field}[{resource}]") }
+}
+
+fn entries(kubelet: &Map<String, Value>) -> Vec<Entry<'_>> {
+    let max_pods = kubelet.get(MAX_PODS).and_then(Value::as_str);
+    let mut found: Vec<_> = max_pods.map(|text| Entry { field: MAX_PODS, resource: "", text }).into_iter().collect();
+    for field in RESERVED {
+        let of_field = super::texts(kubelet, field).filter(|(_, text)| Quantity::parse(text).is_err());
+        found.extend(of_field.map(|(resource, text)| Entry { field, resource, text }));
+    }
+    found
+}
+
+/// Path and text of the first expression, if there is one.
+pub fn first(kubelet: &Map<String, Value>) -> Option<(String, String)> {
+    entries(kubelet).first().map(|entry| (entry.path(), entry.text.to_owned()))
+}
+
+impl Expressions {
+    /// Those of a class; none if it has none.
+    ///
+    /// # Errors
+    /// Which one cannot be read, and why.
+    pub fn read(kubelet: &Map<String, Value>) -> Result<Option<Self>, String> {
+        let entries = entries(kubelet);
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let mut context = Context::default();
+        context.add_function("max", |a: Cel, b: Cel| either(a, b, |a, b| a >= b));
+        context.add_function("min", |a: Cel, b: Cel| either(a, b, |a, b| a <= b));
+        let mut read = Self { max_pods: None, reserved: Vec::new(), context };
+        for entry in entries {
+            let program = Program::compile(entry.text)
+                .map_err(|error| format!("{} \"{}\" is no expression: {error}", entry.path(), entry.text))?;
+            match entry.field {
+                MAX_PODS => read.max_pods = Some(program),
+                field => read.reserved.push((field, entry.resource.to_owned(), program)),
+            }
+        }
+        Ok(Some(read))
+    }
+
+    /// What the kubelet of a machine of this type is told. `pods` are those that it takes by default.
+    ///
+    /// # Errors
+    /// Which expression has no value there, and why.
+    pub fn on(&self, kubelet: &Map<String, Value>, row: &TypeRow, pods: i64) -> Result<Map<String, Value>, String> {
+        let mut told = kubelet.clone();
+        let mut max_pods = whole(told.get(MAX_PODS)).unwrap_or(pods);
+        if let Some(program) = &self.max_pods {
+            let value = self.value(program, row, pods).map_err(|why| on_type(MAX_PODS, "", row, &why))?;
+            max_pods = i64::from(
+                i32::try_from(value)
+                    .ok()
+                    .filter(|value| *value >= 0)
+                    .ok_or_else(|| on_type(MAX_PODS, "", row, &format!("{value} is not from 0 to {}", i32::MAX)))?,
+            );
+            told.insert(MAX_PODS.to_owned(), json!(max_pods));
+        }
+        for (field, resource, program) in &self.reserved {
+            let value = self.value(program, row, max_pods).map_err(|why| on_type(field, resource, row, &why))?;
+            if value < 0 {
+                return Err(on_type(field, resource, row, &format!("{value} is less than 0")));
+            }
+            told[*field][resource] = json!(amount(resource, value));
+        }
+        Ok(told)
+    }
+
+    fn value(&self, program: &Program, row: &TypeRow, max_pods: i64) -> Result<i64, String> {
+        let mut context = self.context.new_inner_scope();
+        let enis = row.card_enis.get(row.default_card).copied().unwrap_or(0);
+        for (name, value) in [
+            ("vcpus", row.vcpus),
+            ("memory_mib", row.memory_mib),
+            ("default_enis", enis),
+            ("ips_per_eni", row.ipv4_per_eni),
+            ("max_pods", max_pods),
+        ] {
+            context.add_variable_from_value(name, value);
+        }
+        context.add_variable_from_value("instance_type", row.name.clone());
+        match program.execute(&context) {
+            Ok(Cel::Int(value)) => Ok(value),
+            #[expect(clippy::cast_possible_truncation, reason = "cut toward zero, as by Karpenter, and in bounds")]
+            Ok(Cel::Float(value)) if value.abs() < 9e18 => Ok(value as i64),
+            Ok(Cel::Float(value)) => Err(format!("{value} is no number to go by")),
+            Ok(other) => Err(format!("it comes to a {}, and has to come to a number", other.type_of())),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+fn on_type(field: &str, resource: &str, row: &TypeRow, why: &str) -> String {
+    format!("{} on {}: {why}", path(field, resource), row.name)
+}
+
+fn whole(value: Option<&Value>) -> Option<i64> {
+    value.and_then(Value::as_i64)
+}
+
+/// The first if it is the one, else the second; a mix of whole and other numbers is other numbers.
+fn either(a: Cel, b: Cel, is_first: fn(f64, f64) -> bool) -> Result<Cel, ExecutionError> {
+    #[expect(clippy::cast_precision_loss, reason = "amounts of one machine")]
+    let number = |value: &Cel| match value {
+        Cel::Int(value) => Ok(*value as f64),
+        Cel::Float(value) => Ok(*value),
+        other => Err(ExecutionError::function_error("max or min", format!("{} is no number", other.type_of()))),
+    };
+    let (x, y) = (number(&a)?, number(&b)?);
+    Ok(match (&a, &b) {
+        (Cel::Int(_), Cel::Int(_)) => {
+            if is_first(x, y) {
+                a
+            } else {
+                b
+            }
+        }
+        _ => Cel::Float(if is_first(x, y) { x } else { y }),
+    })
+}
+
+/// An amount in the unit that the resource is reckoned in.
+fn amount(resource: &str, value: i64) -> String {
+    let up_to = |step: i64| value.saturating_add(step - 1) / step * step;
+    match resource {
+        "cpu" => format!("{}m", up_to(10)),
+        "memory" => format!("{}Mi", up_to(16)),
+        "ephemeral-storage" => format!("{value}Gi"),
+        _ => value.to_string(),
+    }
+}
+
+/// What of the kubelet's settings changes what pods may use; expressions, which are no amounts, are left out.
+pub fn of_catalog(kubelet: &Map<String, Value>) -> Kubelet {
+    let number = |name: &str| kubelet.get(name).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
+    let texts = |name: &str| -> BTreeMap<String, String> {
+        let map = kubelet.get(name).and_then(Value::as_object);
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        map.into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect()
+    };
+    let amounts = |name: &str| {
+        let mut all = texts(name);
+        all.retain(|_, text| Quantity::parse(text).is_ok());
+        all
+    };
+    Kubelet {
+        max_pods: number(MAX_PODS),
+        pods_per_core: number("podsPerCore"),
+        kube_reserved: amounts("kubeReserved"),
+        system_reserved: amounts("systemReserved"),
+        eviction_hard: texts("evictionHard"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cloud::catalog::type_rows;
+
+    use super::*;
+
+    fn on(kubelet: &Value, name: &str) -> Result<Value, String> {
+        let kubelet = kubelet.as_object().unwrap();
+        let row = type_rows().unwrap().iter().find(|row| row.name == name).unwrap();
+        let read = Expressions::read(kubelet)?.unwrap();
+        read.on(kubelet, row, 29).map(Value::Object)
+    }
+
+    #[test]
+    fn each_type_is_told_what_its_expressions_come_to() {
+        let kubelet = json!({
+            "maxPods": "min(110, default_enis * (ips_per_eni - 1) * 16 + 2)",
+            "kubeReserved": { "cpu": "vcpus * 33", "memory": "max(255 + 11 * max_pods, double(memory_mib) * 0.05)", "pid": "1000" },
+            "systemReserved": { "ephemeral-storage": "instance_type == 'm5.large' ? 2 : 3" },
+        });
+        // m5.large: 2 vCPUs, 8192 MiB, 3 interfaces of 10 addresses.
+        let told = on(&kubelet, "m5.large").unwrap();
+        assert_eq!(told["maxPods"], 110);
+        assert_eq!(told["kubeReserved"], json!({ "cpu": "70m", "memory": "1472Mi", "pid": "1000" }));
+        assert_eq!(told["systemReserved"], json!({ "ephemeral-storage": "2Gi" }));
+        assert_eq!(of_catalog(told.as_object().unwrap()).max_pods, Some(110));
+        assert_eq!(on(&kubelet, "c5.large").unwrap()["systemReserved"]["ephemeral-storage"], "3Gi");
+    }
+
+    #[test]
+    fn what_is_no_expression_or_comes_to_no_number_is_said() {
+        let told = |text: &str| on(&json!({ "maxPods": text }), "m5.large").unwrap_err();
+        assert!(told("vcpus *").contains("kubelet.maxPods \"vcpus *\" is no expression"));
+        for bad in ["instance_type", "1 / 0", "nothing + 1", "-1", "1.0 / 0.0", "vcpus * 9999999999"] {
+            assert!(told(bad).contains("kubelet.maxPods on m5.large: "), "{bad}: {}", told(bad));
+        }
+        assert_eq!(on(&json!({ "maxPods": "29.9" }), "m5.large").unwrap()["maxPods"], 29, "cut");
+        assert!(Expressions::read(json!({ "maxPods": 3 }).as_object().unwrap()).unwrap().is_none());
+    }
+}

@@ -1,0 +1,219 @@
+//! What is bought and what is said of it: overlays, reservations, quotas, profiles, images, prices of one's own.
+
+use planner::model::CapacityType;
+use serde_json::{Value, json};
+use sim::ec2::{Fault, Reservation, Rule};
+use sim::kube::{Id, Key};
+
+use super::stage::{Stage, deployment, pod};
+
+fn is_ready(stage: &Stage) -> bool {
+    stage.condition("Ready")["status"] == "True"
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_overlay_adds_and_what_it_makes_dearer_holds_when_machines_are_bought() {
+    let stage = Stage::set_up(
+        |setup| {
+            setup.gates.node_overlay = true;
+            let overlay = |name: &str, spec: Value| json!({ "apiVersion": "karpenter.sh/v1alpha1", "kind": "NodeOverlay", "metadata": { "name": name }, "spec": spec });
+            let m5 = json!([{ "key": "karpenter.k8s.aws/instance-family", "operator": "In", "values": ["m5"] }]);
+            let adds = json!({ "weight": 2, "requirements": m5, "capacity": { "example.com/fuse": "10" } });
+            setup.objects.push(overlay("fuse", adds));
+            setup
+                .objects
+                .push(overlay("dearer", json!({ "weight": 1, "requirements": m5, "priceAdjustment": "+10%" })));
+        },
+        |_| {},
+    );
+    let mut fused = pod("fused", "500m", "1Gi");
+    fused["spec"]["containers"][0]["resources"]["limits"] = json!({ "example.com/fuse": "1" });
+    fused["spec"]["containers"][0]["resources"]["requests"]["example.com/fuse"] = json!("1");
+    stage.direct.put(fused).unwrap();
+    stage.until(120, "a machine is bought", |stage| !stage.ec2.machines().is_empty()).await;
+    assert!(stage.ec2.machines()[0].key.instance_type.starts_with("m5."));
+    stage.until(30, "it is written down", |stage| !stage.claims()[0]["status"]["providerID"].is_null()).await;
+    let claim = stage.claims().remove(0);
+    assert_eq!(claim["metadata"]["annotations"]["karpenter.sh/price-overlay-applied"], "true");
+    assert_eq!(claim["status"]["capacity"]["example.com/fuse"], "10");
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_role_for_spot_leaves_spot_alone_as_a_whole_and_is_told() {
+    let stage = Stage::open(|options| options.has_spot_role = false);
+    stage.direct.put(pod("web-0", "500m", "1Gi")).unwrap();
+    stage.until(120, "the pod runs on demand", |stage| stage.running() == 1).await;
+    assert_eq!(stage.ec2.machines()[0].key.capacity_type, CapacityType::OnDemand);
+    assert!(stage.has_said("SpotServiceLinkedRoleCreationFailure"));
+    // One fleet on spot and one on demand, beside those that were not carried out.
+    assert_eq!(stage.ec2.n_calls("CreateFleet") - stage.ec2.n_calls("RunInstances"), 2);
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_waits_while_nobody_knows_whether_its_class_is_ready() {
+    let stage = Stage::open(|_| {});
+    stage.until(60, "the class is ready", is_ready).await;
+    // The second look at another form of the class is not answered.
+    stage.ec2.faults(|faults| {
+        let (skip, times, fault) = (0, 60, Fault::LostBefore);
+        faults.add(Rule { action: Some("RunInstances".into()), skip, times, fault });
+    });
+    stage.change_class(|class| class["spec"]["tags"] = json!({ "team": "a" }));
+    stage.direct.put(pod("web-0", "500m", "1Gi")).unwrap();
+    stage.until(30, "it is not known", |stage| stage.condition("Ready")["status"] == "Unknown").await;
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    let before: Vec<String> = stage.claims().iter().map(|claim| claim["metadata"]["uid"].to_string()).collect();
+    stage.ec2.faults(sim::ec2::Faults::clear);
+    stage.until(120, "the pod runs", |stage| stage.running() == 1).await;
+    let after: Vec<String> = stage.claims().iter().map(|claim| claim["metadata"]["uid"].to_string()).collect();
+    assert!(before.iter().all(|uid| after.contains(uid)), "no claim was given up: {before:?} {after:?}");
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn profiles_of_roles_that_no_class_names_any_more_are_taken_away() {
+    let stage = Stage::open(|_| {});
+    stage.until(60, "the class is ready", is_ready).await;
+    let old = stage.class()["status"]["instanceProfile"].as_str().unwrap().to_owned();
+    stage.direct.put(deployment(1, "500m", "1Gi")).unwrap();
+    stage.until(120, "the pod runs", |stage| stage.running() == 1).await;
+    stage.ec2.locked(|state| state.roles.insert("Other".into()));
+    stage.change_class(|class| class["spec"]["role"] = json!("Other"));
+    let is_new = |stage: &Stage| is_ready(stage) && stage.class()["status"]["instanceProfile"] != old.as_str();
+    stage.until(60, "the class has another", is_new).await;
+    stage.claims().iter().for_each(|claim| stage.delete_claim(claim["metadata"]["name"].as_str().unwrap()));
+    let has = |stage: &Stage, name: &str| stage.ec2.locked(|state| state.land.profiles.contains_key(name));
+    let is_replaced = |stage: &Stage| {
+        let claims = stage.claims();
+        !claims.is_empty()
+            && claims.iter().all(|claim| {
+                claim["metadata"]["annotations"]["karpenter.k8s.aws/instance-profile-name"] != old.as_str()
+            })
+    };
+    stage.until(600, "no machine runs under it", is_replaced).await;
+    stage.until(4200, "it is taken away", |stage| !has(stage, &old)).await;
+    let new = stage.class()["status"]["instanceProfile"].as_str().unwrap().to_owned();
+    assert!(has(&stage, &new));
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_was_called_back_is_left_within_the_hour() {
+    let stage = Stage::open(|_| {});
+    stage.until(60, "the class is ready", is_ready).await;
+    let first = stage.class()["status"]["amis"].clone();
+    let recalled = first.as_array().unwrap().iter().map(|ami| ami["id"].as_str().unwrap().to_owned()).next().unwrap();
+    stage.ec2.locked(|state| {
+        let now = state.seconds();
+        let image = state.land.images.get_mut(&recalled).unwrap();
+        image.deprecated = Some(now);
+        let (name, arch) = (image.name.replace("v20261105", "v20261001"), image.arch.clone());
+        image.name = format!("recalled-{}", image.name);
+        state.land.add_image(&name, &arch, "/dev/xvda");
+    });
+    let is_left = |stage: &Stage| {
+        let amis = stage.class()["status"]["amis"].as_array().cloned().unwrap_or_default();
+        amis.len() == first.as_array().unwrap().len() && amis.iter().all(|ami| ami["id"] != recalled.as_str())
+    };
+    stage.until(3600, "another is chosen", is_left).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alias_that_is_not_made_for_the_version_says_so() {
+    let stage = Stage::set_up(
+        |setup| setup.objects[0]["spec"]["amiSelectorTerms"] = json!([{ "alias": "al2@latest" }]),
+        |_| {},
+    );
+    stage.until(30, "it is said", |stage| stage.condition("AMIsReady")["reason"] == "UnsupportedAlias").await;
+    assert_eq!(stage.condition("AMIsReady")["status"], "False");
+    let told = "operator_ec2nodeclass_status_condition_count{name=\"default\",namespace=\"\",reason=\"UnsupportedAlias\",status=\"False\",type=\"AMIsReady\"} 1";
+    stage.until(30, "and counted", |stage| stage.metrics.render().contains(told)).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn prices_of_ones_own_go_before_those_of_aws() {
+    let file = std::env::temp_dir().join(format!("millwright-prices-{}.csv", std::process::id()));
+    std::fs::write(&file, "instance_type,zone,capacity_type,usd_per_hour\nr5.8xlarge,,on-demand,0.00001\n").unwrap();
+    let stage = Stage::set_up(|setup| setup.prices = Some(file.clone()), |_| {});
+    let told = |stage: &Stage| {
+        let page = stage.metrics.render();
+        let name = "karpenter_cloudprovider_instance_type_offering_price_estimate{capacity_type=\"on-demand\",instance_type=\"r5.8xlarge\"";
+        page.lines().find(|line| line.starts_with(name)).is_some_and(|line| line.ends_with(" 0.00001"))
+    };
+    stage.until(120, "the price counts", told).await;
+    std::fs::remove_file(&file).unwrap();
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reservation_of_a_smaller_machine_is_used_for_a_small_pod() {
+    let stage = Stage::open(|_| {});
+    stage.allow_reserved();
+    stage.ec2.locked(|state| {
+        let zone = state.land.zones[1].clone();
+        // By name the larger would come first.
+        for (id, kind) in [("cr-0a", "c5.9xlarge"), ("cr-0b", "m5.large")] {
+            let tags = [("team".to_owned(), "a".to_owned())].into();
+            state.reserve(Reservation { tags, ..Reservation::new(id, kind, zone.clone(), 2) });
+        }
+    });
+    stage.change_class(|class| {
+        class["spec"]["capacityReservationSelectorTerms"] = json!([{ "tags": { "team": "a" } }]);
+    });
+    let are_known =
+        |stage: &Stage| stage.class()["status"]["capacityReservations"].as_array().is_some_and(|all| all.len() == 2);
+    stage.until(60, "both are known", are_known).await;
+    stage.direct.put(pod("web-0", "500m", "1Gi")).unwrap();
+    stage.until(120, "the pod runs", |stage| stage.running() == 1).await;
+    assert_eq!(stage.ec2.machines()[0].key.reservation.as_deref(), Some("cr-0b"));
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_class_that_waits_for_its_claims_says_so() {
+    let stage = Stage::open(|_| {});
+    stage.direct.put(deployment(1, "500m", "1Gi")).unwrap();
+    stage.until(120, "the pod runs", |stage| stage.running() == 1).await;
+    stage.delete_class();
+    stage.until(30, "it is said", |stage| stage.has_said("WaitingOnNodeClaimTermination")).await;
+    let reason = |stage: &Stage| {
+        let pool = stage.direct.get(Id::by_kind("karpenter.sh/v1", "NodePool").unwrap(), &Key::cluster("general"));
+        let conditions = pool.unwrap().value()["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().find(|one| one["type"] == "NodeClassReady").map(|one| one["reason"].clone())
+    };
+    stage.until(30, "the pool too", |stage| reason(stage) == Some(json!("NodeClassTerminating"))).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn expressions_of_the_kubelet_are_reckoned_for_each_type_with_their_gate() {
+    let stage = Stage::set_up(
+        |setup| {
+            setup.aws.node_class_cel = true;
+            setup.objects[0]["spec"]["kubelet"] =
+                json!({ "maxPods": "vcpus * 7", "kubeReserved": { "memory": "max_pods * 11 + 300" } });
+        },
+        |_| {},
+    );
+    stage.direct.put(pod("web-0", "500m", "1Gi")).unwrap();
+    stage.until(120, "the pod runs", |stage| stage.running() == 1).await;
+    let machine = stage.ec2.machines().remove(0);
+    let claim = stage.claims().remove(0);
+    let vcpus =
+        cloud::catalog::type_rows().unwrap().iter().find(|row| row.name == *machine.key.instance_type).unwrap().vcpus;
+    assert_eq!(claim["status"]["capacity"]["pods"], (vcpus * 7).to_string());
+    let data = String::from_utf8(base64::Engine::decode(&base64::prelude::BASE64_STANDARD, machine.user_data).unwrap())
+        .unwrap();
+    let memory = (vcpus * 77 + 300 + 15) / 16 * 16;
+    assert!(data.contains(&format!("maxPods: {}", vcpus * 7)) && data.contains(&format!("{memory}Mi")), "{data}");
+    stage.change_class(|class| class["spec"]["kubelet"]["maxPods"] = json!("1 / (vcpus - 2)"));
+    let reason = |stage: &Stage| stage.condition("ValidationSucceeded")["reason"].clone();
+    stage
+        .until(30, "a type without a value is named", |stage| reason(stage) == "KubeletExpressionEvaluationFailed")
+        .await;
+    stage.close().await;
+}
