@@ -134,12 +134,7 @@ fn ranking(bought: &Bought, faults: &mut Vec<Fault>) {
         }
         edge = edge.max(ranked.price);
         let Some((_, sold)) = sold else {
-            // What is listed more often than it is sold is sold no further time.
-            if bought.launch.offerings.iter().filter(|one| *one == ranked).count() > 1 {
-                tell(|launch, offering| Fault::OfferingTwice { launch, offering });
-            } else {
-                tell(|launch, offering| Fault::NotSold { launch, offering });
-            }
+            tell(|launch, offering| Fault::NotSold { launch, offering });
             continue;
         };
         if !seen.insert(std::ptr::from_ref(sold)) {
