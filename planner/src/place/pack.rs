@@ -20,8 +20,12 @@ pub(crate) struct Packing<'w, 'a> {
 
 /// Steps after which it is asked whether more are worth it.
 const GLANCE: u64 = 20_000;
-/// A packing that is so near to its bound is left as it is, in per cent: nothing more than this is left to save.
-const NEAR_PERCENT: f64 = 0.2;
+/// A packing within one part in so many of its bound is left as it is: nothing more than this is left to save.
+const NEAR: i64 = 500;
+
+fn is_near(cost: i64, bound: i64) -> bool {
+    cost <= bound.saturating_add(bound / NEAR)
+}
 
 /// The steps of an effort, in the turns in which they are spent: a glance, and all if that does not settle it.
 fn turns(effort: u64) -> impl Iterator<Item = Effort> {
@@ -34,7 +38,7 @@ fn solve(problem: &Problem, effort: u64) -> (Solution, u64) {
     for effort in turns(effort) {
         best = solver::solve(problem, effort, &Cancel::new());
         spent += best.effort_spent;
-        if best.gap_percent() <= NEAR_PERCENT {
+        if is_near(best.cost, best.cost_lower_bound) {
             break;
         }
     }
@@ -47,8 +51,7 @@ fn bound(problem: &Problem, cost: i64, effort: u64) -> LowerBound {
     for effort in turns(effort) {
         best = solver::lower_bound(problem, effort);
         spent += best.effort_spent;
-        let gap = Solution { cost, cost_lower_bound: best.cost, ..Solution::default() }.gap_percent();
-        if gap <= NEAR_PERCENT {
+        if is_near(cost, best.cost) {
             break;
         }
     }
