@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sim::rng::SplitMix64;
 
 use super::scenario::{Act, Goal, Scenario, Step, objects};
-use super::scenarios::{MINUTE, NOTHING, SHOP, about, calm, close_down, is_workload, rush, scale};
+use super::scenarios::{ALL_SPOT, MINUTE, NOTHING, SHOP, about, calm, close_down, is_workload, rush, scale};
 
 const EC2: &str = include_str!("ec2.yaml");
 /// Where it is.
@@ -21,7 +21,7 @@ pub fn shop(seed: u64) -> Result<Scenario> {
     let objects = objects(SHOP)?;
     let n_workloads = objects.iter().filter(|object| is_workload(object)).count();
     let opens = format!("the shop opens: 4 NodePools and {n_workloads} workloads are created");
-    let mut short = vec![Act::SellOutFavourites];
+    let mut short = vec![Act::SellOut(ALL_SPOT)];
     let busier = [("storefront", 84), ("search", 36), ("encode", 48)];
     short.extend(busier.into_iter().map(|(deployment, replicas)| scale(deployment, about(&mut rng, replicas))));
     let mut over = vec![Act::SellOut(NOTHING)];
@@ -32,7 +32,7 @@ pub fn shop(seed: u64) -> Result<Scenario> {
         Step::new("a Job trains on a GPU for ten minutes", vec![Act::PutLater], Goal::AllRun)
             .wants(WITH_A_T4)
             .rest(MINUTE),
-        Step::new("the pools of spot that the shop buys from sell out, and it needs still more", short, Goal::AllRun)
+        Step::new("spot sells out as a whole, and the shop needs still more", short, Goal::AllRun)
             .shortage()
             .rest(3 * MINUTE),
         Step::new("EC2 takes back every spot machine at once", vec![Act::Interrupt], Goal::AllRun).rest(3 * MINUTE),

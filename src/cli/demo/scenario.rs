@@ -95,8 +95,6 @@ pub enum Act {
     Scale { deployment: &'static str, replicas: usize },
     /// These offerings are out of stock, as `TYPE/ZONE/CAPACITY_TYPE` with `*`; no others.
     SellOut(&'static [&'static str]),
-    /// The instance types that most spot machines run on are out of stock on spot; nothing else is.
-    SellOutFavourites,
     /// Every spot machine is given two minutes' notice.
     Interrupt,
     /// All objects that come later.

@@ -11,7 +11,7 @@ use super::scenario::{Act, Goal, Scenario, Step, objects};
 pub(super) const SHOP: &str = include_str!("shop.yaml");
 
 pub(super) const MINUTE: Duration = Duration::from_mins(1);
-const ALL_SPOT: &[&str] = &["*/*/spot"];
+pub const ALL_SPOT: &[&str] = &["*/*/spot"];
 const SPOT_IN_TWO_ZONES: &[&str] = &["*/test-zone-a/spot", "*/test-zone-b/spot"];
 const EVERYTHING: &[&str] = &["*/*/*"];
 pub(super) const NOTHING: &[&str] = &[];

@@ -128,14 +128,6 @@ impl Run<'_> {
                 let here = |text: &&str| if is_moved { moved_zone(text) } else { (*text).to_owned() };
                 self.stage.shelves.set_out(&patterns.iter().map(here).collect::<Vec<_>>())
             }
-            Act::SellOutFavourites => {
-                let types = self.stage.shelves.sell_out_favourites()?;
-                let first = types.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
-                let rest = types.len().saturating_sub(MOST_NAMED);
-                let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-                self.chronicle.tell(MomentKind::Scripted, format!("sold out on spot: {first}{more}"));
-                Ok(())
-            }
             Act::Interrupt => self.interrupt().map(drop),
             Act::CloseDown => {
                 for object in

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use cloud::catalog::{KwokSettings, UnavailablePattern, kwok};
-use planner::model::{CapacityType, MicroUsdPerHour};
+use planner::model::MicroUsdPerHour;
 use sim::ec2::Ec2;
 
 use crate::kwok::Stock;
 
 /// Machines of each pool of EC2.
 pub const UNITS: u32 = 60;
-/// Instance types that sell out where those that are bought most do.
-const MOST_FAVOURITES: usize = 6;
 /// Calls that a summary names.
 const MOST_CALLS: usize = 6;
 
@@ -67,25 +65,6 @@ impl Shelves {
             }),
         }
         Ok(())
-    }
-
-    /// The instance types of spot that most money goes to are out of stock from now on, on spot and in every zone; which.
-    pub fn sell_out_favourites(&self) -> Result<Vec<String>> {
-        let Self::Ec2(ec2) = self else { bail!("only EC2 knows which types are bought most") };
-        let machines = ec2.machines();
-        let mut spent: BTreeMap<String, MicroUsdPerHour> = BTreeMap::new();
-        ec2.locked(|state| {
-            let now = state.now();
-            for machine in machines.iter().filter(|machine| machine.key.capacity_type == CapacityType::Spot) {
-                let price = state.market.price(&machine.key, now).unwrap_or_default();
-                spent.entry(machine.key.instance_type.to_string()).or_default().0 += price.0;
-            }
-        });
-        let mut spent: Vec<(String, MicroUsdPerHour)> = spent.into_iter().collect();
-        spent.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let types: Vec<String> = spent.into_iter().take(MOST_FAVOURITES).map(|(name, _)| name).collect();
-        self.set_out(&types.iter().map(|name| format!("{name}/*/spot")).collect::<Vec<_>>())?;
-        Ok(types)
     }
 
     /// Gives every spot machine its two minutes' notice; how many there are.
