@@ -3,8 +3,7 @@
 use crate::effort::Meter;
 use crate::instance::{Instance, Pattern};
 use crate::knapsack::{Scratch, price};
-use crate::master::Master;
-use crate::master::ROUGH;
+use crate::master::{Master, ROUGH};
 use crate::num::u32_of;
 use crate::parallel::in_parts;
 use crate::program::Program;

@@ -146,7 +146,7 @@ pub struct Flags {
         help_heading = "Accepted for compatibility"
     )]
     pub memory_limit: Option<String>,
-    /// No effect: 64 objects of a kind are worked on at once, on any machine
+    /// No effect: the number of workers is fixed
     /// [env: CPU_REQUESTS] [default: 1000]
     #[arg(
         long,

@@ -181,7 +181,7 @@ fn say_what_has_no_effect(from: &mut Reader<'_>, flags: &Flags, config: &Config)
     from.without_effect(warmup, flags.disable_controller_warmup.as_ref(), "true", why);
     // The chart sets it in the environment, always.
     if let Some(cores) = &flags.cpu_requests {
-        from.notes.push(format!("--cpu-requests={cores} has no effect: 64 objects of a kind are worked on at once"));
+        from.notes.push(format!("--cpu-requests={cores} has no effect: the number of workers is fixed"));
     }
     let errors = lenient("log-error-output-paths", "LOG_ERROR_OUTPUT_PATHS");
     from.without_effect(

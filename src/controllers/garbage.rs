@@ -154,8 +154,6 @@ async fn is_wanted<C: Cloud>(deps: &Deps<C>, instance: &Instance) -> Result<bool
 
 #[cfg(test)]
 mod tests {
-    use planner::model::{CapacityType, Labels, Resources};
-
     use super::super::claim::testing::{claim, launched, registered};
     use super::*;
 
@@ -165,20 +163,8 @@ mod tests {
             token: Some(token.into()),
             claim: None,
             state: InstanceState::Running,
-            instance_type: "t".into(),
-            zone: "z".into(),
-            capacity_type: CapacityType::Spot,
-            reservation: None,
-            image: None,
-            subnet: None,
-            security_groups: Vec::new(),
-            labels: Labels::new(),
-            tags: Labels::new(),
-            annotations: Labels::new(),
-            capacity: Resources::default(),
-            allocatable: Resources::default(),
             launched_at,
-            refused: Vec::new(),
+            ..super::super::claim::testing::instance()
         }
     }
 

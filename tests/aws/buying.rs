@@ -7,10 +7,6 @@ use sim::kube::{Id, Key};
 
 use super::stage::{Stage, deployment, pod};
 
-fn is_ready(stage: &Stage) -> bool {
-    stage.condition("Ready")["status"] == "True"
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_an_overlay_adds_and_what_it_makes_dearer_holds_when_machines_are_bought() {
     let stage = Stage::set_up(
@@ -54,7 +50,7 @@ async fn a_missing_role_for_spot_leaves_spot_alone_as_a_whole_and_is_told() {
 #[tokio::test(start_paused = true)]
 async fn a_claim_waits_while_nobody_knows_whether_its_class_is_ready() {
     let stage = Stage::open(|_| {});
-    stage.until(60, "the class is ready", is_ready).await;
+    stage.until(60, "the class is ready", Stage::is_ready).await;
     // The second look at another form of the class is not answered.
     stage.ec2.faults(|faults| {
         let (skip, times, fault) = (0, 60, Fault::LostBefore);
@@ -75,13 +71,13 @@ async fn a_claim_waits_while_nobody_knows_whether_its_class_is_ready() {
 #[tokio::test(start_paused = true)]
 async fn profiles_of_roles_that_no_class_names_any_more_are_taken_away() {
     let stage = Stage::open(|_| {});
-    stage.until(60, "the class is ready", is_ready).await;
+    stage.until(60, "the class is ready", Stage::is_ready).await;
     let old = stage.class()["status"]["instanceProfile"].as_str().unwrap().to_owned();
     stage.direct.put(deployment(1, "500m", "1Gi")).unwrap();
     stage.until(120, "the pod runs", |stage| stage.running() == 1).await;
     stage.ec2.locked(|state| state.roles.insert("Other".into()));
     stage.change_class(|class| class["spec"]["role"] = json!("Other"));
-    let is_new = |stage: &Stage| is_ready(stage) && stage.class()["status"]["instanceProfile"] != old.as_str();
+    let is_new = |stage: &Stage| stage.is_ready() && stage.class()["status"]["instanceProfile"] != old.as_str();
     stage.until(60, "the class has another", is_new).await;
     stage.claims().iter().for_each(|claim| stage.delete_claim(claim["metadata"]["name"].as_str().unwrap()));
     let has = |stage: &Stage, name: &str| stage.ec2.locked(|state| state.land.profiles.contains_key(name));
@@ -102,7 +98,7 @@ async fn profiles_of_roles_that_no_class_names_any_more_are_taken_away() {
 #[tokio::test(start_paused = true)]
 async fn an_image_that_was_called_back_is_left_within_the_hour() {
     let stage = Stage::open(|_| {});
-    stage.until(60, "the class is ready", is_ready).await;
+    stage.until(60, "the class is ready", Stage::is_ready).await;
     let first = stage.class()["status"]["amis"].clone();
     let recalled = first.as_array().unwrap().iter().map(|ami| ami["id"].as_str().unwrap().to_owned()).next().unwrap();
     stage.ec2.locked(|state| {

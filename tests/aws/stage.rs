@@ -214,6 +214,11 @@ impl Stage {
         all.into_iter().find(|condition| condition["type"] == kind).unwrap_or_default()
     }
 
+    /// Whether the class is ready.
+    pub fn is_ready(&self) -> bool {
+        self.condition("Ready")["status"] == "True"
+    }
+
     pub fn running(&self) -> usize {
         self.pods().iter().filter(|pod| pod["status"]["phase"] == "Running").count()
     }

@@ -16,10 +16,6 @@ fn refuse(stage: &sim::ec2::Ec2, action: &str, times: u64) {
     stage.faults(|faults| faults.add(Rule { action: Some(action.into()), skip: 0, times, fault }));
 }
 
-fn is_ready(stage: &Stage) -> bool {
-    stage.condition("Ready")["status"] == "True"
-}
-
 #[tokio::test(start_paused = true)]
 async fn the_certificate_of_the_api_server_goes_before_that_of_eks_and_does_without_it() {
     let stage = Stage::set_up(
@@ -31,7 +27,7 @@ async fn the_certificate_of_the_api_server_goes_before_that_of_eks_and_does_with
         },
         |ec2| refuse(ec2, "eks:DescribeCluster", u64::MAX),
     );
-    stage.until(60, "the class is ready", is_ready).await;
+    stage.until(60, "the class is ready", Stage::is_ready).await;
     let class = stage.class();
     let spec: crds::ec2_node_class::Ec2NodeClassSpec = serde_json::from_value(class["spec"].clone()).unwrap();
     let hash = crds::hash::ec2_node_class(&spec, "T1VSUw==");
@@ -42,7 +38,7 @@ async fn the_certificate_of_the_api_server_goes_before_that_of_eks_and_does_with
 #[tokio::test(start_paused = true)]
 async fn the_version_of_the_cluster_is_asked_again_so_that_images_follow_an_upgrade() {
     let stage = Stage::set_up(|setup| setup.aws.eks_control_plane = true, |_| {});
-    stage.until(60, "the class is ready", is_ready).await;
+    stage.until(60, "the class is ready", Stage::is_ready).await;
     // There are no images of this version in the land.
     stage.ec2.locked(|state| state.options.kubernetes = "1.34".into());
     let has_none = |stage: &Stage| stage.condition("AMIsReady")["reason"] == "AMINotFound";
@@ -63,7 +59,7 @@ async fn a_profile_that_karpenter_made_stays_in_use_as_long_as_it_has_the_role()
             });
         },
     );
-    stage.until(5, "the class is ready", is_ready).await;
+    stage.until(5, "the class is ready", Stage::is_ready).await;
     assert_eq!(stage.class()["status"]["instanceProfile"], "demo_1234");
     assert_eq!(stage.ec2.n_calls("iam:CreateInstanceProfile"), 0);
     // Another role needs another profile, and EC2 does not know it for some seconds.
@@ -72,7 +68,7 @@ async fn a_profile_that_karpenter_made_stays_in_use_as_long_as_it_has_the_role()
     let is_told = |stage: &Stage| stage.condition("ValidationSucceeded")["reason"] == "InstanceProfileNameInvalid";
     stage.until(5, "that it does not know it is no verdict", is_told).await;
     assert_eq!(stage.condition("ValidationSucceeded")["status"], "Unknown");
-    stage.until(12, "it knows it", is_ready).await;
+    stage.until(12, "it knows it", Stage::is_ready).await;
     assert_ne!(stage.class()["status"]["instanceProfile"], "demo_1234");
     stage.close().await;
 }

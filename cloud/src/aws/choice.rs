@@ -62,15 +62,18 @@ fn bounded(offers: &mut Vec<&Offer>) {
     });
 }
 
-/// The requirement whose least number of values these offers no longer have, with how many they have. Where the plan has
-/// lowered such numbers, nothing is asked any more.
+/// The requirement whose least number of values the types of these offers no longer have, with how many they have. All ways to
+/// buy those types count: a fleet pays in one way only, and is not short of ways to pay for that. Where the plan has lowered
+/// such numbers, nothing is asked any more.
 pub(super) fn lacks_values(order: &LaunchOrder, offers: &[&Offer]) -> Option<(Str, usize)> {
     if order.annotations.get(RELAXED).is_some_and(|relaxed| &**relaxed == "true") {
         return None;
     }
+    let types: BTreeSet<&Str> = offers.iter().map(|offer| &offer.key.instance_type).collect();
+    let of_types = || order.offers.iter().filter(|offer| types.contains(&offer.key.instance_type));
     order.requirements.iter().find_map(|requirement| {
         let least = usize::try_from(requirement.min_values?).ok()?;
-        let values = offers.iter().filter_map(|offer| offer.labels.get(&requirement.key));
+        let values = of_types().filter_map(|offer| offer.labels.get(&requirement.key));
         let n_values = values.filter(|value| requirement.has(value)).collect::<BTreeSet<_>>().len();
         (n_values < least).then(|| (requirement.key.clone(), n_values))
     })
@@ -223,6 +226,23 @@ mod tests {
         assert_eq!(lacks(&wide), Some(3));
         wide.annotations.insert(RELAXED.into(), "true".into());
         assert_eq!(lacks(&wide), None);
+    }
+
+    #[test]
+    fn a_fleet_that_pays_in_one_way_has_not_fewer_ways_to_pay_than_its_claim_wants() {
+        const WAY: &str = "karpenter.sh/capacity-type";
+        let mut both = order(vec![offer("m1", CapacityType::Spot, 1), offer("m1", CapacityType::OnDemand, 2)]);
+        for offer in &mut both.offers {
+            offer.labels.insert(WAY.into(), offer.key.capacity_type.as_str().into());
+        }
+        let mut two = Requirement::new(WAY, Operator::In, ["spot", "on-demand"]);
+        two.min_values = Some(2);
+        both.requirements.add(two);
+        let found = choose(&both);
+        assert!(found.iter().all(|offer| offer.key.capacity_type == CapacityType::Spot));
+        assert_eq!(lacks_values(&both, &found), None);
+        both.offers.truncate(1);
+        assert_eq!(lacks_values(&both, &choose(&both)).map(|(_, n)| n), Some(1));
     }
 
     #[test]

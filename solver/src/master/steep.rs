@@ -45,18 +45,18 @@ impl Master {
             };
             let pivot = self.y[row];
             let (per, length) = (reduced / pivot, prices.weight[at] / (pivot * pivot));
-            let mut follow = |i: usize, by: f64, unit: f64| {
+            let mut follow = |i: usize, by: f64| {
                 if by != 0.0 {
                     prices.reduced[i] -= per * by;
-                    prices.weight[i] = prices.weight[i].max(by * by * length).max(unit);
+                    prices.weight[i] = prices.weight[i].max(by * by * length);
                 }
             };
             for (k, &e) in entry.iter().enumerate() {
-                follow(k, -e, 0.0);
+                follow(k, -e);
             }
             for (c, column) in self.columns.iter().enumerate().filter(|c| !c.1.basic) {
                 let by: f64 = column.rows.iter().map(|&(k, a)| entry[k as usize] * a).sum();
-                follow(m + c, by, 0.0);
+                follow(m + c, by);
             }
             prices.reduced[at] = 0.0;
             prices.reduced[leaves] = -per;
