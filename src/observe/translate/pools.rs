@@ -20,6 +20,9 @@ use super::labels::{normalized, pool_requirements};
 use super::overlays::{OverlayFault, Overlays};
 use super::taints::taints;
 
+/// As many nodes as the largest clusters have (EKS). More of one static pool are a slip of the keyboard, or an attack.
+const MOST_NODES: u32 = 100_000;
+
 /// All pools, heaviest first, then by name from the end of the alphabet.
 ///
 /// `given` are catalogues that the cloud has made; without them they are made here.
@@ -115,8 +118,9 @@ fn pool(
             notes.push(format!("NodePool {name} is static and buys nothing: the feature gate StaticCapacity is off"));
             Some(0)
         }
-        Some(n) => Some(u32::try_from(n).map_err(|_| {
-            at.fault("replicas", &n.to_string(), "is out of range").remedy("write a whole number from 0")
+        Some(n) => Some(u32::try_from(n).ok().filter(|n| *n <= MOST_NODES).ok_or_else(|| {
+            let remedy = format!("write a number from 0 to {MOST_NODES}");
+            at.fault("replicas", &n.to_string(), "is out of range").remedy(remedy)
         })?),
         None => None,
     };
