@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use planner::model::catalog::Catalog;
 use planner::model::labels::{CAPACITY_TYPE, ZONE};
+use planner::model::resources::MEMORY;
 use planner::model::{InstanceType, Labels, MicroUsdPerHour, Offering, Requirements, Resources, Str};
 
 use super::super::error::InputError;
@@ -183,6 +184,11 @@ impl Overlays {
         let with = |(more, offerings): (Vec<(Str, i64)>, Vec<Offering>)| {
             let mut out = InstanceType { offerings, ..plain.clone() };
             for (name, amount) in more {
+                if name.starts_with("hugepages-") {
+                    // Pages that are set aside are no memory for anything else.
+                    let left = out.allocatable.get(MEMORY) - (amount - plain.capacity.get(&name));
+                    out.allocatable.set(MEMORY, left.max(0));
+                }
                 out.capacity.set(&name, amount);
                 out.allocatable.set(&name, amount);
             }
@@ -298,6 +304,24 @@ mod tests {
         let found = overlaid(&[&a, &b, &c]);
         let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["b"]);
+    }
+
+    #[test]
+    fn huge_pages_that_an_overlay_adds_are_taken_off_the_memory() {
+        let types = cloud::catalog::kwok(&cloud::catalog::KwokSettings::default()).unwrap();
+        let overlaid = |amount: &str| {
+            let text = format!("{{metadata: {{name: a}}, spec: {{capacity: {{hugepages-2Mi: {amount}}}}}}}");
+            let object = std::sync::Arc::new(Sourced::watched(serde_saphyr::from_str(&text).unwrap()));
+            let objects = Objects { overlays: vec![object], ..Objects::default() };
+            let overlays = Overlays::new(&objects, &mut Err).unwrap();
+            overlays.apply(Arc::new(types.clone()), &Labels::new())[0].clone()
+        };
+        let (plain, gibi) = (&types[0], 1i64 << 30);
+        let some = overlaid("1Gi");
+        assert_eq!(some.allocatable.get("hugepages-2Mi"), gibi);
+        assert_eq!(some.allocatable.get(MEMORY), plain.allocatable.get(MEMORY) - gibi);
+        assert_eq!(some.capacity.get(MEMORY), plain.capacity.get(MEMORY), "the machine has as much as before");
+        assert_eq!(overlaid("64Ti").allocatable.get(MEMORY), 0);
     }
 
     #[test]
