@@ -1,6 +1,6 @@
 //! Pending pods → launches: first-fit-decreasing, the solver's proposal, the cheaper of the two, and a reason for every pod left over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::{Fault, Misfit, check};
 use crate::model::{MicroUsdPerHour, Reason, Snapshot, Str};
@@ -69,6 +69,7 @@ fn compose(snapshot: &Snapshot, chosen: &State, left: &[u32], numbers: &Numbers)
     let fixed = &chosen.world.statics;
     let fixed_cost: MicroUsdPerHour = fixed.iter().map(Launch::price).sum();
     all.extend(fixed.iter().cloned());
+    let (unplaced, stand_ins_left) = unplaced(chosen, over);
     let cost: MicroUsdPerHour = all.iter().map(Launch::price).sum();
     Plan {
         cost,
@@ -76,26 +77,40 @@ fn compose(snapshot: &Snapshot, chosen: &State, left: &[u32], numbers: &Numbers)
         greedy_cost: MicroUsdPerHour(numbers.greedy) + fixed_cost,
         launches: all,
         nominations,
-        unplaced: unplaced(chosen, over),
+        unplaced,
+        stand_ins_left,
+        short: chosen.world.short.clone(),
         ignored: snapshot.ignored.clone(),
         pods: snapshot.groups.iter().map(|g| g.pods.iter().filter(|pod| !pod.stand_in).count()).sum(),
         effort_spent: numbers.effort_spent,
     }
 }
 
-/// Left-over pods with their reasons, those with equal reasons together.
-fn unplaced(state: &State, over: Vec<Vec<Str>>) -> Vec<Unplaced> {
-    let mut by_reason: BTreeMap<Vec<Reason>, Vec<Str>> = BTreeMap::new();
-    for (group, pods) in over.into_iter().enumerate().filter(|(_, pods)| !pods.is_empty()) {
-        by_reason.entry(reasons(state, group)).or_default().extend(pods);
+/// Left-over pods with their reasons, those with equal reasons together; and the same of stand-ins.
+fn unplaced(state: &State, over: Vec<Vec<Str>>) -> (Vec<Unplaced>, Vec<Unplaced>) {
+    let (mut pods_by, mut stand_ins_by) = (ByReason::new(), ByReason::new());
+    for (group, left) in over.into_iter().enumerate().filter(|(_, left)| !left.is_empty()) {
+        let reasons = reasons(state, group);
+        let members = state.world.snapshot.groups[group].pods.iter();
+        let all: BTreeSet<&Str> = members.filter(|pod| pod.stand_in).map(|pod| &pod.key).collect();
+        let (stand_ins, pods): (Vec<Str>, Vec<Str>) = left.into_iter().partition(|pod| all.contains(pod));
+        for (by_reason, pods) in [(&mut stand_ins_by, stand_ins), (&mut pods_by, pods)] {
+            if !pods.is_empty() {
+                by_reason.entry(reasons.clone()).or_default().extend(pods);
+            }
+        }
     }
-    let mut out: Vec<Unplaced> = by_reason
-        .into_iter()
-        .map(|(reasons, mut pods)| {
-            pods.sort();
-            Unplaced { pods, reasons }
-        })
-        .collect();
+    (sorted(pods_by), sorted(stand_ins_by))
+}
+
+type ByReason = BTreeMap<Vec<Reason>, Vec<Str>>;
+
+fn sorted(by_reason: ByReason) -> Vec<Unplaced> {
+    let one = |(reasons, mut pods): (Vec<Reason>, Vec<Str>)| {
+        pods.sort();
+        Unplaced { pods, reasons }
+    };
+    let mut out: Vec<Unplaced> = by_reason.into_iter().map(one).collect();
     out.sort();
     out
 }

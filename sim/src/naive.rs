@@ -24,8 +24,13 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
         let found =
             if tied { None } else { snapshot.pools.iter().find_map(|pool| cheapest(pool, &group.shape, snapshot)) };
         let Some(found) = found else {
-            let pods = group.pods.iter().map(|pod| pod.key.clone()).collect();
-            out.unplaced.push(Unplaced { pods, reasons: reasons(snapshot, &group.shape) });
+            for (list, stand_ins) in [(&mut out.unplaced, false), (&mut out.stand_ins_left, true)] {
+                let pods = group.pods.iter().filter(|pod| pod.stand_in == stand_ins);
+                let pods: Vec<Str> = pods.map(|pod| pod.key.clone()).collect();
+                if !pods.is_empty() {
+                    list.push(Unplaced { pods, reasons: reasons(snapshot, &group.shape) });
+                }
+            }
             continue;
         };
         for pod in &group.pods {

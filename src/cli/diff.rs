@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::args::{Output, PlanArgs};
 use super::json::{Summary, summary};
 use super::phases::Phases;
-use super::plan::{print, to_json, to_yaml};
+use super::plan::{print, say, to_json, to_yaml};
 use super::text::{columns, count, signed};
 use super::{DONE, UNPLACED, input};
 
@@ -63,6 +63,7 @@ pub fn run(args: &PlanArgs, before: &Path, after: &Path, phases: &mut Phases) ->
         Ok((snapshot, plan))
     };
     let (before, after) = (side(before)?, side(after)?);
+    say(&after.0, &after.1);
     print(&of_plans((&before.0, &before.1), (&after.0, &after.1), args.output)?)?;
     phases.report();
     Ok(if after.1.unplaced.is_empty() { DONE } else { UNPLACED })

@@ -18,10 +18,18 @@ pub fn run(args: &PlanArgs) -> Result<u8> {
     }
     let observed = input::observe(&args.input, &mut phases)?;
     let plan = phases.run("plan", || planner::plan(&observed.snapshot));
+    say(&observed.snapshot, &plan);
     let text = phases.run("render", || render(&observed.snapshot, &plan, args.output))?;
     print(&text)?;
     phases.report();
     Ok(if plan.unplaced.is_empty() { DONE } else { UNPLACED })
+}
+
+/// What a plan is to be remarked on beside its pods, on stderr.
+pub fn say(snapshot: &Snapshot, plan: &Plan) {
+    for note in plan.notes(snapshot) {
+        eprintln!("note: {note}");
+    }
 }
 
 /// The plan in the form that is asked for.

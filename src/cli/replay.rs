@@ -8,7 +8,7 @@ use planner::plan::Plan;
 
 use super::args::ReplayArgs;
 use super::phases::Phases;
-use super::plan::{print, render};
+use super::plan::{print, render, say};
 use super::{DONE, UNPLACED, diff};
 use crate::recording::{Recording, VERSION};
 
@@ -29,6 +29,7 @@ pub fn run(args: &ReplayArgs) -> Result<u8> {
     }
     let plan = phases.run("plan", || planner::plan(&snapshot));
     let is_same = same(&plan, &recording.plan)?;
+    say(&snapshot, &plan);
     if args.diff {
         print(&diff::of_plans((&recording.snapshot, &recording.plan), (&snapshot, &plan), args.output)?)?;
     } else {

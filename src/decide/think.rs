@@ -66,13 +66,14 @@ pub(super) fn think(
 ) -> Result<Thought, InputError> {
     let mut phases = Phases::default();
     let begun = Instant::now();
-    let Taken { mut snapshot, notes } = mirror.snapshot(kinds, catalogs, options)?;
+    let Taken { mut snapshot, mut notes } = mirror.snapshot(kinds, catalogs, options)?;
     let left = cut(&mut snapshot, turn, MOST_GROUPS);
     let pods: usize = snapshot.groups.iter().map(|group| group.pods.len()).sum();
     snapshot.policies.effort = worth(pods, snapshot.policies.effort);
     phases.snapshot = begun.elapsed();
     let (first, faults) = attempt(&snapshot, &mut phases);
     if faults.is_empty() {
+        notes.extend(first.notes(&snapshot));
         return Ok(Thought { snapshot, plan: Some(first), faults, notes, phases, left });
     }
     let policies = snapshot.policies;
@@ -80,6 +81,7 @@ pub(super) fn think(
     let (second, again) = attempt(&snapshot, &mut phases);
     let plan = again.is_empty().then_some(second);
     snapshot.policies = policies;
+    notes.extend(plan.iter().flat_map(|plan| plan.notes(&snapshot)));
     Ok(Thought { snapshot, plan, faults, notes, phases, left })
 }
 

@@ -182,7 +182,8 @@ pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
         let find = || taker(&after.market, pool, &snapshot.pools[pool], &snapshot.groups[group].shape);
         *takers.entry((group, pool)).or_insert_with(find)
     };
-    for unplaced in after.plan.unplaced.iter().filter(|u| u.reasons.iter().all(|r| r.code != Code::BudgetOfEffort)) {
+    let left = after.plan.unplaced.iter().chain(&after.plan.stand_ins_left);
+    for unplaced in left.filter(|u| u.reasons.iter().all(|r| r.code != Code::BudgetOfEffort)) {
         for pod in &unplaced.pods {
             let Some(&group) = after.group_of.get(&**pod) else { continue };
             if !free(&snapshot.groups[group].shape) {

@@ -16,6 +16,8 @@ pub enum Fault {
     UnknownPod { pod: Str },
     #[error("pod {pod}: has a place although it was refused for every pool")]
     Refused { pod: Str },
+    #[error("pod {pod}: pods and stand-ins without a place are told apart, and it is among the wrong ones")]
+    StandIn { pod: Str },
     #[error("the plan counts {told} pods, there are {there}")]
     PodCount { told: usize, there: usize },
     #[error("the ignored pods are not those of the snapshot")]

@@ -9,9 +9,9 @@ use crate::model::{Resources, Str};
 use super::after::{After, Stand};
 use super::{Fault, Misfit};
 
-/// Faults on machines that the plan puts pods on.
+/// Faults on machines that the plan buys or puts pods on.
 pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
-    for (at, host) in after.hosts.iter().enumerate().filter(|(at, _)| after.changed(*at)) {
+    for (at, host) in after.hosts.iter().enumerate().filter(|(at, host)| after.changed(*at) || host.bought.is_some()) {
         let stand = host.stand();
         let mut misfits = Vec::new();
         labels(after, at, &stand, &mut misfits);

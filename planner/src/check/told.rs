@@ -1,6 +1,6 @@
-//! Every pod to place is told exactly once, and a pod without a place is told why.
+//! Every pod to place is told exactly once, and a pod without a place is told why. Stand-ins that find none are told apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Code, Str};
 use crate::plan::Unplaced;
@@ -13,7 +13,14 @@ pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
     let (snapshot, plan) = (after.snapshot, after.plan);
     let placed = || plan.launches.iter().flat_map(|l| &l.pods).chain(plan.nominations.iter().map(|n| &n.pod));
     let mut times: BTreeMap<&Str, usize> = BTreeMap::new();
-    for pod in placed().chain(plan.unplaced.iter().flat_map(|u| &u.pods)) {
+    let stand_ins: BTreeSet<&Str> =
+        snapshot.groups.iter().flat_map(|group| &group.pods).filter(|p| p.stand_in).map(|p| &p.key).collect();
+    for (list, for_stand_ins) in [(&plan.unplaced, false), (&plan.stand_ins_left, true)] {
+        let misplaced = list.iter().flat_map(|u| &u.pods).filter(|pod| stand_ins.contains(pod) != for_stand_ins);
+        faults.extend(misplaced.map(|pod| Fault::StandIn { pod: pod.clone() }));
+    }
+    let left = || plan.unplaced.iter().chain(&plan.stand_ins_left);
+    for pod in placed().chain(left().flat_map(|u| &u.pods)) {
         *times.entry(pod).or_insert(0) += 1;
     }
     for (pod, times) in &times {
@@ -34,7 +41,7 @@ pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
     if plan.ignored != snapshot.ignored {
         faults.push(Fault::Ignored);
     }
-    plan.unplaced.iter().for_each(|unplaced| reasons(after, unplaced, faults));
+    left().for_each(|unplaced| reasons(after, unplaced, faults));
 }
 
 /// Either something that no pool can change, or exactly one reason for each pool that buys for pods.

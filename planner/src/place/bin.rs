@@ -60,8 +60,17 @@ impl State<'_, '_> {
     /// Choices whose machine would not take the pool over its limits, in place of what the bin counts for now.
     pub(crate) fn affordable(&self, bin: &Bin) -> Option<Bits> {
         let goods = &self.world.shelves[bin.shelf];
+        match self.within_limits(bin) {
+            Some(within) => Some(self.without_spent_reservations(bin, within)),
+            None => (!goods.reservations.is_empty()).then(|| self.without_spent_reservations(bin, goods.all())),
+        }
+    }
+
+    /// The same, reservations aside; nothing where limits leave out no choice.
+    pub(super) fn within_limits(&self, bin: &Bin) -> Option<Bits> {
+        let goods = &self.world.shelves[bin.shelf];
         if goods.pool.limits.0.is_empty() || self.far_from_limits(bin.shelf) {
-            return (!goods.reservations.is_empty()).then(|| self.without_spent_reservations(bin, goods.all()));
+            return None;
         }
         let mut free: Vec<i64> = goods.pool.limits.iter().map(|(_, most)| most).collect();
         add(&mut free, &self.used[bin.shelf], -1);
@@ -72,7 +81,7 @@ impl State<'_, '_> {
         for size in goods.sizes.iter().filter(|size| fits(&size.amounts, &free)) {
             out.union_with(&size.choices);
         }
-        Some(self.without_spent_reservations(bin, out))
+        Some(out)
     }
 
     /// Would even a machine that is the largest in every limited resource stay within the limits?
@@ -118,36 +127,47 @@ impl State<'_, '_> {
                 keys.push(constraint.key);
             }
         }
-        most = most.min(self.tolerated(bin, host, group));
+        most = most.min(self.tolerated(&bin.contents, host, group));
         if most == 0 {
             return None;
         }
         // Where its pods are counted has to be settled too, so that others can rely on it.
+        let n_own = keys.len();
         for key in g.counted.iter().map(|counter| self.world.topology.counters[*counter].key) {
             if !self.world.topology.is_host(key) && !keys.contains(&key) {
                 keys.push(key);
             }
         }
-        for way in &compat.ways {
+        let pods = Placed { group, level, count: most };
+        let found = self.in_some_way(bin, pods, &keys);
+        // Others that count them cannot demand a domain that `minValues` leave open.
+        let may_stay_open = keys.len() > n_own && !self.world.shelves[bin.shelf].min_values.is_empty();
+        if found.is_none() && may_stay_open { self.in_some_way(bin, pods, &keys[..n_own]) } else { found }
+    }
+
+    /// The first way of settling open keys in which some of the pods can join.
+    fn in_some_way(&self, bin: &Bin, pods: Placed, keys: &[usize]) -> Option<Joining> {
+        let compat = &self.world.groups[pods.group].levels[pods.level].compat[bin.shelf];
+        compat.ways.iter().find_map(|way| {
             let mut mask = bin.mask.clone();
             mask.intersect_with(&way.mask);
             let mut open = bin.open.clone();
             open.add_all(&way.open);
             if mask.is_clear() || open.iter().any(Requirement::is_contradiction) {
-                continue;
+                return None;
             }
-            let joining = Joining { count: most, mask, open, pins: Vec::new() };
-            if let Some(found) = self.settle(bin, group, level, &keys, joining) {
-                return Some(found);
-            }
-        }
-        None
+            let joining = Joining { count: pods.count, mask, open, pins: Vec::new() };
+            self.settle(bin, pods.group, pods.level, keys, joining)
+        })
     }
 
     /// How many more pods of a group those on a machine bear beside them, where they count pods per host.
-    fn tolerated(&self, bin: &Bin, host: u32, group: usize) -> u32 {
+    pub(super) fn tolerated(&self, contents: &[Placed], host: u32, group: usize) -> u32 {
         let counted = &self.world.groups[group].counted;
-        let theirs = bin.contents.iter().filter(|placed| placed.group != group).flat_map(|placed| {
+        if counted.is_empty() {
+            return u32::MAX;
+        }
+        let theirs = contents.iter().filter(|placed| placed.group != group).flat_map(|placed| {
             let all = &self.world.groups[placed.group].levels[placed.level].constraints;
             all.iter().filter(|c| self.world.topology.is_host(c.key) && counted.contains(&c.counter))
         });
@@ -221,11 +241,12 @@ impl State<'_, '_> {
         None
     }
 
-    /// How full a domain is for those who spread over it and count these pods without their asking.
+    /// How full a domain is for those who have to spread over it and count these pods without their asking. A mere wish of
+    /// others is no reason to buy dearer.
     fn crowd(&self, counted: &[usize], key: usize, domain: u32) -> u32 {
         let counters = counted.iter().filter(|c| {
             let counter = &self.world.topology.counters[**c];
-            counter.key == key && counter.spread_over
+            counter.key == key && counter.binding
         });
         counters.map(|c| self.counted(*c, domain)).max().unwrap_or(0)
     }
@@ -399,7 +420,8 @@ impl State<'_, '_> {
         add(&mut self.used[shelf], size(now), 1);
     }
 
-    /// The domain of a bin, settled now if it was open: whoever is counted there must be able to rely on it.
+    /// The domain of a bin, settled now if it was open: whoever is counted there must be able to rely on it. Where
+    /// `minValues` want it open it is a guess.
     fn bin_domain(&mut self, at: usize, key: usize) -> Option<u32> {
         if self.world.topology.is_host(key) {
             return Some(self.bin_host(at));
@@ -415,12 +437,20 @@ impl State<'_, '_> {
             None => goods.label(bin.chosen, name)?.into(),
         };
         let domain = self.world.topology.known_domain(key, &value)?;
+        let is_open = bin.open.get(name).is_some();
+        let mut narrowed = bin.mask.clone();
+        if let (false, Some(bits)) = (is_open, goods.with_value(name, &value)) {
+            narrowed.intersect_with(bits);
+        }
+        let shelf = bin.shelf;
+        if !self.min_values_met(shelf, &narrowed) && self.min_values_met(shelf, &bin.mask) {
+            return Some(domain);
+        }
         let bin = &mut self.bins[at];
         bin.pinned.insert(key, domain);
-        if bin.open.get(name).is_some() {
+        bin.mask = narrowed;
+        if is_open {
             bin.open.add(Requirement::equal(name, value));
-        } else if let Some(bits) = goods.with_value(name, &value) {
-            bin.mask.intersect_with(bits);
         }
         Some(domain)
     }

@@ -16,7 +16,8 @@ pub(crate) fn fill(state: &mut State) -> Vec<u32> {
         g.counted.iter().any(|c| state.world.topology.counters[*c].spread_over && !owned(*c))
     };
     let mut order: Vec<usize> = (0..left.len()).collect();
-    order.sort_by_key(|group| !careless(*group));
+    // Who has to be near others of its kind comes after them: kube-scheduler lets nobody be the first beside them.
+    order.sort_by_key(|group| (state.world.groups[*group].follows, !careless(*group)));
     for group in order {
         if state.world.groups[group].shape.refused.is_none() {
             place(state, group, &mut left[group]);

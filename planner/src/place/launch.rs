@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet as Bits;
 
 use super::bin::cheapest;
+use super::names::Names;
 use super::shelf::Shelf;
 use super::state::{Placed, State};
 use super::topology::{Constraint, Demand};
@@ -30,7 +31,7 @@ pub(crate) fn launches(state: &State, left: &[u32]) -> (Vec<Launch>, Vec<Nominat
         }
     }
     nominations.sort();
-    let mut names = Names::of(state);
+    let mut names = Names::of(state.world.snapshot, &state.world.statics);
     let mut models = BTreeMap::new();
     let mut sales = Sales::default();
     let mut out = Vec::new();
@@ -250,6 +251,14 @@ fn may_move(state: &State, at: usize, key: usize, home: u32, domain: Option<u32>
         let counts = |p: &&Placed| state.world.groups[p.group].counted.contains(&counter);
         bin.contents.iter().filter(counts).map(|p| p.count).sum()
     };
+    // Pods of the bin that are counted and do not wait for others of their kind: the rest is in good company wherever it goes.
+    let company = |counter: usize| -> u32 {
+        let carefree = |p: &&Placed| {
+            let group = &state.world.groups[p.group];
+            group.counted.contains(&counter) && !group.is_near(counter)
+        };
+        bin.contents.iter().filter(carefree).map(|p| p.count).sum()
+    };
     let holds = |constraint: &Constraint| {
         let Some(domain) = domain else { return false };
         let here = own(constraint.counter);
@@ -270,7 +279,7 @@ fn may_move(state: &State, at: usize, key: usize, home: u32, domain: Option<u32>
                 let least = if enough { constraint.universe.iter().map(|d| moved(*d)).min().unwrap_or(0) } else { 0 };
                 constraint.universe.contains(&domain) && moved(domain) <= max_skew + least
             }
-            Demand::Affinity => there > 0 || state.total(constraint.counter) <= here,
+            Demand::Affinity => there > 0 || state.total(constraint.counter) <= here || company(constraint.counter) > 0,
             Demand::AntiAffinity => there == 0,
         }
     };
@@ -374,31 +383,4 @@ fn requirements_of(goods: &Shelf, open: &Requirements, mask: &Bits) -> Requireme
     add(labels::ZONE, zones.collect());
     add(labels::CAPACITY_TYPE, capacity_types.map(|(name, _)| (*name).into()).collect());
     out
-}
-
-/// `<pool>-<n>`, skipping names that nodes and claims have.
-struct Names {
-    taken: BTreeSet<Str>,
-    last: BTreeMap<Str, usize>,
-}
-
-impl Names {
-    fn of(state: &State) -> Self {
-        let snapshot = state.world.snapshot;
-        let nodes = snapshot.nodes.iter().map(|n| n.name.clone());
-        let statics = state.world.statics.iter().map(|l| l.name.clone());
-        let taken = nodes.chain(snapshot.claims.iter().map(|c| c.name.clone())).chain(statics).collect();
-        Self { taken, last: BTreeMap::new() }
-    }
-
-    fn next(&mut self, pool: &Str) -> Str {
-        let last = self.last.entry(pool.clone()).or_insert(0);
-        loop {
-            *last += 1;
-            let name: Str = format!("{pool}-{last}").into();
-            if self.taken.insert(name.clone()) {
-                return name;
-            }
-        }
-    }
 }

@@ -1,11 +1,11 @@
 //! The solver proposes, the placement engine disposes: what is packed, and how a packing comes back through the predicates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use solver::{BinRef, Cancel, Effort, LowerBound, Problem, Solution};
+use solver::{Cancel, Effort, LowerBound, Problem, Solution};
 
-use super::fill::{buy, place, settle_late_comers};
 use super::problem::{Kinds, Lot, Question};
+use super::replay::replay;
 use super::state::{Placed, State};
 use super::world::World;
 
@@ -69,7 +69,7 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
     let bought = lots_in_bins(greedy);
     let fresh = State::new(world);
     let mut best: Option<(State, Vec<u32>)> = None;
-    let mut spent = 0;
+    let (mut spent, breaches) = (0, greedy.breaches());
     let mut consider = |lots: &BTreeMap<Lot, u32>, hosts: bool, effort: u64| {
         let question = Question::new(&fresh, &kinds, lots, hosts, true);
         // Nothing to better where each pod needs a machine to itself and has the cheapest.
@@ -81,7 +81,7 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
         if let Some(replayed) = replay(greedy, left, &kinds, question, &solution, hosts) {
             let cost = best.as_ref().map_or(greedy.cost(), |(state, _)| state.cost());
             let n_left = |left: &[u32]| left.iter().sum::<u32>();
-            let enough = n_left(&replayed.1) <= n_left(left);
+            let enough = n_left(&replayed.1) <= n_left(left) && replayed.0.breaches() <= breaches;
             if enough && (replayed.0.cost(), replayed.0.bins.len()) < (cost, usize::MAX) && replayed.0.cost() < cost {
                 best = Some(replayed);
             }
@@ -140,11 +140,21 @@ fn all_lots(state: &State) -> BTreeMap<Lot, u32> {
         let usable = (0..compat.len()).find(|shelf| !compat[*shelf].ways.is_empty());
         usable.map_or(0, |shelf| state.world.shelves[shelf].pool.weight)
     };
-    for placed in state.on_hosts.values().flatten() {
-        let lot = Lot { group: placed.group, level: placed.level, weight: weights(placed), pins: Vec::new() };
+    for (host, placed) in state.on_hosts.iter().flat_map(|(host, all)| all.iter().map(move |placed| (*host, placed))) {
+        let pins = pins_of_counted(state.world, host, *placed);
+        let lot = Lot { group: placed.group, level: placed.level, weight: weights(placed), pins };
         *out.entry(lot).or_insert(0) += placed.count;
     }
     out
+}
+
+/// The domains of a host where pods on it are merely counted: the balance of those who spread is made with them there.
+fn pins_of_counted(world: &World, host: usize, placed: Placed) -> Vec<(usize, u32)> {
+    let group = &world.groups[placed.group];
+    let counters = group.counted.iter().map(|counter| &world.topology.counters[*counter]).filter(|c| c.binding);
+    let keys: BTreeSet<usize> = counters.map(|c| c.key).filter(|key| !world.topology.is_host(*key)).collect();
+    let own = |key: &usize| group.levels[placed.level].constraints.iter().any(|c| c.key == *key);
+    keys.into_iter().filter(|key| !own(key)).filter_map(|key| Some((key, world.hosts[host].domains[key]?))).collect()
 }
 
 /// The same pods with every wish given up and no domain settled.
@@ -155,95 +165,4 @@ fn without_wishes(world: &World, lots: &BTreeMap<Lot, u32>) -> BTreeMap<Lot, u32
         *out.entry(Lot { pins: Vec::new(), level, ..lot.clone() }).or_insert(0) += count;
     }
     out
-}
-
-/// Puts a proposal through the predicates; what does not pass is placed first-fit on what is there.
-fn replay<'w, 'a>(
-    greedy: &State<'w, 'a>,
-    left: &[u32],
-    kinds: &Kinds,
-    question: Question,
-    solution: &Solution,
-    hosts: bool,
-) -> Option<(State<'w, 'a>, Vec<u32>)> {
-    let world = greedy.world;
-    let mut state = State::new(world);
-    let (lots, mut deal) = question.dealing();
-    let mut to_place: Vec<u32> = world.groups.iter().map(|g| g.count).collect();
-    let mut refused: BTreeMap<&Lot, u32> = BTreeMap::new();
-    let mut put = |state: &mut State, host: usize, placed: Placed| {
-        to_place[placed.group] -= placed.count;
-        state.put_on_host(host, placed);
-    };
-    if hosts {
-        for bin in &solution.bins {
-            let BinRef::Started(host) = bin.kind else { continue };
-            for (lot, count) in deal.contents(&bin.contents) {
-                let lot = &lots[lot];
-                let (count, _) = state.host_takes(host.0 as usize, lot.group, lot.level, count);
-                if count > 0 {
-                    put(&mut state, host.0 as usize, Placed { group: lot.group, level: lot.level, count });
-                }
-            }
-        }
-    } else {
-        for (host, contents) in &greedy.on_hosts {
-            for placed in contents {
-                put(&mut state, *host, *placed);
-            }
-        }
-    }
-    for bin in &solution.bins {
-        let BinRef::New(kind) = bin.kind else { continue };
-        let (shelf, _) = kinds.find(kind);
-        let mut opened = None;
-        for (lot, count) in deal.contents(&bin.contents) {
-            let lot = &lots[lot];
-            let count = count.min(to_place[lot.group]);
-            let joined = if count == 0 { 0 } else { join(&mut state, shelf, &mut opened, lot, count) };
-            to_place[lot.group] -= joined;
-            if joined < count {
-                *refused.entry(lot).or_insert(0) += count - joined;
-            }
-        }
-    }
-    // Who was turned away still goes to the domains meant for it: the balance counts on that.
-    for (lot, count) in refused {
-        let count = count.min(to_place[lot.group]);
-        state.forced.clone_from(&lot.pins);
-        to_place[lot.group] -= count - buy(&mut state, lot.group, lot.level, count);
-        state.forced.clear();
-    }
-    let mut rest = to_place;
-    for (group, rest) in rest.iter_mut().enumerate() {
-        if *rest > 0 && world.groups[group].shape.refused.is_none() && *rest > left[group] {
-            place(&mut state, group, rest);
-        }
-    }
-    settle_late_comers(&mut state, &mut rest);
-    state.rules_hold().then_some((state, rest))
-}
-
-/// Adds a lot to the machine being rebuilt, in the domain it was meant for. Returns how many went in.
-fn join(state: &mut State, shelf: usize, opened: &mut Option<usize>, lot: &Lot, count: u32) -> u32 {
-    let mut done = 0;
-    while done < count {
-        // In between, a step may pass through an uneven spread that the whole plan evens out.
-        state.forced.clone_from(&lot.pins);
-        let at = opened.unwrap_or(state.bins.len());
-        let blank = if opened.is_none() { Some(state.blank(shelf)) } else { None };
-        let bin = blank.as_ref().unwrap_or_else(|| &state.bins[at]);
-        let joining = state.joining(bin, state.bin_host(at), lot.group, lot.level, count - done);
-        state.forced.clear();
-        let Some(joining) = joining else { break };
-        done += joining.count;
-        match blank {
-            Some(blank) => {
-                state.open(blank, joining, lot.group, lot.level);
-                *opened = Some(at);
-            }
-            None => state.join(at, joining, lot.group, lot.level),
-        }
-    }
-    done
 }

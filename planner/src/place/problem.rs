@@ -57,8 +57,9 @@ pub(super) struct Dealing {
 type Likeness<'l> = (Vec<i64>, BitSet, BitSet, Vec<usize>, Vec<usize>, Vec<(usize, u32)>, Option<&'l Lot>);
 
 impl Question {
-    /// How to pack these lots. `fresh`: nothing placed yet. `strict`: with conflicts and caps (left out for a bound, which
-    /// stays valid).
+    /// How to pack these lots. `fresh`: nothing placed yet. `strict`: with conflicts and what pools limit (left out for a
+    /// bound, which stays valid). What reservations hold limits both: without, one machine that is paid for would make
+    /// everything look as good as free.
     pub(super) fn new(fresh: &State, kinds: &Kinds, lots: &BTreeMap<Lot, u32>, hosts: bool, strict: bool) -> Self {
         let world = fresh.world;
         let dims = dimension_order(world);
@@ -122,8 +123,9 @@ impl Question {
             let apart: Vec<&Vec<usize>> = members.iter().map(|m| &apart[first(m)]).collect();
             let leads: Vec<&Lot> = members.iter().map(|m| &lots[first(m)]).collect();
             out.conflicts = conflicts(world, &leads, &apart, &near);
-            out.caps = caps(fresh, kinds);
+            out.caps = limits(fresh, kinds);
         }
+        out.caps.extend(reservations(fresh, kinds));
         Self { problem: out, lots, members }
     }
 
@@ -288,7 +290,7 @@ fn conflicts(world: &World, leads: &[&Lot], apart: &[&Vec<usize>], counted: &[Ve
 }
 
 /// What the limits of each pool leave for machines to buy.
-fn caps(fresh: &State, kinds: &Kinds) -> Vec<Cap> {
+fn limits(fresh: &State, kinds: &Kinds) -> Vec<Cap> {
     let mut out = Vec::new();
     for (at, shelf) in fresh.world.shelves.iter().enumerate() {
         let range = kinds.offsets[at]..kinds.offsets[at] + shelf.choices.len();
@@ -301,6 +303,11 @@ fn caps(fresh: &State, kinds: &Kinds) -> Vec<Cap> {
             out.push(Cap { kinds, weights, limit: (most - fresh.used[at][dim]).max(0) });
         }
     }
+    out
+}
+
+/// How many machines may draw on each reservation.
+fn reservations(fresh: &State, kinds: &Kinds) -> Vec<Cap> {
     let mut reservations: BTreeMap<&Str, (u32, BitSet)> = BTreeMap::new();
     for (at, shelf) in fresh.world.shelves.iter().enumerate() {
         for (id, count, drawing) in &shelf.reservations {
@@ -309,8 +316,9 @@ fn caps(fresh: &State, kinds: &Kinds) -> Vec<Cap> {
             drawing.ones().for_each(|choice| all.insert(kinds.offsets[at] + choice));
         }
     }
-    for (count, drawing) in reservations.into_values() {
-        out.push(Cap { kinds: drawing, weights: vec![1; kinds.total], limit: i64::from(count) });
-    }
-    out
+    let cap = |(id, (count, drawing)): (&Str, (u32, BitSet))| {
+        let taken = fresh.reserved.get(id).copied().unwrap_or(0);
+        Cap { kinds: drawing, weights: vec![1; kinds.total], limit: i64::from(count.saturating_sub(taken)) }
+    };
+    reservations.into_iter().map(cap).collect()
 }

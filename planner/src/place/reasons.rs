@@ -1,16 +1,13 @@
-//! Why a group has no place: per pool the first predicate that fails, and the one change that would have let it pass.
-
-use std::collections::BTreeSet;
+//! Why a group has no place: per pool the first predicate that fails, and the change that would have let it pass. What a
+//! pool has to sell is asked about in `scarce`.
 
 use fixedbitset::FixedBitSet as Bits;
 
-use super::dims::fits;
-use super::shelf::{Shelf, limited_amount};
+use super::shelf::Shelf;
 use super::state::State;
 use super::topology::{Constraint, Demand};
-use crate::model::resources::quantity;
 use crate::model::taint::untolerated;
-use crate::model::{Code, Reason, Requirement, Requirements, Resources, Str, labels};
+use crate::model::{Code, Pool, Reason, Requirements, Str, labels};
 
 /// One reason per dynamic pool, or one that no pool can change.
 pub(crate) fn reasons(state: &State, group: usize) -> Vec<Reason> {
@@ -34,28 +31,46 @@ pub(crate) fn reasons(state: &State, group: usize) -> Vec<Reason> {
     out
 }
 
+/// A pool whose own terms exclude each other on some key: it can sell nothing to anybody.
+pub(super) fn own_conflict(pool: &Pool) -> Option<Reason> {
+    let mut all = pool.requirements.clone();
+    all.add_all(&Requirements::of_labels(&pool.labels));
+    let crossed = all.iter().find(|r| r.is_contradiction())?;
+    let (key, name) = (&crossed.key, &pool.name);
+    let label = pool.labels.get(key).map(|value| format!(" beside its label {key}={value}")).unwrap_or_default();
+    Some(Reason {
+        pool: name.clone(),
+        code: Code::RequirementConflict,
+        message: format!(
+            "the requirements of NodePool {name} on {key} exclude each other{label}: no node has such a value"
+        ),
+        nearest_miss: Some(format!("one value of {key} that all requirements of NodePool {name} allow")),
+    })
+}
+
 /// One group against one pool.
-struct Case<'s, 'w, 'a> {
-    state: &'s State<'w, 'a>,
-    group: usize,
-    shelf: usize,
+pub(super) struct Case<'s, 'w, 'a> {
+    pub(super) state: &'s State<'w, 'a>,
+    pub(super) group: usize,
+    pub(super) shelf: usize,
 }
 
 impl Case<'_, '_, '_> {
-    fn goods(&self) -> &Shelf<'_> {
+    pub(super) fn goods(&self) -> &Shelf<'_> {
         &self.state.world.shelves[self.shelf]
     }
 
-    fn pool(&self) -> &Str {
+    pub(super) fn pool(&self) -> &Str {
         &self.goods().pool.name
     }
 
-    fn reason(&self, code: Code, message: String, nearest_miss: Option<String>) -> Reason {
+    pub(super) fn reason(&self, code: Code, message: String, nearest_miss: Option<String>) -> Reason {
         Reason { pool: self.pool().clone(), code, message, nearest_miss }
     }
 
     fn explain(&self) -> Reason {
         self.taints()
+            .or_else(|| own_conflict(self.goods().pool))
             .or_else(|| self.labels())
             .or_else(|| self.volumes())
             .or_else(|| self.types())
@@ -71,9 +86,16 @@ impl Case<'_, '_, '_> {
 
     fn taints(&self) -> Option<Reason> {
         let shape = self.state.world.groups[self.group].shape;
-        let taint = untolerated(&self.goods().pool.taints, &shape.tolerations, false)?;
-        let message = format!("the pod does not tolerate taint {taint} of NodePool {}", self.pool());
-        Some(self.reason(Code::TaintNotTolerated, message, Some(format!("toleration for {taint}"))))
+        let taints = &self.goods().pool.taints;
+        let missing = taints.iter().filter_map(|t| untolerated(std::slice::from_ref(t), &shape.tolerations, false));
+        let missing: Vec<String> = missing.map(ToString::to_string).collect();
+        if missing.is_empty() {
+            return None;
+        }
+        let (s, all) = (if missing.len() > 1 { "s" } else { "" }, missing.join(", "));
+        let message = format!("the pod does not tolerate taint{s} {all} of NodePool {}", self.pool());
+        let misses: Vec<String> = missing.iter().map(|taint| format!("toleration for {taint}")).collect();
+        Some(self.reason(Code::TaintNotTolerated, message, Some(misses.join(", "))))
     }
 
     fn labels(&self) -> Option<Reason> {
@@ -151,7 +173,7 @@ impl Case<'_, '_, '_> {
         matches!(key, labels::ZONE | labels::CAPACITY_TYPE) || self.goods().pool.types.iter().any(by_type)
     }
 
-    fn all_labels(&self) -> Bits {
+    pub(super) fn all_labels(&self) -> Bits {
         let (goods, shape) = (self.goods(), self.state.world.groups[self.group].shape);
         let mut mask = goods.matching(&shape.node_selector).mask;
         if let Some(terms) = &shape.node_terms {
@@ -160,7 +182,7 @@ impl Case<'_, '_, '_> {
         mask
     }
 
-    fn union(&self, terms: &[Requirements]) -> Bits {
+    pub(super) fn union(&self, terms: &[Requirements]) -> Bits {
         let mut any = Bits::with_capacity(self.goods().choices.len());
         for term in terms {
             any.union_with(&self.goods().matching(term).mask);
@@ -193,222 +215,6 @@ impl Case<'_, '_, '_> {
         None
     }
 
-    /// Is there a type that is allowed, large enough, sold, and not sold out?
-    fn types(&self) -> Option<Reason> {
-        let goods = self.goods();
-        let group = &self.state.world.groups[self.group];
-        let shape = group.shape;
-        let mut mask = self.all_labels();
-        for terms in &shape.volumes {
-            mask.intersect_with(&self.union(terms));
-        }
-        if mask.is_clear() {
-            return Some(self.unsold());
-        }
-        let mut fitting = Bits::with_capacity(goods.choices.len());
-        for room in goods.rooms.iter().filter(|room| fits(&group.need, &room.net)) {
-            fitting.union_with(&room.choices);
-        }
-        fitting.intersect_with(&mask);
-        if fitting.is_clear() {
-            return Some(self.too_large(&mask));
-        }
-        let mut sellable = fitting.clone();
-        sellable.intersect_with(&goods.sellable);
-        if sellable.is_clear() {
-            let first = fitting.minimum().unwrap_or(0);
-            let (name, sold) = (&goods.instance_type(first).name, goods.offering(first));
-            let offering = format!("{name} in {} ({})", sold.zone, sold.capacity_type.as_str());
-            if let Some(zones) = self.without_addresses(&fitting) {
-                let message = format!(
-                    "{} offerings of NodePool {} would hold the pod, and no subnet of its class in {zones} has addresses left",
-                    fitting.count_ones(..),
-                    self.pool()
-                );
-                let miss = format!("a subnet with free addresses in {}", sold.zone);
-                return Some(self.reason(Code::SubnetAddressesExhausted, message, Some(miss)));
-            }
-            let message = format!(
-                "{} offerings of NodePool {} would hold the pod, all out of capacity now",
-                fitting.count_ones(..),
-                self.pool()
-            );
-            return Some(self.reason(Code::OfferingUnavailable, message, Some(format!("capacity for {offering}"))));
-        }
-        if group.levels.last().is_some_and(|level| level.compat[self.shelf].ways.is_empty()) {
-            let ports: Vec<String> = shape.host_ports.iter().map(|p| format!("{}/{}", p.port, p.protocol)).collect();
-            let message = format!(
-                "host port {} is taken by a DaemonSet on every node of NodePool {}",
-                ports.join(", "),
-                self.pool()
-            );
-            return Some(self.reason(Code::HostPortConflict, message, Some("another host port".into())));
-        }
-        None
-    }
-
-    /// Zones of the choices that lack nothing but addresses, in words; none if there are no such choices.
-    fn without_addresses(&self, choices: &Bits) -> Option<String> {
-        let goods = self.goods();
-        let of = choices.ones().map(|at| goods.offering(at)).filter(|sold| sold.no_addresses);
-        let zones: BTreeSet<&str> = of.map(|sold| &*sold.zone).collect();
-        (!zones.is_empty()).then(|| zones.into_iter().collect::<Vec<_>>().join(", "))
-    }
-
-    /// No choice has the labels: is it the type, or only where and how it is sold?
-    fn unsold(&self) -> Reason {
-        let (goods, pool) = (self.goods(), self.goods().pool);
-        let shape = self.state.world.groups[self.group].shape;
-        let place = |r: &&Requirement| matches!(r.key.as_ref(), labels::ZONE | labels::CAPACITY_TYPE);
-        let agrees = |t: &crate::model::InstanceType, list: &Requirements| {
-            let settled = |r: &&Requirement| goods.open.get(&r.key).is_some() || pool.labels.contains_key(&r.key);
-            let of_offering = |r: &&Requirement| t.offerings.iter().any(|o| o.labels.contains_key(&r.key));
-            list.iter()
-                .filter(|r| !place(r) && !settled(r) && !of_offering(r))
-                .all(|r| r.allows(t.labels.get(&r.key).map(AsRef::as_ref)))
-        };
-        let term = |t: &crate::model::InstanceType| {
-            shape.node_terms.as_ref().is_none_or(|terms| terms.iter().any(|x| agrees(t, x)))
-        };
-        let types: Vec<_> = pool
-            .types
-            .iter()
-            .filter(|t| agrees(t, &pool.requirements) && agrees(t, &shape.node_selector) && term(t))
-            .collect();
-        let asked = self.asked();
-        if types.is_empty() {
-            let message = format!("no instance type of NodePool {} has {asked}", pool.name);
-            return self.reason(
-                Code::NoInstanceTypeFits,
-                message,
-                Some(format!("an instance type with {asked} allowed by NodePool {}", pool.name)),
-            );
-        }
-        let Some(fit) = types.iter().find(|t| shape.requests.fits(&t.allocatable)) else {
-            let none = Resources(shape.requests.iter().map(|(name, _)| (name.clone(), 0)).collect());
-            let largest = types.iter().fold(none, |mut top, t| {
-                top.raise_to(&t.allocatable);
-                top
-            });
-            return self.larger_than(&largest);
-        };
-        let message =
-            format!("{} would hold the pod, but nothing is sold under {asked} in NodePool {}", fit.name, pool.name);
-        let zones: Vec<&str> = fit.offerings.iter().map(|o| o.zone.as_ref()).collect();
-        let miss = zones.first().map(|zone| format!("zone {zone} or another capacity type allowed for {}", fit.name));
-        self.reason(Code::NoOffering, message, miss)
-    }
-
-    /// What pod and pool ask of zone, capacity type and type labels, in words.
-    fn asked(&self) -> String {
-        let shape = self.state.world.groups[self.group].shape;
-        let mut all = self.goods().pool.requirements.clone();
-        all.add_all(&shape.node_selector);
-        if let Some([term]) = shape.node_terms.as_deref() {
-            all.add_all(term);
-        }
-        all.to_string()
-    }
-
-    fn too_large(&self, mask: &Bits) -> Reason {
-        let (goods, world) = (self.goods(), self.state.world);
-        let need = &world.groups[self.group].need;
-        let top = goods.top(mask, world.dims.len());
-        let over = (0..need.len()).filter(|d| need[*d] > top[*d]);
-        let largest: Resources = Resources(over.map(|d| (world.dims.name(d).clone(), top[d].max(0))).collect());
-        if !largest.0.is_empty() {
-            return self.larger_than(&largest);
-        }
-        let wanted = &world.groups[self.group].shape.requests;
-        let message = format!(
-            "the pod asks for {wanted}; each amount alone fits some instance type of NodePool {}, no type has all of them",
-            self.pool()
-        );
-        self.reason(
-            Code::NoInstanceTypeFits,
-            message,
-            Some("a smaller request, or an instance type with that ratio".into()),
-        )
-    }
-
-    fn larger_than(&self, largest: &Resources) -> Reason {
-        let wanted = &self.state.world.groups[self.group].shape.requests;
-        let short = wanted.iter().filter(|(name, amount)| largest.0.get(*name).is_some_and(|most| amount > most));
-        let (mut said, mut miss) = (Vec::new(), None);
-        for (name, amount) in short {
-            let (asked, most) = (quantity(name, amount), quantity(name, largest.get(name)));
-            said.push(format!("{asked} of {name} asked, {most} at most"));
-            miss.get_or_insert(format!("{name} {asked} → {most}"));
-        }
-        let message = format!("no instance type of NodePool {} is large enough: {}", self.pool(), said.join("; "));
-        self.reason(Code::NoInstanceTypeFits, message, miss)
-    }
-
-    /// Choices that would hold one pod alone, limits and topology aside.
-    fn holding(&self) -> Bits {
-        let group = &self.state.world.groups[self.group];
-        let mut out = Bits::with_capacity(self.goods().choices.len());
-        for way in group.levels.last().iter().flat_map(|level| &level.compat[self.shelf].ways) {
-            out.union_with(&way.mask);
-        }
-        for room in self.goods().rooms.iter().filter(|room| !fits(&group.need, &room.net)) {
-            out.difference_with(&room.choices);
-        }
-        out
-    }
-
-    fn limits(&self) -> Option<Reason> {
-        let goods = self.goods();
-        let holding = self.holding();
-        let affordable = self.state.affordable(&self.state.blank(self.shelf))?;
-        if !holding.is_disjoint(&affordable) {
-            return None;
-        }
-        let capacity = &goods.instance_type(holding.minimum()?).capacity;
-        let limits = goods.pool.limits.iter().zip(&self.state.used[self.shelf]);
-        let (mut said, mut miss) = (Vec::new(), None);
-        for ((name, most), used) in limits {
-            let after = used + limited_amount(capacity, name);
-            if after > most {
-                said.push(format!("limits.{name} is {}, {} in use", quantity(name, most), quantity(name, *used)));
-                miss.get_or_insert(format!("limits.{name} {} → {}", quantity(name, most), quantity(name, after)));
-            }
-        }
-        let message = format!("NodePool {} has no room left under its limits: {}", goods.pool.name, said.join("; "));
-        Some(self.reason(Code::LimitExceeded, message, miss))
-    }
-
-    fn min_values(&self) -> Option<Reason> {
-        if self.state.world.snapshot.policies.relax_min_values {
-            return None;
-        }
-        let (goods, mut holding) = (self.goods(), self.holding());
-        let blank = self.state.blank(self.shelf);
-        let affordable = self.state.affordable(&blank);
-        if let Some(affordable) = &affordable {
-            holding.intersect_with(affordable);
-        }
-        let short = |(key, least): &&(Str, u32)| goods.distinct(&holding, key) < *least;
-        let Some((key, least)) = goods.min_values.iter().find(short) else {
-            return (!self.state.leaves_choice(&blank, &holding)).then(|| self.choice_is_taken());
-        };
-        let have = goods.distinct(&holding, key);
-        let limits = if affordable.is_some() { " within its limits" } else { "" };
-        let message = format!(
-            "NodePool {} wants at least {least} values of {key} to choose from, {have} hold the pod{limits}",
-            goods.pool.name
-        );
-        Some(self.reason(Code::MinValuesNotMet, message, Some(format!("minValues of {key} {least} → {have}"))))
-    }
-
-    fn choice_is_taken(&self) -> Reason {
-        let message = format!(
-            "what is left under the limits of NodePool {} is what its minValues want other new machines to choose from",
-            self.pool()
-        );
-        self.reason(Code::LimitExceeded, message, Some("higher limits, or lower minValues".into()))
-    }
-
     fn topology(&self) -> Option<Reason> {
         let world = self.state.world;
         let level = world.groups[self.group].levels.last()?;
@@ -416,6 +222,9 @@ impl Case<'_, '_, '_> {
         let host = self.state.bin_host(self.state.bins.len());
         level.constraints.iter().find_map(|constraint| {
             let key = world.topology.key_name(constraint.key);
+            if let Some(reason) = self.without_domains(constraint, key, &holding) {
+                return Some(reason);
+            }
             let mut counts = Vec::new();
             let open = if world.topology.is_host(constraint.key) {
                 self.state.allowance(constraint, Some(host)) > 0
@@ -433,6 +242,30 @@ impl Case<'_, '_, '_> {
             };
             (!open).then(|| self.blocked_by(constraint, key, &counts))
         })
+    }
+
+    /// A constraint that wants a label which no machine for the pod would have.
+    fn without_domains(&self, constraint: &Constraint, key: &str, holding: &Bits) -> Option<Reason> {
+        let (code, purpose) = match constraint.demand {
+            Demand::Spread { .. } => (Code::TopologySpread, "over which the pod has to spread"),
+            Demand::Affinity => (Code::PodAffinity, "in which the pod wants others near"),
+            Demand::AntiAffinity => return None,
+        };
+        let (goods, pool) = (self.goods(), self.pool());
+        if self.state.world.topology.is_host(constraint.key) || holding.is_clear() {
+            return None;
+        }
+        if let Some(open) = goods.open.get(key).filter(|open| open.wants_label()) {
+            let unnamed = open.concrete().is_none();
+            let message = format!("NodePool {pool} names no values of label {key}, {purpose}");
+            return unnamed
+                .then(|| self.reason(code, message, Some(format!("values of {key} named by NodePool {pool}"))));
+        }
+        if !goods.values(holding, key).is_empty() {
+            return None;
+        }
+        let message = format!("no node that NodePool {pool} could buy for the pod has label {key}, {purpose}");
+        Some(self.reason(code, message, Some(format!("label {key} on NodePool {pool}"))))
     }
 
     fn blocked_by(&self, constraint: &Constraint, key: &str, counts: &[String]) -> Reason {
@@ -469,7 +302,8 @@ impl Case<'_, '_, '_> {
             Some(Demand::Spread { .. }) => Code::TopologySpread,
             Some(Demand::Affinity) => Code::PodAffinity,
             Some(Demand::AntiAffinity) => Code::PodAntiAffinity,
-            None => Code::BudgetOfEffort,
+            // Nothing else keeps pods without constraints from a machine that would hold them.
+            None => Code::MinValuesNotMet,
         }
     }
 }

@@ -169,15 +169,36 @@ impl<'w, 'a> State<'w, 'a> {
     /// not spread so themselves may have come last.
     pub(crate) fn rules_hold(&self) -> bool {
         let world = self.world;
-        let early = self.early();
+        let own = self.own_counts();
         self.everyone().all(|(placed, machine)| {
             // What is only wished for cannot be broken.
-            world.groups[placed.group].levels.iter().last().into_iter().flat_map(|level| &level.constraints).all(|c| {
-                let domain = machine.domain(world, c.key);
-                let early = domain.and_then(|d| early.get(&(c.counter, d)).copied()).unwrap_or(0);
-                self.rule_holds(c, domain, early)
-            })
+            let rules = world.groups[placed.group].levels.last().into_iter().flat_map(|level| &level.constraints);
+            rules.into_iter().all(|c| self.rule_holds(c, machine.domain(world, c.key), &own))
         })
+    }
+
+    /// How many pods would find their spread broken if all others of the plan came before them: those that are merely counted
+    /// may.
+    pub(crate) fn breaches(&self) -> u32 {
+        let world = self.world;
+        let broken = |(placed, machine): &(Placed, Machine<'_>)| {
+            let rules = world.groups[placed.group].levels.last().into_iter().flat_map(|level| &level.constraints);
+            let mut spreads = rules.filter(|c| matches!(c.demand, Demand::Spread { .. }));
+            spreads.any(|c| {
+                let count = machine.domain(world, c.key).map_or(0, |d| self.counted(c.counter, d));
+                self.is_skewed(c, count)
+            })
+        };
+        self.everyone().filter(broken).map(|(placed, _)| placed.count).sum()
+    }
+
+    /// Are so many in one domain too many?
+    fn is_skewed(&self, spread: &Constraint, count: u32) -> bool {
+        let Demand::Spread { max_skew, min_domains } = spread.demand else { return false };
+        let universe = &spread.universe;
+        let bare = self.world.topology.is_host(spread.key) || (universe.len() as u32) < min_domains;
+        let least = universe.iter().map(|d| self.counted(spread.counter, *d)).min().unwrap_or(count);
+        count > max_skew + if bare { 0 } else { least }
     }
 
     /// Everything placed, with its machine.
@@ -193,14 +214,22 @@ impl<'w, 'a> State<'w, 'a> {
         bins.chain(hosts)
     }
 
-    /// By counter and domain: pods placed now that spread by the counter and count for it.
-    fn early(&self) -> BTreeMap<(usize, u32), u32> {
-        let mut out = BTreeMap::new();
+    /// Pods placed now that look at those of their own kind.
+    fn own_counts(&self) -> OwnCounts {
+        let mut out = OwnCounts::default();
         for (placed, machine) in self.everyone() {
-            for c in &self.world.groups[placed.group].levels[placed.level].constraints {
-                let domain = machine.domain(self.world, c.key);
-                if let (true, Demand::Spread { .. }, Some(domain)) = (c.counts_itself, c.demand, domain) {
-                    *out.entry((c.counter, domain)).or_insert(0) += placed.count;
+            let levels = &self.world.groups[placed.group].levels;
+            let mut seen = BTreeSet::new();
+            let spreads = levels[placed.level].constraints.iter().filter(|c| matches!(c.demand, Demand::Spread { .. }));
+            let near = levels.last().into_iter().flat_map(|level| &level.constraints);
+            let near = near.filter(|c| matches!(c.demand, Demand::Affinity));
+            for c in spreads.chain(near).filter(|c| c.counts_itself) {
+                let by_domain = match c.demand {
+                    Demand::Spread { .. } => &mut out.spreading,
+                    _ => &mut out.needy,
+                };
+                if let (Some(domain), true) = (machine.domain(self.world, c.key), seen.insert(c.counter)) {
+                    *by_domain.entry(c.counter).or_default().entry(domain).or_insert(0) += placed.count;
                 }
             }
         }
@@ -208,15 +237,20 @@ impl<'w, 'a> State<'w, 'a> {
     }
 
     /// Does a constraint hold for pods that are in this domain and counted there?
-    fn rule_holds(&self, constraint: &Constraint, domain: Option<u32>, early: u32) -> bool {
-        let count = domain.map_or(0, |d| self.counted(constraint.counter, d));
+    fn rule_holds(&self, constraint: &Constraint, domain: Option<u32>, own: &OwnCounts) -> bool {
+        let counter = constraint.counter;
+        let count = domain.map_or(0, |d| self.counted(counter, d));
         match constraint.demand {
-            Demand::Spread { max_skew, min_domains } => {
-                let universe = &constraint.universe;
-                let bare = self.world.topology.is_host(constraint.key) || (universe.len() as u32) < min_domains;
-                let least = universe.iter().map(|d| self.counted(constraint.counter, *d)).min().unwrap_or(count);
-                let before = domain.and_then(|d| self.world.initial[constraint.counter].get(&d)).copied().unwrap_or(0);
-                domain.is_some() && before + early <= max_skew + if bare { 0 } else { least }
+            Demand::Spread { .. } => {
+                let before = domain.and_then(|d| self.world.initial[counter].get(&d)).copied().unwrap_or(0);
+                let early = domain.map_or(0, |d| here(&own.spreading, counter, d));
+                domain.is_some() && !self.is_skewed(constraint, before + early)
+            }
+            Demand::Affinity if constraint.counts_itself => {
+                // Only where nobody else of the kind is anywhere may they be the first, and then all in one place.
+                let needy = own.needy.get(&counter).map_or(0, |domains| domains.values().sum());
+                let is_joined = count > domain.map_or(0, |d| here(&own.needy, counter, d));
+                is_joined || (self.totals[counter] <= needy && count == self.totals[counter])
             }
             Demand::Affinity => count > 0,
             Demand::AntiAffinity => count <= u32::from(constraint.counts_itself),
@@ -266,9 +300,9 @@ impl<'w, 'a> State<'w, 'a> {
         if !suits {
             return (0, false);
         }
-        let mut most = times(&g.need, self.rooms[at].iter().copied(), want);
+        let here = self.on_hosts.get(&at).map_or(&[][..], Vec::as_slice);
+        let mut most = times(&g.need, self.rooms[at].iter().copied(), want).min(self.tolerated(here, at as u32, group));
         if !shape.host_ports.is_empty() {
-            let here = self.on_hosts.get(&at).map_or(&[][..], Vec::as_slice);
             let ports = host.ports.iter().copied().chain(here.iter().flat_map(|p| self.ports_of(*p)));
             if clash(&shape.host_ports, ports) {
                 return (0, false);
@@ -318,6 +352,19 @@ impl<'w, 'a> State<'w, 'a> {
     pub(crate) fn cost(&self) -> i64 {
         self.bins.iter().map(|bin| self.world.shelves[bin.shelf].choices[bin.chosen].price).sum()
     }
+}
+
+/// Pods placed now, by counter and domain.
+#[derive(Default)]
+struct OwnCounts {
+    /// Those that spread by the counter and count for it.
+    spreading: BTreeMap<usize, BTreeMap<u32, u32>>,
+    /// Those that have to be near pods of it and are such pods.
+    needy: BTreeMap<usize, BTreeMap<u32, u32>>,
+}
+
+fn here(counts: &BTreeMap<usize, BTreeMap<u32, u32>>, counter: usize, domain: u32) -> u32 {
+    counts.get(&counter).and_then(|domains| domains.get(&domain)).copied().unwrap_or(0)
 }
 
 /// What static pools draw on each reservation.

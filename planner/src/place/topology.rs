@@ -42,8 +42,10 @@ pub(crate) struct Counter {
     pub(crate) key: usize,
     /// Per shelf, the choices whose nodes count (`None`: all).
     pub(crate) passing: Option<Vec<fixedbitset::FixedBitSet>>,
-    /// Some pod spreads by it.
+    /// Some pod spreads by it, or wishes to.
     pub(crate) spread_over: bool,
+    /// Some pod has to spread by it.
+    pub(crate) binding: bool,
 }
 
 /// What a constraint demands of the domain a pod goes to.
@@ -129,7 +131,7 @@ impl Topology {
             return *at;
         }
         let passing = id.filter.as_ref().map(|filter| shelves.iter().map(|shelf| filter.choices(shelf)).collect());
-        self.counters.push(Counter { key: id.key, passing, spread_over: false, id: id.clone() });
+        self.counters.push(Counter { key: id.key, passing, spread_over: false, binding: false, id: id.clone() });
         self.by_identity.insert(id, self.counters.len() - 1);
         self.counters.len() - 1
     }
@@ -147,6 +149,7 @@ impl Topology {
         let key = self.key(&spread.key);
         let counter = self.counter(Identity { key, what, filter, terminating: false }, shelves);
         self.counters[counter].spread_over = true;
+        self.counters[counter].binding |= spread.hard;
         counter
     }
 

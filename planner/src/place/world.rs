@@ -7,11 +7,12 @@ use super::dims::{self, Dims};
 use fixedbitset::FixedBitSet as Bits;
 
 use super::shelf::{Matching, Shelf, first_of_both};
+use super::statics::statics;
 use super::topology::{Constraint, Demand, Topology};
 use crate::model::pod::{Attachment, HostPort, Owner, PodTerm, Spread};
 use crate::model::taint::untolerated;
-use crate::model::{Effect, Labels, PodShape, Requirements, Resources, Snapshot, Str, Taint, labels};
-use crate::plan::Launch;
+use crate::model::{Effect, Labels, Node, PodShape, Requirements, Resources, Snapshot, Str, Taint, labels};
+use crate::plan::{Launch, Short};
 
 /// Everything that does not change while pods are placed.
 pub(crate) struct World<'a> {
@@ -24,6 +25,8 @@ pub(crate) struct World<'a> {
     pub(crate) hosts: Vec<Host<'a>>,
     /// What static pools buy, whatever the pods.
     pub(crate) statics: Vec<Launch>,
+    /// Static pools that cannot buy all they lack.
+    pub(crate) short: Vec<Short>,
     /// Machines that are domains of spread: those, and what an earlier plan for the same snapshot bought.
     domains: Vec<Launch>,
     pub(crate) topology: Topology,
@@ -55,6 +58,16 @@ pub(crate) struct Group<'a> {
     pub(crate) levels: Vec<Level>,
     /// Counters its pods add to.
     pub(crate) counted: Vec<usize>,
+    /// Has to be near pods of its own kind, of which some do not care: comes after those.
+    pub(crate) follows: bool,
+}
+
+impl Group<'_> {
+    /// Do its pods have to be near those that a counter counts?
+    pub(super) fn is_near(&self, counter: usize) -> bool {
+        let near = |c: &Constraint| c.counter == counter && matches!(c.demand, Demand::Affinity);
+        self.levels.last().is_some_and(|level| level.constraints.iter().any(near))
+    }
 }
 
 /// Universes of spread constraints worked out so far, by what they depend on.
@@ -87,12 +100,13 @@ impl<'a> World<'a> {
         let keys = asked_keys(snapshot);
         let pools = snapshot.pools.iter().filter(|pool| pool.dynamic() && pool.not_ready.is_none());
         let shelves: Vec<Shelf> = pools.map(|pool| Shelf::new(pool, &snapshot.daemons, &dims, &keys)).collect();
-        let statics = super::statics(snapshot);
+        let (statics, short) = statics(snapshot, &dims, &keys);
         let mut world = Self {
             snapshot,
             hosts: hosts(snapshot, &dims),
             domains: statics.iter().chain(seen).cloned().collect(),
             statics,
+            short,
             dims,
             shelves,
             groups: Vec::new(),
@@ -130,7 +144,7 @@ impl<'a> World<'a> {
                 levels.push(Level { selector, constraints, heeds_prefer: wishes.heeds_prefer, compat });
             }
             let count = group.pods.len() as u32;
-            self.groups.push(Group { shape, need, count, levels, counted: Vec::new() });
+            self.groups.push(Group { shape, need, count, levels, counted: Vec::new(), follows: false });
         }
         for at in 0..self.groups.len() {
             self.groups[at].counted = self.topology.counting(self.groups[at].shape, false);
@@ -139,6 +153,7 @@ impl<'a> World<'a> {
                 constraint.counts_itself = counted.contains(&constraint.counter);
             }
         }
+        self.find_followers();
         let n_keys = self.topology.n_keys();
         for key in 0..n_keys {
             let name = self.topology.key_name(key).clone();
@@ -163,6 +178,14 @@ impl<'a> World<'a> {
                 host.labels.get(&name).map(|value| self.topology.domain(key, value))
             };
             host.domains = (0..n_keys).map(key_domain).collect();
+        }
+    }
+
+    fn find_followers(&mut self) {
+        let carefree = |group: &Group| group.counted.iter().copied().filter(|c| !group.is_near(*c)).collect::<Vec<_>>();
+        let kinds: BTreeSet<usize> = self.groups.iter().flat_map(carefree).collect();
+        for group in &mut self.groups {
+            group.follows = group.counted.iter().any(|counter| kinds.contains(counter) && group.is_near(*counter));
         }
     }
 
@@ -421,7 +444,7 @@ fn hosts<'a>(snapshot: &'a Snapshot, dims: &Dims) -> Vec<Host<'a>> {
                 name: &node.name,
                 labels: &node.labels,
                 taints: &node.taints,
-                room: dims.dense(&room),
+                room: if is_overdrawn(node, &room) { vec![-1; dims.len()] } else { dims.dense(&room) },
                 ports: node.pods.iter().flat_map(|b| &b.shape.host_ports).collect(),
                 attached: node.pods.iter().flat_map(|b| &b.shape.attachments).collect(),
                 attach_limits: (!node.attach_limits.is_empty()).then_some(&node.attach_limits),
@@ -448,6 +471,11 @@ fn hosts<'a>(snapshot: &'a Snapshot, dims: &Dims) -> Vec<Host<'a>> {
     }
     out.sort_by(|a, b| (a.0, a.1.name).cmp(&(b.0, b.1.name)));
     out.into_iter().map(|(_, host)| host).collect()
+}
+
+/// Is there less than nothing left of something the node has? Then it takes nobody, whatever is asked for, as in Karpenter.
+fn is_overdrawn(node: &Node, room: &Resources) -> bool {
+    node.allocatable.iter().any(|(name, _)| room.get(name) < 0)
 }
 
 /// Takes off what `DaemonSets` will still ask for on a node.

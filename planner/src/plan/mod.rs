@@ -1,5 +1,6 @@
 //! What should be done: the planner's one answer.
 
+mod notes;
 mod offerings;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,12 @@ pub struct Plan {
     /// Pods for which there is room already, sorted by pod.
     pub nominations: Vec<Nomination>,
     pub unplaced: Vec<Unplaced>,
+    /// Stand-ins of `CapacityBuffer`s without a place. They exist nowhere, so nobody waits: they count as no pods.
+    #[serde(default)]
+    pub stand_ins_left: Vec<Unplaced>,
+    /// Static pools that cannot buy all the nodes they lack.
+    #[serde(default)]
+    pub short: Vec<Short>,
     pub ignored: Vec<Ignored>,
     /// Of the launches.
     pub cost: MicroUsdPerHour,
@@ -86,6 +93,15 @@ pub struct Unplaced {
     /// `namespace/name`, sorted.
     pub pods: Vec<Str>,
     pub reasons: Vec<Reason>,
+}
+
+/// A static pool that lacks nodes, and why it cannot buy them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Short {
+    /// How many more there should be.
+    pub missing: u32,
+    /// Names the pool.
+    pub reason: Reason,
 }
 
 impl Launch {

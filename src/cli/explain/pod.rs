@@ -96,7 +96,7 @@ pub fn explain(
 
 fn place(out: &mut PodAnswer, pod: &Str, shape: &Arc<PodShape>, snapshot: &Snapshot, plan: &Plan) {
     out.requests = asked(shape);
-    let theirs = plan.unplaced.iter().filter(|u| u.pods.contains(pod));
+    let theirs = plan.unplaced.iter().chain(&plan.stand_ins_left).filter(|u| u.pods.contains(pod));
     out.reasons = theirs.flat_map(|u| u.reasons.iter().map(ReasonRow::from)).collect();
     if let Some(nomination) = plan.nominations.iter().find(|n| n.pod == *pod) {
         out.outcome = Outcome::ExistingNode;

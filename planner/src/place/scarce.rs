@@ -1,0 +1,295 @@
+//! Why a pool has nothing to sell to a group: types, offerings, limits, reservations, `minValues`.
+
+use std::collections::BTreeSet;
+
+use fixedbitset::FixedBitSet as Bits;
+
+use super::dims::fits;
+use super::reasons::Case;
+use super::shelf::{Shelf, limited_amount};
+use crate::model::resources::{NODES, quantity};
+use crate::model::{Code, InstanceType, Reason, Requirement, Requirements, Resources, labels};
+
+/// All the changes that are needed, as one text.
+fn joined(misses: &[String]) -> Option<String> {
+    (!misses.is_empty()).then(|| misses.join(", "))
+}
+
+/// Reservations without a machine left, of which there were so many.
+pub(super) fn reservations_held(pool: &str, ids: &[&str], counts: &[u32]) -> Reason {
+    let one = |(id, count): (&&str, &u32)| match count {
+        0 => format!("reservation {id} has no machine left"),
+        1 => format!("the 1 machine left in reservation {id} is taken by this plan"),
+        n => format!("the {n} machines left in reservation {id} are taken by this plan"),
+    };
+    let said: Vec<String> = ids.iter().zip(counts).map(one).collect();
+    let message = format!("what NodePool {pool} could buy is reserved capacity, and {}", said.join("; "));
+    let miss = format!("capacity type on-demand allowed, or a larger reservation {}", ids.join(" or "));
+    Reason { pool: pool.into(), code: Code::ReservedCapacityHeld, message, nearest_miss: Some(miss) }
+}
+
+/// Choices that draw on reservations, all of them with nothing left.
+pub(super) fn used_up(goods: &Shelf, choices: &Bits) -> Option<Reason> {
+    let drawn: Option<BTreeSet<&str>> = choices
+        .ones()
+        .map(|choice| {
+            let reservation = goods.offering(choice).reservation.as_ref()?;
+            (goods.offering(choice).available && reservation.count == 0).then_some(&*reservation.id)
+        })
+        .collect();
+    let ids: Vec<&str> = drawn?.into_iter().collect();
+    (!ids.is_empty()).then(|| reservations_held(&goods.pool.name, &ids, &vec![0; ids.len()]))
+}
+
+impl Case<'_, '_, '_> {
+    /// Is there a type that is allowed, large enough, sold, and not sold out?
+    pub(super) fn types(&self) -> Option<Reason> {
+        let goods = self.goods();
+        let group = &self.state.world.groups[self.group];
+        let shape = group.shape;
+        let mut mask = self.all_labels();
+        for terms in &shape.volumes {
+            mask.intersect_with(&self.union(terms));
+        }
+        if mask.is_clear() {
+            return Some(self.unsold());
+        }
+        let mut fitting = Bits::with_capacity(goods.choices.len());
+        for room in goods.rooms.iter().filter(|room| fits(&group.need, &room.net)) {
+            fitting.union_with(&room.choices);
+        }
+        fitting.intersect_with(&mask);
+        if fitting.is_clear() {
+            return Some(self.too_large(&mask));
+        }
+        let mut sellable = fitting.clone();
+        sellable.intersect_with(&goods.sellable);
+        if sellable.is_clear() {
+            if let Some(reason) = used_up(goods, &fitting) {
+                return Some(reason);
+            }
+            let first = fitting.minimum().unwrap_or(0);
+            let (name, sold) = (&goods.instance_type(first).name, goods.offering(first));
+            let offering = format!("{name} in {} ({})", sold.zone, sold.capacity_type.as_str());
+            if let Some(zones) = self.without_addresses(&fitting) {
+                let message = format!(
+                    "{} offerings of NodePool {} would hold the pod, and no subnet of its class in {zones} has addresses left",
+                    fitting.count_ones(..),
+                    self.pool()
+                );
+                let miss = format!("a subnet with free addresses in {}", sold.zone);
+                return Some(self.reason(Code::SubnetAddressesExhausted, message, Some(miss)));
+            }
+            let message = format!(
+                "{} offerings of NodePool {} would hold the pod, all out of capacity now",
+                fitting.count_ones(..),
+                self.pool()
+            );
+            return Some(self.reason(Code::OfferingUnavailable, message, Some(format!("capacity for {offering}"))));
+        }
+        if group.levels.last().is_some_and(|level| level.compat[self.shelf].ways.is_empty()) {
+            let ports: Vec<String> = shape.host_ports.iter().map(|p| format!("{}/{}", p.port, p.protocol)).collect();
+            let message = format!(
+                "host port {} is taken by a DaemonSet on every node of NodePool {}",
+                ports.join(", "),
+                self.pool()
+            );
+            return Some(self.reason(Code::HostPortConflict, message, Some("another host port".into())));
+        }
+        None
+    }
+
+    /// Zones of the choices that lack nothing but addresses, in words; none if there are no such choices.
+    fn without_addresses(&self, choices: &Bits) -> Option<String> {
+        let goods = self.goods();
+        let of = choices.ones().map(|at| goods.offering(at)).filter(|sold| sold.no_addresses);
+        let zones: BTreeSet<&str> = of.map(|sold| &*sold.zone).collect();
+        (!zones.is_empty()).then(|| zones.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
+    /// No choice has the labels: is it the type, or only where and how it is sold?
+    fn unsold(&self) -> Reason {
+        let (goods, pool) = (self.goods(), self.goods().pool);
+        let shape = self.state.world.groups[self.group].shape;
+        let place = |r: &&Requirement| matches!(r.key.as_ref(), labels::ZONE | labels::CAPACITY_TYPE);
+        let agrees = |t: &crate::model::InstanceType, list: &Requirements| {
+            let settled = |r: &&Requirement| goods.open.get(&r.key).is_some() || pool.labels.contains_key(&r.key);
+            let of_offering = |r: &&Requirement| t.offerings.iter().any(|o| o.labels.contains_key(&r.key));
+            list.iter()
+                .filter(|r| !place(r) && !settled(r) && !of_offering(r))
+                .all(|r| r.allows(t.labels.get(&r.key).map(AsRef::as_ref)))
+        };
+        let term = |t: &crate::model::InstanceType| {
+            shape.node_terms.as_ref().is_none_or(|terms| terms.iter().any(|x| agrees(t, x)))
+        };
+        let types: Vec<_> = pool
+            .types
+            .iter()
+            .filter(|t| agrees(t, &pool.requirements) && agrees(t, &shape.node_selector) && term(t))
+            .collect();
+        let asked = self.asked();
+        if types.is_empty() {
+            let message = format!("no instance type of NodePool {} has {asked}", pool.name);
+            return self.reason(
+                Code::NoInstanceTypeFits,
+                message,
+                Some(format!("an instance type with {asked} allowed by NodePool {}", pool.name)),
+            );
+        }
+        let Some(fit) = types.iter().find(|t| shape.requests.fits(&t.allocatable)) else {
+            let none = Resources(shape.requests.iter().map(|(name, _)| (name.clone(), 0)).collect());
+            let largest = types.iter().fold(none, |mut top, t| {
+                top.raise_to(&t.allocatable);
+                top
+            });
+            return self.larger_than(&largest);
+        };
+        let message =
+            format!("{} would hold the pod, but nothing is sold under {asked} in NodePool {}", fit.name, pool.name);
+        let zones: Vec<&str> = fit.offerings.iter().map(|o| o.zone.as_ref()).collect();
+        let miss = zones.first().map(|zone| format!("zone {zone} or another capacity type allowed for {}", fit.name));
+        self.reason(Code::NoOffering, message, miss)
+    }
+
+    /// What pod and pool ask of zone, capacity type and type labels, in words.
+    fn asked(&self) -> String {
+        let shape = self.state.world.groups[self.group].shape;
+        let mut all = self.goods().pool.requirements.clone();
+        all.add_all(&shape.node_selector);
+        if let Some([term]) = shape.node_terms.as_deref() {
+            all.add_all(term);
+        }
+        all.to_string()
+    }
+
+    fn too_large(&self, mask: &Bits) -> Reason {
+        let (goods, world) = (self.goods(), self.state.world);
+        let need = &world.groups[self.group].need;
+        let top = goods.top(mask, world.dims.len());
+        let over = (0..need.len()).filter(|d| need[*d] > top[*d]);
+        let largest: Resources = Resources(over.map(|d| (world.dims.name(d).clone(), top[d].max(0))).collect());
+        if !largest.0.is_empty() {
+            return self.larger_than(&largest);
+        }
+        let wanted = &world.groups[self.group].shape.requests;
+        let message = format!(
+            "the pod asks for {wanted}; each amount alone fits some instance type of NodePool {}, no type has all of them",
+            self.pool()
+        );
+        self.reason(
+            Code::NoInstanceTypeFits,
+            message,
+            Some("a smaller request, or an instance type with that ratio".into()),
+        )
+    }
+
+    fn larger_than(&self, largest: &Resources) -> Reason {
+        let wanted = &self.state.world.groups[self.group].shape.requests;
+        let short = wanted.iter().filter(|(name, amount)| largest.0.get(*name).is_some_and(|most| amount > most));
+        let (mut said, mut misses) = (Vec::new(), Vec::new());
+        for (name, amount) in short {
+            let (asked, most) = (quantity(name, amount), quantity(name, largest.get(name)));
+            said.push(format!("{asked} of {name} asked, {most} at most"));
+            misses.push(format!("{name} {asked} → {most}"));
+        }
+        let message = format!("no instance type of NodePool {} is large enough: {}", self.pool(), said.join("; "));
+        self.reason(Code::NoInstanceTypeFits, message, joined(&misses))
+    }
+
+    /// Choices that would hold one pod alone, limits and topology aside.
+    pub(super) fn holding(&self) -> Bits {
+        let group = &self.state.world.groups[self.group];
+        let mut out = Bits::with_capacity(self.goods().choices.len());
+        for way in group.levels.last().iter().flat_map(|level| &level.compat[self.shelf].ways) {
+            out.union_with(&way.mask);
+        }
+        for room in self.goods().rooms.iter().filter(|room| !fits(&group.need, &room.net)) {
+            out.difference_with(&room.choices);
+        }
+        out
+    }
+
+    pub(super) fn limits(&self) -> Option<Reason> {
+        let goods = self.goods();
+        let holding = self.holding();
+        let blank = self.state.blank(self.shelf);
+        let affordable = self.state.affordable(&blank)?;
+        if !holding.is_disjoint(&affordable) {
+            return None;
+        }
+        let mut within = self.state.within_limits(&blank).unwrap_or_else(|| goods.all());
+        within.intersect_with(&holding);
+        if !within.is_clear() {
+            return Some(self.reserved(&within));
+        }
+        let choice = goods.instance_type(holding.minimum()?);
+        let limits = goods.pool.limits.iter().zip(&self.state.used[self.shelf]);
+        let (mut said, mut misses) = (Vec::new(), Vec::new());
+        for ((name, most), used) in limits {
+            let more = limited_amount(&choice.capacity, name);
+            let after = used + more;
+            if after > most {
+                let (limit, used) = (quantity(name, most), quantity(name, *used));
+                said.push(format!("limits.{name} is {limit}, {used} in use, {}", self.asked_of(name, choice)));
+                misses.push(format!("limits.{name} {limit} → {}", quantity(name, after)));
+            }
+        }
+        let message = format!("NodePool {} has no room left under its limits: {}", goods.pool.name, said.join("; "));
+        Some(self.reason(Code::LimitExceeded, message, joined(&misses)))
+    }
+
+    /// What one more machine for the pod takes of a limit, in words.
+    fn asked_of(&self, name: &str, choice: &InstanceType) -> String {
+        let machine = &choice.name;
+        if name == NODES {
+            return "1 more asked".into();
+        }
+        let more = quantity(name, limited_amount(&choice.capacity, name));
+        match self.state.world.groups[self.group].shape.requests.get(name) {
+            0 => format!("{more} more asked ({machine})"),
+            pod => format!("{more} more asked ({machine} for the pod's {})", quantity(name, pod)),
+        }
+    }
+
+    /// Whoever these choices would do for finds that the reservations they draw on are used up.
+    fn reserved(&self, choices: &Bits) -> Reason {
+        let goods = self.goods();
+        let drawn = goods.reservations.iter().filter(|(_, _, drawing)| !drawing.is_disjoint(choices));
+        let (ids, counts): (Vec<&str>, Vec<u32>) = drawn.map(|(id, count, _)| (&**id, *count)).unzip();
+        reservations_held(self.pool(), &ids, &counts)
+    }
+
+    pub(super) fn min_values(&self) -> Option<Reason> {
+        if self.state.world.snapshot.policies.relax_min_values {
+            return None;
+        }
+        let (goods, mut holding) = (self.goods(), self.holding());
+        let blank = self.state.blank(self.shelf);
+        let affordable = self.state.affordable(&blank);
+        if let Some(affordable) = &affordable {
+            holding.intersect_with(affordable);
+        }
+        let limits = if affordable.is_some() { " within its limits" } else { "" };
+        let (mut said, mut misses) = (Vec::new(), Vec::new());
+        for (key, least) in &goods.min_values {
+            let have = goods.distinct(&holding, key);
+            if have < *least {
+                said.push(format!("at least {least} values of {key} to choose from, {have} hold the pod{limits}"));
+                misses.push(format!("minValues of {key} {least} → {have}"));
+            }
+        }
+        if said.is_empty() {
+            return (!self.state.leaves_choice(&blank, &holding)).then(|| self.choice_is_taken());
+        }
+        let message = format!("NodePool {} wants {}", goods.pool.name, said.join("; "));
+        Some(self.reason(Code::MinValuesNotMet, message, joined(&misses)))
+    }
+
+    fn choice_is_taken(&self) -> Reason {
+        let message = format!(
+            "what is left under the limits of NodePool {} is what its minValues want other new machines to choose from",
+            self.pool()
+        );
+        self.reason(Code::LimitExceeded, message, Some("higher limits, or lower minValues".into()))
+    }
+}

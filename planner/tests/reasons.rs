@@ -1,0 +1,208 @@
+//! What is said when there is no place, and what of it counts.
+
+mod support;
+
+use std::sync::Arc;
+
+use planner::model::catalog::Reservation;
+use planner::model::snapshot::Daemon;
+use planner::model::{
+    CapacityType, Code, Effect, MicroUsdPerHour, Operator, Pod, Pool, Reason, Requirement, Resources, Snapshot, Taint,
+    labels,
+};
+use support::{pod, pool, replicas, snapshot, spread, types};
+
+fn only_reason(pool: Pool, pods: Vec<Pod>) -> Reason {
+    let snapshot = snapshot(vec![pool], pods);
+    let plan = planner::plan(&snapshot);
+    assert_eq!(planner::check(&snapshot, &plan), []);
+    assert_eq!((plan.unplaced.len(), plan.unplaced[0].reasons.len()), (1, 1), "{:?}", plan.unplaced);
+    plan.unplaced[0].reasons[0].clone()
+}
+
+fn miss(reason: &Reason) -> &str {
+    reason.nearest_miss.as_deref().unwrap_or_default()
+}
+
+#[test]
+fn every_taint_that_is_in_the_way_is_named() {
+    let mut pool = pool("gpu");
+    let taint = |key: &str| Taint { key: key.into(), value: "yes".into(), effect: Effect::NoSchedule };
+    pool.taints = vec![taint("dedicated"), taint("team")];
+    let reason = only_reason(pool, vec![pod("web", 100)]);
+    assert_eq!(reason.code, Code::TaintNotTolerated);
+    assert_eq!(miss(&reason), "toleration for dedicated=yes:NoSchedule, toleration for team=yes:NoSchedule");
+}
+
+#[test]
+fn every_amount_that_is_too_large_is_named() {
+    let mut huge = pod("huge", 100_000);
+    huge.shape.requests.set("memory", 400 << 30);
+    let reason = only_reason(pool("general"), vec![huge]);
+    assert_eq!(reason.code, Code::NoInstanceTypeFits);
+    assert_eq!(miss(&reason), "cpu 100 → 63900m, memory 400Gi → 262134Mi");
+}
+
+#[test]
+fn every_limit_is_named_and_what_was_asked_of_it() {
+    let mut small = pool("small");
+    small.limits = Resources::of([("cpu", 1000), ("memory", 3 << 30), ("nodes", 5)]);
+    let reason = only_reason(small, vec![pod("web", 1500)]);
+    assert_eq!(reason.code, Code::LimitExceeded);
+    assert_eq!(miss(&reason), "limits.cpu 1 → 2, limits.memory 3Gi → 8Gi");
+    let asked =
+        "limits.cpu is 1, 0 in use, 2 more asked (t-2x for the pod's 1500m); limits.memory is 3Gi, 0 in use, 8Gi";
+    assert!(reason.message.contains(asked), "{}", reason.message);
+}
+
+#[test]
+fn a_pool_that_contradicts_itself_is_told_so_and_not_its_types() {
+    let mut torn = pool("torn");
+    for arch in ["amd64", "arm64"] {
+        torn.requirements.add(Requirement::equal(labels::ARCH, arch));
+    }
+    let mut by_label = pool("by-label");
+    by_label.labels.insert("team".into(), "a".into());
+    by_label.requirements.add(Requirement::equal("team", "b"));
+    for (pool, key) in [(torn, labels::ARCH), (by_label, "team")] {
+        let name = pool.name.clone();
+        let reason = only_reason(pool, vec![pod("web", 100)]);
+        assert_eq!(reason.code, Code::RequirementConflict);
+        assert!(reason.message.contains(&format!("the requirements of NodePool {name} on {key} exclude each other")));
+    }
+}
+
+#[test]
+fn a_label_to_spread_over_that_no_node_has_is_named() {
+    let pods = |n| replicas("web", n, 100, |shape| shape.spreads.push(spread("rack", "web")));
+    let reason = only_reason(pool("general"), pods(2));
+    assert_eq!((reason.code, miss(&reason)), (Code::TopologySpread, "label rack on NodePool general"));
+    assert!(reason.message.contains("has label rack"), "{}", reason.message);
+    let mut open = pool("open");
+    open.requirements.add(Requirement::new("rack", Operator::Exists, Vec::<&str>::new()));
+    let reason = only_reason(open, pods(2));
+    assert_eq!((reason.code, miss(&reason)), (Code::TopologySpread, "values of rack named by NodePool open"));
+}
+
+/// One reservation of so many small machines, beside what else is sold.
+fn reserved(count: u32, and_on_demand: bool) -> Pool {
+    let mut pool = pool("reserved");
+    let mut types = types(&["a"]);
+    let mut reserved = types[0].offerings[0].clone();
+    reserved.capacity_type = CapacityType::Reserved;
+    reserved.price = MicroUsdPerHour(1);
+    reserved.reservation = Some(Reservation { id: "cr-1".into(), count });
+    types[0].offerings.push(reserved);
+    pool.types = Arc::new(types);
+    if !and_on_demand {
+        pool.requirements.add(Requirement::equal(labels::CAPACITY_TYPE, "reserved"));
+    }
+    pool
+}
+
+#[test]
+fn a_reservation_that_is_used_up_is_named_with_its_size() {
+    let pods = || replicas("web", 3, 800, |_| {});
+    for (count, said) in [(1, "the 1 machine left in reservation cr-1"), (0, "reservation cr-1 has no machine left")] {
+        let reason = only_reason(reserved(count, false), pods());
+        assert_eq!(reason.code, Code::ReservedCapacityHeld, "{}", reason.message);
+        assert_eq!(miss(&reason), "capacity type on-demand allowed, or a larger reservation cr-1");
+        assert!(reason.message.contains(said), "{}", reason.message);
+    }
+}
+
+#[test]
+fn one_reserved_machine_does_not_make_the_bound_worthless() {
+    let snapshot = snapshot(vec![reserved(1, true)], replicas("web", 3, 800, |_| {}));
+    let plan = planner::plan(&snapshot);
+    assert_eq!(planner::check(&snapshot, &plan), []);
+    assert_eq!(plan.cost.0, 60_001);
+    assert!((55_000..=60_001).contains(&plan.cost_lower_bound.0), "{}", plan.cost_lower_bound.0);
+}
+
+#[test]
+fn stand_ins_without_a_place_count_as_no_pods_and_are_remarked_on() {
+    let mut snapshot = snapshot(vec![pool("general")], Vec::new());
+    let stand_ins = replicas("capacity-buffer-spare", 2, 600_000, |shape| shape.priority = i32::MIN);
+    snapshot.groups = planner::model::group::collapse(stand_ins.into_iter().map(|pod| (pod, true)), &[].into());
+    let plan = planner::plan(&snapshot);
+    assert_eq!(planner::check(&snapshot, &plan), []);
+    assert_eq!((plan.pods, plan.unplaced.len()), (0, 0));
+    assert_eq!(plan.stand_ins_left[0].pods.len(), 2);
+    let notes = plan.notes(&snapshot);
+    assert_eq!(notes.len(), 1);
+    let start =
+        "CapacityBuffer shop/spare: 2 of 2 stand-ins have no place: NoInstanceTypeFits: no instance type of NodePool";
+    assert!(notes[0].starts_with(start), "{notes:?}");
+    let silent = planner::plan::Plan { stand_ins_left: Vec::new(), ..plan.clone() };
+    assert_ne!(planner::check(&snapshot, &silent), [], "stand-ins are told too");
+    let as_pods = planner::plan::Plan { unplaced: plan.stand_ins_left.clone(), stand_ins_left: Vec::new(), ..plan };
+    assert_ne!(planner::check(&snapshot, &as_pods), [], "and not as pods");
+}
+
+fn fixed(replicas: u32) -> Pool {
+    Pool { replicas: Some(replicas), ..pool("fixed") }
+}
+
+fn daemon(cpu: i64) -> Daemon {
+    let mut shape = pod("agent", cpu).shape;
+    shape.node_selector.add(Requirement::equal(labels::ARCH, "amd64"));
+    Daemon { namespace: "shop".into(), name: "agent".into(), shape: Arc::new(shape) }
+}
+
+#[test]
+fn a_static_pool_buys_machines_that_hold_its_daemon_sets() {
+    for (cpu, kind) in [(0, "t-1x"), (800, "t-1x"), (1500, "t-2x")] {
+        let snapshot = Snapshot { daemons: vec![daemon(cpu)], ..snapshot(vec![fixed(2)], Vec::new()) };
+        let plan = planner::plan(&snapshot);
+        assert_eq!(planner::check(&snapshot, &plan), []);
+        let kinds: Vec<&str> = plan.launches.iter().map(|l| &*l.offerings[0].instance_type).collect();
+        assert_eq!(kinds, [kind; 2], "{cpu}");
+        assert!(plan.launches[0].offerings.iter().all(|o| cpu < 1000 || *o.instance_type != *"t-1x"));
+        assert!(plan.short.is_empty());
+    }
+}
+
+#[test]
+fn a_static_pool_that_cannot_be_filled_says_why() {
+    let sold_out = {
+        let mut pool = fixed(3);
+        let mut types = types(&["a"]);
+        types.iter_mut().flat_map(|t| &mut t.offerings).for_each(|offering| offering.available = false);
+        pool.types = Arc::new(types);
+        pool
+    };
+    let limited = {
+        let mut pool = fixed(3);
+        pool.limits.set("nodes", 2);
+        pool
+    };
+    let torn = {
+        let mut pool = fixed(3);
+        for arch in ["amd64", "arm64"] {
+            pool.requirements.add(Requirement::equal(labels::ARCH, arch));
+        }
+        pool
+    };
+    let held = Pool { replicas: Some(3), ..reserved(1, false) };
+    let nowhere = {
+        let mut pool = fixed(3);
+        pool.requirements.add(support::zone_in(&["z"]));
+        pool
+    };
+    for (pool, daemons, missing, code) in [
+        (sold_out, vec![], 3, Code::OfferingUnavailable),
+        (limited, vec![], 1, Code::LimitExceeded),
+        (torn, vec![], 3, Code::RequirementConflict),
+        (held, vec![], 2, Code::ReservedCapacityHeld),
+        (nowhere, vec![], 3, Code::NoOffering),
+        (fixed(3), vec![daemon(100_000)], 3, Code::NoInstanceTypeFits),
+    ] {
+        let snapshot = Snapshot { daemons, ..snapshot(vec![pool], Vec::new()) };
+        let plan = planner::plan(&snapshot);
+        assert_eq!(planner::check(&snapshot, &plan), []);
+        assert_eq!((plan.short[0].missing, plan.short[0].reason.code), (missing, code), "{:?}", plan.short);
+        assert_eq!(plan.launches.len(), 3 - missing as usize);
+        assert!(plan.notes(&snapshot)[0].contains("short of its replicas"), "{:?}", plan.notes(&snapshot));
+    }
+}
