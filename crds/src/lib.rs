@@ -26,6 +26,7 @@ pub mod quantity;
 pub mod requirement;
 pub mod schema;
 pub mod taint;
+pub mod words;
 
 use serde_json::Value;
 

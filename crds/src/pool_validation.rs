@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::names::{aws, core, kubernetes, kwok};
 use crate::node_pool::NodePool;
 use crate::requirement::{Operator, Requirement};
+use crate::words;
 
 /// Which labels may be spoken of. It depends on the cloud.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,10 +91,10 @@ fn label(key: &str, value: &str, rules: &LabelRules, errors: &mut Vec<String>) {
     if key == core::NODE_POOL || rules.is_restricted(key) {
         errors.push(format!("label {key:?} is restricted"));
     }
-    if let Err(why) = qualified_name(key) {
+    if let Err(why) = words::label_key(key) {
         errors.push(format!("label {key:?} is no label key: {why}"));
     }
-    if let Err(why) = label_value(value) {
+    if let Err(why) = words::label_value(value) {
         errors.push(format!("label {key:?} has the value {value:?}, which is no label value: {why}"));
     }
 }
@@ -103,10 +104,10 @@ fn taints(pool: &NodePool, errors: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     for taint in spec.taints.iter().flatten().chain(spec.startup_taints.iter().flatten()) {
         let effect = taint.effect.as_str();
-        if let Err(why) = qualified_name(&taint.key) {
+        if let Err(why) = words::label_key(&taint.key) {
             errors.push(format!("taint {:?} is no taint key: {why}", taint.key));
         }
-        if let Err(why) = label_value(&taint.value) {
+        if let Err(why) = words::label_value(&taint.value) {
             errors.push(format!("taint {:?} has the value {:?}, which is not allowed: {why}", taint.key, taint.value));
         }
         if !seen.insert((&taint.key, taint.effect)) {
@@ -123,14 +124,14 @@ pub fn validate_requirement(requirement: &Requirement, rules: &LabelRules, error
     if key == core::NODE_POOL || rules.is_restricted(key) {
         errors.push("the label is restricted".to_owned());
     }
-    if let Err(why) = qualified_name(key) {
+    if let Err(why) = words::label_key(key) {
         errors.push(format!("this is no label key: {why}"));
     }
     let min_values = requirement.min_values.and_then(|min| usize::try_from(min).ok()).unwrap_or_default();
     match requirement.operator {
         Operator::In | Operator::NotIn => {
             for value in values {
-                if let Err(why) = label_value(value) {
+                if let Err(why) = words::label_value(value) {
                     errors.push(format!("{value:?} is no label value: {why}"));
                 }
             }
@@ -163,44 +164,6 @@ fn known_values(key: &str, values: &[String], min_values: usize, rules: &LabelRu
     } else if n_known < min_values {
         errors.push(format!("minValues asks for {min_values} values, of which {n_known} exist"));
     }
-}
-
-/// A label key: a name of up to 63 characters, with a DNS domain of up to 253 before it if it has a slash.
-fn qualified_name(key: &str) -> Result<(), String> {
-    let name = match key.split_once('/') {
-        None => key,
-        Some((domain, name)) => {
-            let is_label = |label: &str| {
-                !label.is_empty()
-                    && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-                    && !label.starts_with('-')
-                    && !label.ends_with('-')
-            };
-            if domain.len() > 253 || !domain.split('.').all(is_label) {
-                return Err("before the slash stands no lower-case DNS name of at most 253 characters".to_owned());
-            }
-            name
-        }
-    };
-    if name.is_empty() { Err("the name is empty".to_owned()) } else { word(name) }
-}
-
-/// A label value: empty, or a word.
-fn label_value(value: &str) -> Result<(), String> {
-    if value.is_empty() { Ok(()) } else { word(value) }
-}
-
-/// Up to 63 letters, digits, dashes, underscores and dots, with a letter or digit at both ends.
-fn word(text: &str) -> Result<(), String> {
-    let is_inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    let is_outer = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
-    if text.len() > 63 {
-        return Err("it has more than 63 characters".to_owned());
-    }
-    if !text.bytes().all(is_inner) || !is_outer(text.bytes().next()) || !is_outer(text.bytes().last()) {
-        return Err("it must be letters, digits, '-', '_' and '.', with a letter or digit at both ends".to_owned());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -92,6 +92,32 @@ fn a_rule_that_stumbles_over_a_value_still_says_what_it_wants() {
 }
 
 #[test]
+fn a_broken_rule_is_told_at_the_element_that_breaks_it_with_its_value() {
+    let (kind, table) = tables().remove(0);
+    let told = |path: &str, value: Value| {
+        let object = with(&table.base, &BTreeMap::from([(path.to_owned(), value)]));
+        let faults = crds::cel::explain(kind, &object);
+        faults.into_iter().map(|fault| (fault.path, fault.message, fault.remedy)).collect::<Vec<_>>()
+    };
+    let good = serde_json::json!({ "key": "a", "operator": "Exists" });
+    for values in [serde_json::json!(["1", "2"]), serde_json::json!(["99999999999999999999"])] {
+        let bad = serde_json::json!({ "key": "b", "operator": "Gt", "values": values });
+        let found = told("/spec/template/spec/requirements", serde_json::json!([good, bad, good]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, "spec.template.spec.requirements[1]");
+        assert_eq!(found[0].1, format!("{bad} is not allowed"));
+        assert!(found[0].2.starts_with("requirements operator 'Gt'"), "{}", found[0].2);
+    }
+    let budgets = serde_json::json!([{ "nodes": "1" }, { "nodes": "2", "schedule": "@daily" }]);
+    let found = told("/spec/disruption/budgets", budgets);
+    assert_eq!(found[0].0, "spec.disruption.budgets[1]");
+    assert_eq!(found[0].2, "'schedule' must be set with 'duration'");
+    let found = told("/spec/template/metadata", serde_json::json!({ "labels": { "a": "b", "karpenter.sh/x": "y" } }));
+    assert_eq!(found[0].0, "spec.template.metadata.labels[karpenter.sh/x]");
+    assert_eq!(found[0].1, "\"y\" is not allowed");
+}
+
+#[test]
 fn rules_are_not_looked_at_while_the_form_is_wrong() {
     let (kind, table) = tables().remove(0);
     let changes = [("/spec/replicas", Value::from(1)), ("/spec/weight", Value::from(1_000))];

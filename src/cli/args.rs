@@ -305,8 +305,9 @@ pub struct InputArgs {
     /// Take NodePools and node classes for ready whatever their status [default: when none in the files has a status].
     #[arg(long)]
     pub assume_ready: bool,
-    /// What to do about unknown fields and objects that break their schema.
-    #[arg(long, default_value = "strict", value_parser = ["strict", "warn", "ignore"])]
+    /// What to do about unknown fields, as kubectl: strict is an error, warn a note, ignore nothing. Whatever else an API
+    /// server refuses is an error always.
+    #[arg(long, default_value = "strict", value_parser = ["strict", "warn", "ignore"], verbatim_doc_comment)]
     pub validate: String,
     /// Instance types of kwok (JSON), in place of the 144 generated ones.
     #[arg(long, value_name = "FILE")]

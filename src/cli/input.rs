@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::args::InputArgs;
 use super::cluster;
 use super::phases::Phases;
-use crate::observe::{Objects, Observed, Options, Validate, files, snapshot, trace};
+use crate::observe::{Objects, Observed, Options, Validate, files, printable, snapshot, trace};
 
 /// What `-f` and `--trace` name, as the planner sees it.
 pub fn observe(input: &InputArgs, phases: &mut Phases) -> Result<Observed> {
@@ -51,7 +51,7 @@ fn read(input: &InputArgs, paths: &[PathBuf], validate: Validate) -> Result<Obje
 pub fn distil(objects: Objects, options: &Options, phases: &mut Phases) -> Result<Observed> {
     let observed = phases.run("distil", || snapshot(objects, options))?;
     for note in &observed.notes {
-        eprintln!("note: {note}");
+        eprintln!("note: {}", printable(note));
     }
     Ok(observed)
 }

@@ -5,8 +5,10 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::error::{InputError, Origin};
+use super::kinds::SERVED;
 use super::outline::{self, Top};
 use super::plain::Plain;
+use super::strict::kind_of;
 
 /// How deep an object may be nested; the deepest known (CRDs with a pod template in them) need about 50.
 const MAX_DEPTH: usize = 64;
@@ -35,17 +37,37 @@ pub(crate) struct ItemOf {
     pub(crate) api_version: String,
 }
 
-/// Hands every object in `bytes` to `sink`, in order. Each YAML document is parsed by itself, so the largest document
-/// bounds the memory needed, not the file.
+/// Hands every object in `bytes` to `sink`, in order. Each document is parsed by itself, so the largest document bounds
+/// the memory needed, not the file; each may be JSON or YAML, whatever the others are.
 pub(crate) fn each(file: &str, bytes: &[u8], sink: &mut impl Sink) -> Result<(), InputError> {
     let text = text(file, bytes)?;
     let ending = file.strip_suffix(".gz").unwrap_or(file).rsplit('.').next();
     let is_json = ending.is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
-    if is_json || (text.trim_start().starts_with('{') && first_json(text)) {
-        each_json(file, text, sink)
-    } else {
-        each_yaml(file, text, sink)
+    let file: Str = file.into();
+    for (line, document) in split(text) {
+        let start = content_start(document);
+        let line_of_content = line + newlines(&document[..start]);
+        match json(&document[start..], is_json) {
+            Some(values) => each_json(&file, line_of_content, values, sink)?,
+            None => yaml(&file, (line, line_of_content), document, sink)?,
+        }
     }
+    Ok(())
+}
+
+/// The JSON values that a document is made of, if it is: without its mark, and without comments at its end.
+fn json(content: &str, is_json: bool) -> Option<&str> {
+    let marked = content.strip_prefix("---").filter(|rest| rest.starts_with([' ', '\t']));
+    let mut values = marked.unwrap_or(content).trim_end();
+    if !values.trim_start().starts_with('{') && !is_json {
+        return None;
+    }
+    while let Some((before, last)) = values.rsplit_once('\n')
+        && (last.trim_start().starts_with('#') || last == "...")
+    {
+        values = before.trim_end();
+    }
+    (is_json || first_json(values)).then_some(values)
 }
 
 fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, InputError> {
@@ -60,8 +82,9 @@ fn first_json(text: &str) -> bool {
     serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>().next().is_some_and(|first| first.is_ok())
 }
 
-fn each_json(file: &str, text: &str, sink: &mut impl Sink) -> Result<(), InputError> {
-    let mut place = Place { file: file.into(), text, counted: 0, line: 1 };
+/// Hands on one value after the other of a text that begins on this line.
+fn each_json(file: &Str, line: usize, text: &str, sink: &mut impl Sink) -> Result<(), InputError> {
+    let mut place = Place { file: file.clone(), text, counted: 0, line };
     let mut at = 0;
     loop {
         if let Some(top) = outline::top(text, at)
@@ -157,19 +180,33 @@ impl ItemOf {
     }
 }
 
-fn each_yaml(file: &str, text: &str, sink: &mut impl Sink) -> Result<(), InputError> {
-    let file: Str = file.into();
-    for (line, document) in split(text) {
-        if let Some(value) = parse_yaml(&file, line, document)? {
-            let shift = newlines(&document[..content_start(document)]);
-            unpack(&Origin { file: file.clone(), line: number(line + shift) }, value, sink)?;
-        }
-    }
-    Ok(())
+/// Hands on the object of a document that begins on the first of these lines, and its content on the second.
+fn yaml(file: &Str, (line, content): (usize, usize), document: &str, sink: &mut impl Sink) -> Result<(), InputError> {
+    let Some(value) = parse_yaml(file, line, document)? else { return Ok(()) };
+    let unpacked = unpack(&Origin { file: file.clone(), line: number(content) }, value, sink);
+    unpacked.map_err(|error| as_written(error, document))
 }
 
-/// The documents of a YAML stream with the line each begins on. A `---` at the beginning of a line can be nothing else:
-/// block scalars are indented and quoted ones may not hold it there.
+/// The error without a number that stands nowhere in the document: 0x1F reads as 31, and 31 in quotes is not what was
+/// meant.
+fn as_written(mut error: InputError, document: &str) -> InputError {
+    const QUOTE: &str = "put it in quotes";
+    let number = error.remedy.as_deref().and_then(|remedy| remedy.strip_prefix(QUOTE)?.strip_prefix(": \""));
+    let Some(number) = number.and_then(|number| number.strip_suffix('"')) else { return error };
+    let is_of_word = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '+' | '-');
+    if document.split(|c| !is_of_word(c)).any(|word| word == number) {
+        return error;
+    }
+    if let Some(message) = error.message.strip_suffix(number) {
+        error.message = message.trim_end().into();
+    }
+    error.value = None;
+    error.remedy = Some(format!("{QUOTE}, as it is written").into());
+    error
+}
+
+/// The documents of a stream with the line each begins on. A `---` at the beginning of a line can be nothing else: block
+/// scalars are indented, and quoted ones, as JSON's, may not hold it there.
 fn split(text: &str) -> Vec<(usize, &str)> {
     let mut out = Vec::new();
     let (mut start, mut first_line, mut at) = (0, 1, 0);
@@ -256,6 +293,9 @@ fn unpack(origin: &Origin, value: Value, sink: &mut impl Sink) -> Result<(), Inp
             .at(origin)
             .remedy("begin with apiVersion and kind"));
     };
+    if let Some(fault) = items_that_are_none(&object) {
+        return Err(fault.at(origin));
+    }
     let list_of =
         object.get("kind").and_then(Value::as_str).and_then(|kind| kind.strip_suffix("List")).map(str::to_string);
     let (Some(kind), true) = (list_of, object.get("items").is_none_or(|items| items.is_array() || items.is_null()))
@@ -272,6 +312,18 @@ fn unpack(origin: &Origin, value: Value, sink: &mut impl Sink) -> Result<(), Inp
     Ok(())
 }
 
+/// A list of a kind that is read, whose items are no list.
+fn items_that_are_none(object: &serde_json::Map<String, Value>) -> Option<InputError> {
+    let kind = object.get("kind").and_then(Value::as_str)?;
+    let items = object.get("items").filter(|items| !items.is_array() && !items.is_null())?;
+    let of = kind.strip_suffix("List").filter(|of| of.is_empty() || SERVED.iter().any(|served| served.name == *of));
+    of.map(|_| {
+        let shown = if items.is_object() { String::new() } else { items.to_string() };
+        let fault = InputError::new(format!("must be a list, is {}", kind_of(items))).object(kind).field("items");
+        fault.value(shown.trim_matches('"')).remedy("begin each entry with \"- \", or write items: [] for none")
+    })
+}
+
 fn newlines(text: &str) -> usize {
     text.bytes().filter(|byte| *byte == b'\n').count()
 }
@@ -281,105 +333,4 @@ fn number(line: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn read(file: &str, text: &str) -> Result<Vec<(u32, Value)>, InputError> {
-        let mut out = Vec::new();
-        let mut sink = |origin: Origin, value| {
-            out.push((origin.line, value));
-            Ok(())
-        };
-        each(file, text.as_bytes(), &mut sink)?;
-        Ok(out)
-    }
-
-    #[test]
-    fn documents_are_told_apart_with_the_line_each_begins_on() {
-        let text = "# head\n---\nkind: A\n---\n# nothing\n---\nkind: B\ntext: |\n  ---\n  x\n--- # note\nkind: C\n";
-        let found = read("x.yaml", text).unwrap();
-        let kinds: Vec<(u32, &str)> = found.iter().map(|(line, v)| (*line, v["kind"].as_str().unwrap())).collect();
-        assert_eq!(kinds, [(3, "A"), (7, "B"), (12, "C")]);
-        assert_eq!(found[1].1["text"], "---\nx\n");
-    }
-
-    #[test]
-    fn a_list_is_unpacked_and_its_items_know_their_kind() {
-        let found = read(
-            "x.json",
-            r#"{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"a"}},{"kind":"Node"}]}"#,
-        );
-        let found = found.unwrap();
-        assert_eq!(found[0].1["kind"], "Pod");
-        assert_eq!(found[0].1["apiVersion"], "v1");
-        assert_eq!(found[1].1["kind"], "Node");
-    }
-
-    #[test]
-    fn a_list_in_a_list_is_unpacked_too() {
-        let found = read("x.yaml", "kind: List\nitems:\n- kind: List\n  items:\n  - kind: Pod\n").unwrap();
-        assert_eq!(found.len(), 1);
-    }
-
-    #[test]
-    fn several_json_values_in_one_file_are_several_objects() {
-        let found = read("x.json", "{\"kind\":\"A\"}\n\n{\"kind\":\"B\"}\n").unwrap();
-        assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 3]);
-    }
-
-    #[test]
-    fn wrong_indentation_is_named_by_its_line_in_the_file() {
-        let text =
-            "kind: A\n---\napiVersion: apps/v1\nkind: Deployment\nspec:\n  replicas: 2\n   selector:\n    x: y\n";
-        let error = read("web.yaml", text).unwrap_err();
-        assert_eq!(error.file.as_deref(), Some("web.yaml"));
-        assert_eq!(error.line, Some(7), "{error}");
-    }
-
-    #[test]
-    fn broken_json_is_named_by_its_line() {
-        let error = read("x.json", "{\"kind\": \"A\",\n \"b\": }\n").unwrap_err();
-        assert_eq!(error.line, Some(2), "{error}");
-    }
-
-    #[test]
-    fn a_key_written_twice_is_an_error() {
-        assert!(read("x.yaml", "kind: A\nkind: B\n").is_err());
-    }
-
-    #[test]
-    fn only_true_and_false_are_booleans() {
-        let found = read("x.yaml", "kind: A\na: [n, y, yes, off, true, False]\n").unwrap();
-        assert_eq!(found[0].1["a"], serde_json::json!(["n", "y", "yes", "off", true, false]));
-    }
-
-    #[test]
-    fn deep_nesting_is_an_error_and_no_overflow() {
-        assert!(read("x.yaml", &"[".repeat(100_000)).is_err());
-        assert!(read("x.json", &"[".repeat(100_000)).is_err());
-        assert!(read("x.yaml", &"- ".repeat(10_000)).is_err());
-    }
-
-    #[test]
-    fn text_that_is_no_utf8_is_named_by_its_line() {
-        let mut sink = |_: Origin, _: Value| Ok(());
-        let error = each("x.yaml", b"kind: A\nx: \xff\n", &mut sink).unwrap_err();
-        assert_eq!(error.line, Some(2));
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), json in any::<bool>()) {
-            let mut sink = |_: Origin, _: Value| Ok(());
-            let _ = each(if json { "x.json" } else { "x.yaml" }, &bytes, &mut sink);
-        }
-
-        #[test]
-        fn no_text_of_yaml_marks_makes_it_panic(text in "[-:{}\\[\\]&*!|>'\"#%@`,? a\n\t0.]{0,200}") {
-            let mut sink = |_: Origin, _: Value| Ok(());
-            let _ = each("x.yaml", text.as_bytes(), &mut sink);
-        }
-    }
-}
+mod tests;

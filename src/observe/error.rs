@@ -1,5 +1,6 @@
 //! What is wrong with an input: which file, which object, which field, and what to write instead.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use planner::model::Str;
@@ -97,25 +98,35 @@ impl InputError {
     }
 }
 
+/// The text with control characters spelt out: what a file holds must not command the terminal.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let commands = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(commands) {
+        return Cow::Borrowed(text);
+    }
+    let spelt = |c: char| if commands(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(spelt).collect())
+}
+
 impl fmt::Display for InputError {
     /// `file:line: object: field: message: value`, then the remedy on a line of its own.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
-            write!(f, "{file}:")?;
+            write!(f, "{}:", printable(file))?;
             if let Some(line) = self.line {
                 write!(f, "{line}:")?;
             }
             f.write_str(" ")?;
         }
         for part in [&self.object, &self.field].into_iter().flatten() {
-            write!(f, "{part}: ")?;
+            write!(f, "{}: ", printable(part))?;
         }
-        f.write_str(&self.message)?;
+        f.write_str(&printable(&self.message))?;
         if let Some(value) = self.value.as_ref().filter(|value| !self.message.contains(&***value)) {
-            write!(f, ": \"{value}\"")?;
+            write!(f, ": \"{}\"", printable(value))?;
         }
         if let Some(remedy) = &self.remedy {
-            write!(f, "\n  remedy: {remedy}")?;
+            write!(f, "\n  remedy: {}", printable(remedy))?;
         }
         Ok(())
     }

@@ -28,6 +28,7 @@ pub mod watch;
 
 use planner::model::Snapshot;
 
+pub(crate) use error::printable;
 pub use error::{InputError, Origin};
 pub use objects::{Objects, Seen, Sourced, Validate};
 pub(crate) use options::read_text;

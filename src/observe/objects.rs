@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::digest;
 use super::documents::{ItemOf, Sink};
-use super::error::{InputError, Origin};
+use super::error::{InputError, Origin, printable};
 use super::k8s::{
     CapacityBuffer, CsiNode, DaemonSet, Ec2NodeClass, Job, KwokNodeClass, Namespace, Node, NodeClaim, NodeOverlay,
     NodePool, ObjectMeta, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget, PodTemplate,
@@ -159,6 +159,9 @@ impl Sink for Builder {
         if served.custom || found.name.is_empty() {
             return Ok(false);
         }
+        if !strict::is_sound(served, &found.namespace, &found.name) {
+            return Ok(false);
+        }
         let (namespace, name) = identity(served, &found.namespace, &found.name);
         let key = (served.kind, namespace, name);
         if let Some((digest, _)) = self.seen.get(&key) {
@@ -184,14 +187,8 @@ impl Builder {
         if has_nulls {
             drop_nulls(&mut value);
         }
-        let text = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_string);
-        let missing = |field: &str| {
-            InputError::new(format!("not a Kubernetes object: {field} is missing"))
-                .at(origin)
-                .remedy("begin the object with apiVersion and kind, such as apiVersion: apps/v1, kind: Deployment")
-        };
-        let kind = text("kind").ok_or_else(|| missing("kind"))?;
-        let api_version = text("apiVersion").ok_or_else(|| missing("apiVersion"))?;
+        let kind = head(&value, "kind", origin)?;
+        let api_version = head(&value, "apiVersion", origin)?;
         let served = match look_up(&api_version, &kind) {
             Lookup::Known(served) => served,
             Lookup::Unknown => {
@@ -211,6 +208,11 @@ impl Builder {
         let (namespace, name) = identity(served, namespace, name);
         let object = title(served, &value);
         if name.is_empty() {
+            // A name, or metadata, of the wrong type is no lack of a name.
+            if value.get("metadata").is_some_and(names_wrongly) {
+                let Objects { notes, faults, .. } = &mut self.objects;
+                strict::check(served, value, self.validate, origin, &object, notes, faults)?;
+            }
             return Err(InputError::new("has no name")
                 .at(origin)
                 .object(object)
@@ -295,6 +297,7 @@ impl Builder {
         o.custom.sort_by(|(a_kind, a), (b_kind, b)| (a_kind, name_of(&a.object)).cmp(&(b_kind, name_of(&b.object))));
         for (kind, count) in self.passed_over {
             let objects = if count == 1 { "object" } else { "objects" };
+            let kind = printable(&kind);
             o.notes.push(format!("{count} {objects} of kind {kind} passed over: no part of a plan"));
         }
         o.notes.sort();
@@ -321,6 +324,25 @@ fn push<T: DeserializeOwned>(
 fn name_of(value: &Value) -> (&str, &str) {
     let text = |field: &str| value.pointer(field).and_then(Value::as_str).unwrap_or_default();
     (text("/metadata/namespace"), text("/metadata/name"))
+}
+
+/// Metadata that are none, or hold a name that is no text.
+fn names_wrongly(metadata: &Value) -> bool {
+    !metadata.is_object() || metadata.get("name").is_some_and(|name| !name.is_string())
+}
+
+/// `kind` or `apiVersion`.
+fn head(value: &Value, field: &str, origin: &Origin) -> Result<String, InputError> {
+    let fault = match value.get(field) {
+        Some(Value::String(text)) => return Ok(text.clone()),
+        None => InputError::new(format!("not a Kubernetes object: {field} is missing")),
+        Some(other) => {
+            let shown = if other.is_object() || other.is_array() { String::new() } else { other.to_string() };
+            InputError::new(format!("must be a text, is {}", strict::kind_of(other))).field(field).value(&shown)
+        }
+    };
+    let remedy = "begin the object with apiVersion and kind, such as apiVersion: apps/v1, kind: Deployment";
+    Err(fault.at(origin).remedy(remedy))
 }
 
 fn identity(served: &Served, namespace: &str, name: &str) -> (Str, Str) {
@@ -406,6 +428,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_with_control_characters_never_reaches_the_terminal_as_it_is() {
+        let bad = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a\u{1b}[2Jb"}});
+        let error = build(Validate::Ignore, std::slice::from_ref(&bad)).unwrap_err().to_string();
+        assert!(error.contains("a\\u{1b}[2Jb") && !error.contains('\u{1b}'), "{error}");
+        let mut builder = Builder::new(Validate::Strict);
+        let origin = Origin { file: "f.json".into(), line: 1 };
+        assert!(
+            !builder.text(&origin, &bad.to_string(), &ItemOf::default()).unwrap(),
+            "for the slow reader to tell of"
+        );
+    }
+
+    #[test]
     fn what_is_no_object_or_has_no_name_is_told() {
         for (value, part) in [
             (json!({"replicaCount": 1}), "kind is missing"),
@@ -413,6 +448,23 @@ mod tests {
             (
                 json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "a-"}}),
                 "metadata.name: has no name",
+            ),
+            (json!({"apiVersion": 1, "kind": "Pod"}), "apiVersion: must be a text, is a number: \"1\""),
+            (
+                json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": 5}}),
+                "metadata.name: must be a text, is a number: \"5\"\n  remedy: put it in quotes: \"5\"",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "Pod", "metadata": "p"}),
+                "metadata: must be an object with fields, is a text: \"p\"\n  remedy",
+            ),
+            (
+                json!({"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": 5}}),
+                "metadata.name: expected text, found number 5",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "N_1"}}),
+                "metadata.name: is no name for an object of this kind: \"N_1\"\n  remedy",
             ),
         ] {
             let error = build(Validate::Strict, &[value]).unwrap_err();

@@ -198,7 +198,7 @@ pub const CASES: &[Case] = &[
         "In without values",
         "ac.yaml",
         requirement!("key: a.example/b, operator: In"),
-        ["NodePool q", "requirements", "values"]
+        ["NodePool q", "requirements[0]", "must have a value defined"]
     ),
     case!(
         "Gt with a word",
@@ -367,6 +367,54 @@ pub const CASES: &[Case] = &[
         "an.yaml",
         "apiVersion: v1\nkind: List\nitems:\n  - {apiVersion: v1, kind: Pod, metadata: {name: p, namespace: mill}, spec: {containers: [], nodeNam: x}}\n",
         ["Pod mill/p", "spec.nodeNam", "nodeName"]
+    ),
+    case!(
+        "a List whose items are none",
+        "bi.yaml",
+        "apiVersion: v1\nkind: List\nitems: foo\n",
+        ["List: items: must be a list, is a text: \"foo\"", "remedy"]
+    ),
+    case!(
+        "a priority that does not fit",
+        "bj.yaml",
+        pod!("priority: 99999999999"),
+        [
+            "spec.priority: is out of range: \"99999999999\"",
+            "remedy: write a whole number from -2147483648 to 2147483647"
+        ]
+    ),
+    case!(
+        "a name that is a number",
+        "bk.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: 5}\n",
+        ["metadata.name: must be a text, is a number: \"5\"", "remedy: put it in quotes: \"5\""]
+    ),
+    case!(
+        "a number in hexadecimal for a text",
+        "bl.yaml",
+        pod!("nodeSelector: {floor: 0x1F}"),
+        ["spec.nodeSelector.floor: must be a text, is a number\n", "remedy: put it in quotes, as it is written"]
+    ),
+    case!(
+        "a label value with a blank",
+        "bm.json",
+        "{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"p\", \"labels\": {\"a\": \"b c\"}}}\n",
+        ["Pod default/p", "metadata.labels.a: is no label value: \"b c\"", "remedy"]
+    ),
+    case!(
+        "a name that commands the terminal",
+        "bn.json",
+        "{\"apiVersion\": \"v1\", \"kind\": \"Node\", \"metadata\": {\"name\": \"a\\u001b[2Jb\"}}\n",
+        ["metadata.name: is no name for an object of this kind: \"a\\u{1b}[2Jb\"", "remedy"]
+    ),
+    case!(
+        "a bound of two numbers, in one requirement of many",
+        "bo.yaml",
+        requirement!("key: a, operator: Exists}\n        - {key: b, operator: Gt, values: ['1', '2']"),
+        [
+            "spec.template.spec.requirements[1]: {\"key\":\"b\",\"operator\":\"Gt\",\"values\":[\"1\",\"2\"]} is not allowed",
+            "remedy: requirements operator 'Gt'"
+        ]
     ),
 ];
 

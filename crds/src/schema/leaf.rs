@@ -102,7 +102,7 @@ pub(super) fn enumerated(schema: &Value, value: &Value) -> Option<Complaint> {
 }
 
 /// A value in a message: long ones are cut.
-pub(super) fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     const MOST: usize = 80;
     if text.chars().count() <= MOST {
         return text.to_owned();

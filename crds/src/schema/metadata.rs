@@ -6,7 +6,9 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use super::Fault;
+use super::leaf::excerpt;
 use super::walk::walk;
+use crate::words;
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let texts = json!({ "type": "object", "additionalProperties": { "type": "string" } });
@@ -58,6 +60,15 @@ pub(super) fn validate(metadata: &Value) -> Vec<Fault> {
             message: "required field is missing".to_owned(),
             remedy: "give the object a name".to_owned(),
         });
+    }
+    for key in metadata.get("labels").and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key) {
+        if let Err(why) = words::label_key(key) {
+            faults.push(Fault {
+                path: format!("metadata.labels[{key}]"),
+                message: format!("{:?} is no label key", excerpt(key)),
+                remedy: format!("write another one: {why}"),
+            });
+        }
     }
     faults
 }

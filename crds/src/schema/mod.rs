@@ -14,6 +14,8 @@ use serde_json::Value;
 use crate::kind::Kind;
 
 pub use defaults::defaulted;
+#[cfg(feature = "cel")]
+pub(crate) use leaf::excerpt;
 pub use walk::walk;
 
 /// Something that is wrong with an object.

@@ -230,17 +230,22 @@ fn wrong_type(schema: &Value, value: &Value, is_int_or_string: bool) -> Option<C
         Value::Object(_) => "object",
     };
     let shown = excerpt(&value.to_string());
+    // How a fraction was written is lost: 1e5 reads as 100000.0.
+    let is_fraction = value.as_number().is_some_and(serde_json::Number::is_f64);
     let message = match value {
         Value::Null => format!("expected {wanted}, found nothing"),
+        Value::Number(_) if is_fraction && wanted == "text" => format!("expected {wanted}, found {found}"),
         _ => format!("expected {wanted}, found {found} {shown}"),
     };
     let remedy = match (value, wanted) {
+        (Value::Number(_), "text") if is_fraction => "put it in quotes, as it is written".to_owned(),
         (Value::Number(_) | Value::Bool(_), "text" | "integer or text") => format!("put it in quotes: \"{value}\""),
         (Value::String(text), "integer" | "number") if text.parse::<f64>().is_ok() => format!("without quotes: {text}"),
         (Value::String(text), "true or false") if matches!(text.as_str(), "true" | "false") => {
             format!("without quotes: {text}")
         }
         (Value::Object(_) | Value::String(_), "list") => "put it in a list, with a dash before it".to_owned(),
+        (_, "object") => "write fields below it, each as NAME: VALUE".to_owned(),
         _ => description(schema).map_or_else(|| format!("write {wanted}"), str::to_owned),
     };
     Some((message, remedy))

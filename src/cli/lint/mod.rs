@@ -147,7 +147,11 @@ fn refused(observed: &Observed, found: &[Finding]) -> Vec<Finding> {
     let one = |fault: &InputError| {
         let line = fault.line.map_or_else(String::new, |line| format!(":{line}"));
         let (object, field) = (text(&fault.object), text(&fault.field));
-        let said = |f: &&Finding| f.level == Level::Error && f.object == object && field.starts_with(&f.field);
+        // Of an element as a whole, a finding about a part of it says more.
+        let is_of_part = |f: &Finding| field.ends_with(']') && f.field.starts_with(&field);
+        let said = |f: &&Finding| {
+            f.level == Level::Error && f.object == object && (field.starts_with(&f.field) || is_of_part(f))
+        };
         let remedy = text(&fault.remedy);
         found.iter().find(said).is_none().then(|| Finding {
             level: Level::Error,

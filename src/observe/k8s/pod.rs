@@ -125,8 +125,8 @@ pub struct NodeAffinity {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct PreferredNodes {
-    /// 1–100.
-    pub weight: i32,
+    /// 1–100; anything else is told when the pod is read.
+    pub weight: i64,
     pub preference: NodeSelectorTerm,
 }
 
@@ -144,8 +144,8 @@ pub struct PodAffinity {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PreferredPods {
-    /// 1–100.
-    pub weight: i32,
+    /// 1–100; anything else is told when the pod is read.
+    pub weight: i64,
     pub pod_affinity_term: PodAffinityTerm,
 }
 

@@ -25,7 +25,7 @@ pub(super) fn check(
     let value = crds::schema::with_defaults(kind, value);
     let mut faults = crds::schema::validate(kind, &value);
     if faults.iter().all(|fault| fault.message.starts_with(UNKNOWN)) {
-        faults.extend(crds::cel::validate(kind, &value, None));
+        faults.extend(crds::cel::explain(kind, &value));
     }
     // A field that is not known is often why another one is missing.
     faults.sort_by_key(|fault| !fault.message.starts_with(UNKNOWN));
@@ -95,7 +95,9 @@ mod tests {
         let requirement = "/spec/template/spec/requirements/0";
         let empty = |pool: &mut Value| pool.pointer_mut(requirement).unwrap()["values"] = json!([]);
         let error = read(Validate::Ignore, empty).unwrap_err().to_string();
-        assert!(error.contains("must have a value defined"), "{error}");
+        let place =
+            "spec.template.spec.requirements[0]: {\"key\":\"kubernetes.io/arch\",\"operator\":\"In\",\"values\":[]}";
+        assert!(error.contains(place) && error.contains("remedy: requirements with operator 'In'"), "{error}");
         let operator = |pool: &mut Value| pool.pointer_mut(requirement).unwrap()["operator"] = "Is".into();
         assert!(read(Validate::Warn, operator).unwrap_err().to_string().contains("operator"));
     }

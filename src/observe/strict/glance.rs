@@ -9,7 +9,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 use super::super::digest::{self, At, MANAGED};
 use super::super::documents::ItemOf;
-use super::schema::{Schema, Struct, Type, is_time, is_vast};
+use super::names;
+use super::schema::{Schema, Struct, Type, is_int32, is_time, is_vast};
 
 /// What must be known of an object before it is kept.
 #[derive(Debug, Default)]
@@ -75,6 +76,7 @@ struct Walk<'s, 'f> {
 enum Fields<'s> {
     Of(&'s Struct),
     Each(&'s Type),
+    Labels,
 }
 
 /// A field that is about to be read.
@@ -131,6 +133,8 @@ impl<'s> Visitor<'_> for Name<'s, '_> {
     fn visit_str<E: Error>(self, name: &str) -> Result<Field<'s>, E> {
         let kind = match self.fields {
             Fields::Each(kind) => kind,
+            Fields::Labels if names::is_label_key(name) => &Type::LabelValue,
+            Fields::Labels => return Err(E::custom("no label key")),
             Fields::Of(known) => match known.fields.get(name) {
                 Some(kind) => kind,
                 None if self.lenient => &Type::Any,
@@ -202,18 +206,23 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Option<u64>, E> {
-        match self.kind {
-            Type::Integer | Type::IntOrText | Type::Number | Type::Any => Ok(Some(digest::unsigned(number))),
-            Type::Quantity if i64::try_from(number).is_ok() => Ok(Some(digest::unsigned(number))),
-            _ => Err(E::custom("a number")),
-        }
+        let is_int64 = i64::try_from(number).is_ok();
+        let is_right = match self.kind {
+            Type::IntOrText | Type::Number | Type::Any => true,
+            Type::Integer | Type::Quantity => is_int64,
+            Type::Int32 => i32::try_from(number).is_ok(),
+            _ => false,
+        };
+        if is_right { Ok(Some(digest::unsigned(number))) } else { Err(E::custom("a number")) }
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Option<u64>, E> {
-        match self.kind {
-            Type::Integer | Type::IntOrText | Type::Number | Type::Any => Ok(Some(digest::signed(number))),
-            _ => Err(E::custom("a negative number")),
-        }
+        let is_right = match self.kind {
+            Type::Integer | Type::IntOrText | Type::Number | Type::Any => true,
+            Type::Int32 => is_int32(number),
+            _ => false,
+        };
+        if is_right { Ok(Some(digest::signed(number))) } else { Err(E::custom("a negative number")) }
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Option<u64>, E> {
@@ -227,6 +236,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     fn visit_str<E: Error>(self, text: &str) -> Result<Option<u64>, E> {
         let is_right = match self.kind {
             Type::Text | Type::IntOrText | Type::Any => true,
+            Type::LabelValue => names::is_label_value(text),
             Type::Time => is_time(text),
             Type::Quantity => Quantity::parse(text).is_ok() && !is_vast(text),
             _ => false,
@@ -261,6 +271,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
                 Fields::Of(known)
             }
             Type::Map(of) => Fields::Each(of),
+            Type::Labels => Fields::Labels,
             Type::Any => Fields::Each(&Type::Any),
             _ => return Err(A::Error::custom("an object")),
         };
@@ -342,6 +353,10 @@ mod tests {
             (r#""cpu":"1""#, r#""cpu":"1e99""#),
             (r#""name":"a""#, r#""name":"a","deletionTimestamp":"tomorrow""#),
             (r#""memory":1024"#, r#""memory":[]"#),
+            (r#""name":"a""#, r#""name":"a","labels":{"a":"b c"}"#),
+            (r#""name":"a""#, r#""name":"a","labels":{"a b":"c"}"#),
+            (r#""name":"a""#, r#""name":"a","labels":{"a":1}"#),
+            (r#""spec":{"#, r#""spec":{"priority":99999999999,"#),
             (r#"[{"name""#, r#"{"name""#),
             (r#""phase":"Pending""#, r#""phase":{}"#),
         ] {

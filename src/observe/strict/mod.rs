@@ -2,6 +2,7 @@
 
 mod custom;
 mod glance;
+mod names;
 mod near;
 mod schema;
 
@@ -13,7 +14,9 @@ use super::objects::Validate;
 use schema::{Fault, Schema};
 
 pub(super) use glance::glance;
+pub(super) use names::is_sound;
 pub(crate) use near::nearest;
+pub(super) use schema::kind_of;
 
 /// Checks an object against its kind's fields; custom kinds get their defaults filled in. Unknown fields become an error
 /// or notes as `validate` says; a wrong type is an error always.
@@ -31,6 +34,7 @@ pub(crate) fn check(
     }
     let mut faults = Vec::new();
     Schema::core().walk(served.name, &value, &mut faults);
+    faults.extend(names::faults(served, &value));
     for fault in faults {
         if let Some(error) = judge(fault, validate, origin, object, notes) {
             return Err(error);

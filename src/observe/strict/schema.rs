@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use planner::model::Quantity;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
+use super::names;
 use super::near::nearest;
 
 /// The table; its head says where it comes from.
@@ -22,9 +23,19 @@ pub(crate) struct Fault {
     pub(crate) unknown: bool,
 }
 
+impl Fault {
+    /// At this place.
+    pub(super) fn at(self, path: String) -> Self {
+        Self { path, ..self }
+    }
+}
+
 pub(super) enum Type {
     Text,
+    /// Of 64 bits.
     Integer,
+    /// Of 32 bits.
+    Int32,
     Number,
     Flag,
     Time,
@@ -33,6 +44,8 @@ pub(super) enum Type {
     Any,
     List(Box<Self>),
     Map(Box<Self>),
+    Labels,
+    LabelValue,
     Struct(usize),
 }
 
@@ -123,11 +136,24 @@ impl Schema {
                     path.pop();
                 }
             }
+            (Type::Labels, Value::Object(fields)) => {
+                for (name, value) in fields {
+                    path.push(Step::Field(name));
+                    faults.extend(names::no_label_key(name).map(|fault| fault.at(render(path))));
+                    self.step(&Type::LabelValue, value, lenient, path, faults);
+                    path.pop();
+                }
+            }
+            (Type::LabelValue, Value::String(text)) => {
+                faults.extend(names::no_label_value(text).map(|fault| fault.at(render(path))));
+            }
             (Type::Any, _)
             | (Type::Text | Type::IntOrText, Value::String(_))
             | (Type::Flag, Value::Bool(_))
             | (Type::Number, Value::Number(_)) => {}
-            (Type::Integer | Type::IntOrText, Value::Number(number)) if number.is_i64() || number.is_u64() => {}
+            (Type::Integer, Value::Number(number)) if number.is_i64() => {}
+            (Type::Int32, Value::Number(number)) if number.as_i64().is_some_and(is_int32) => {}
+            (Type::IntOrText, Value::Number(number)) if number.is_i64() || number.is_u64() => {}
             (Type::Time, Value::String(text)) => faults.extend(no_time(text, path)),
             (Type::Quantity, Value::Number(_) | Value::String(_)) => faults.extend(no_quantity(&scalar(value), path)),
             _ => faults.push(wrong(kind, value, path)),
@@ -145,6 +171,8 @@ fn type_of(text: &str, by_name: &BTreeMap<&str, usize>) -> Type {
     match text {
         "str" => Type::Text,
         "int" => Type::Integer,
+        "int32" => Type::Int32,
+        "labels" => Type::Labels,
         "num" => Type::Number,
         "bool" => Type::Flag,
         "time" => Type::Time,
@@ -163,38 +191,71 @@ fn unknown(name: &str, path: &[Step<'_>], known: &BTreeMap<&'static str, Type>) 
     Fault { path: render(path), message: "unknown field".into(), value: None, remedy: Some(remedy), unknown: true }
 }
 
+/// From here on no number has a fraction, and none fits into 64 bits.
+const BEYOND: f64 = 9.3e18;
+
+/// Does the number fit into 32 bits?
+pub(super) fn is_int32(number: i64) -> bool {
+    i32::try_from(number).is_ok()
+}
+
 fn wrong(kind: &Type, value: &Value, path: &[Step<'_>]) -> Fault {
+    let is_fraction = value.as_number().is_some_and(Number::is_f64);
+    // Whole numbers beyond 64 bits are read as fractions, too.
+    let is_whole = !is_fraction || value.as_f64().is_some_and(|number| number.abs() >= BEYOND);
+    if let (Type::Integer | Type::Int32, Value::Number(number), true) = (kind, value, is_whole) {
+        let (least, most) =
+            if matches!(kind, Type::Int32) { (i32::MIN.into(), i32::MAX.into()) } else { (i64::MIN, i64::MAX) };
+        return Fault {
+            path: render(path),
+            message: "is out of range".into(),
+            value: Some(number.to_string()),
+            remedy: Some(format!("write a whole number from {least} to {most}")),
+            unknown: false,
+        };
+    }
     let want = match kind {
-        Type::Text => "a text",
-        Type::Integer => "a whole number",
+        Type::Text | Type::LabelValue => "a text",
+        Type::Integer | Type::Int32 => "a whole number",
         Type::Number => "a number",
         Type::Flag => "true or false",
         Type::Time => "a time",
         Type::Quantity => "a quantity",
         Type::IntOrText => "a whole number or a text",
         Type::List(_) => "a list",
-        Type::Map(_) | Type::Struct(_) => "an object with fields",
+        Type::Map(_) | Type::Struct(_) | Type::Labels => "an object with fields",
         Type::Any => "anything",
     };
     let text = scalar(value);
-    let have = match value {
+    let remedy = match (kind, value) {
+        // How a fraction was written is lost: 1e5 reads as 100000.0.
+        (Type::Text | Type::LabelValue, Value::Number(_)) if is_fraction => "put it in quotes, as it is written".into(),
+        (Type::Text | Type::LabelValue, Value::Number(_) | Value::Bool(_)) => format!("put it in quotes: \"{text}\""),
+        (Type::Flag, Value::String(_)) => "write true or false, without quotes".into(),
+        (Type::Integer | Type::Int32, Value::Number(_)) => "write a whole number, without a fraction".into(),
+        (Type::Integer | Type::Int32 | Type::Number, Value::String(text)) if text.parse::<f64>().is_ok() => {
+            "write it without quotes".into()
+        }
+        (Type::List(_), _) => "begin each entry with \"- \"".into(),
+        (Type::Map(_) | Type::Struct(_) | Type::Labels, _) => "write fields below it, each as NAME: VALUE".into(),
+        _ => format!("write {want}"),
+    };
+    let message = format!("must be {want}, is {}", kind_of(value));
+    let is_lost = is_fraction && matches!(kind, Type::Text | Type::LabelValue);
+    let value = (!matches!(value, Value::Array(_) | Value::Object(_)) && !is_lost).then_some(text);
+    Fault { path: render(path), message, value, remedy: Some(remedy), unknown: false }
+}
+
+/// What a value is, in words.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
         Value::String(_) => "a text",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object with fields",
-    };
-    let remedy = match (kind, value) {
-        (Type::Text, Value::Number(_) | Value::Bool(_)) => Some(format!("put it in quotes: \"{text}\"")),
-        (Type::Flag, Value::String(_)) => Some("write true or false, without quotes".into()),
-        (Type::Integer, Value::Number(_)) => Some("write a whole number of at most 64 bits".into()),
-        (Type::Integer | Type::Number, Value::String(_)) => Some("write it without quotes".into()),
-        (Type::List(_), _) => Some("begin each entry with \"- \"".into()),
-        _ => None,
-    };
-    let value = (!matches!(value, Value::Array(_) | Value::Object(_))).then_some(text);
-    Fault { path: render(path), message: format!("must be {want}, is {have}"), value, remedy, unknown: false }
+    }
 }
 
 fn no_time(text: &str, path: &[Step<'_>]) -> Option<Fault> {
@@ -281,7 +342,8 @@ mod tests {
     fn every_type_named_in_the_table_is_in_it() {
         for line in CORE.lines().filter_map(|line| line.strip_prefix(' ')) {
             let name = line.split(' ').nth(1).unwrap().trim_matches(['[', ']', '{', '}']);
-            let scalar = ["str", "int", "num", "bool", "time", "quantity", "intstr", "any"].contains(&name);
+            let scalar =
+                ["str", "int", "int32", "labels", "num", "bool", "time", "quantity", "intstr", "any"].contains(&name);
             assert!(scalar || Schema::core().by_name.contains_key(name), "{line}");
         }
     }
@@ -307,6 +369,40 @@ mod tests {
                 "spec.tolerations: must be a list, is an object with fields | begin each entry with \"- \"",
             ]
         );
+        assert_eq!(
+            faults("Pod", r#"{"metadata":{"labels":["a"]},"spec":[]}"#),
+            [
+                "metadata.labels: must be an object with fields, is a list | write fields below it, each as NAME: VALUE",
+                "spec: must be an object with fields, is a list | write fields below it, each as NAME: VALUE",
+            ]
+        );
+    }
+
+    #[test]
+    fn how_a_fraction_was_written_is_not_made_up() {
+        let found = faults("Pod", r#"{"metadata":{"labels":{"v":1e5}}}"#);
+        assert_eq!(found, ["metadata.labels.v: must be a text, is a number | put it in quotes, as it is written"]);
+    }
+
+    #[test]
+    fn a_number_beyond_its_field_is_told_with_the_range() {
+        let small = "is out of range | write a whole number from -2147483648 to 2147483647";
+        assert_eq!(faults("Pod", r#"{"spec":{"priority":99999999999}}"#), [format!("spec.priority: {small}")]);
+        assert_eq!(faults("PriorityClass", r#"{"value":-2147483649}"#), [format!("value: {small}")]);
+        let large = faults("Pod", r#"{"spec":{"terminationGracePeriodSeconds":9223372036854775808}}"#);
+        assert_eq!(large.len(), 1, "{large:?}");
+        assert_eq!(faults("Pod", r#"{"spec":{"priority":2000001000}}"#), [""; 0]);
+    }
+
+    #[test]
+    fn labels_that_an_api_server_refuses_are_told() {
+        let found = faults("Pod", r#"{"metadata":{"labels":{"a":"b c","-x":"","example.com/a.b_c":"1.2-x"}}}"#);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("metadata.labels.-x: is no label key"), "{found:?}");
+        assert!(found[1].starts_with("metadata.labels.a: is no label value"), "{found:?}");
+        let template = r#"{"spec":{"template":{"metadata":{"labels":{"a":"-"}}},
+            "volumeClaimTemplates":[{"metadata":{"labels":{"a":"-"}}}]}}"#;
+        assert_eq!(faults("StatefulSet", template).len(), 1, "an API server does not look at the claims");
     }
 
     #[test]

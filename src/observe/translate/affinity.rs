@@ -43,21 +43,20 @@ pub(super) fn preferred_node_terms(at: &At<'_>, spec: &k8s::PodSpec) -> Result<V
     let mut out = Vec::new();
     for (index, preferred) in spec.affinity.node_affinity.preferred.iter().enumerate() {
         let field = format!("affinity.nodeAffinity.{PREFERRED}[{index}]");
-        weight(at, &field, preferred.weight)?;
+        let weight = weight(at, &field, preferred.weight)?;
         if let Some(term) = node_term(at, &format!("{field}.preference"), &preferred.preference)? {
-            out.push((preferred.weight, term));
+            out.push((weight, term));
         }
     }
     out.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
     Ok(out)
 }
 
-fn weight(at: &At<'_>, field: &str, weight: i32) -> Result<(), InputError> {
-    if (1..=100).contains(&weight) {
-        return Ok(());
-    }
-    let remedy = "write a weight from 1 to 100";
-    Err(at.fault(format!("{field}.weight"), &weight.to_string(), "is out of range").remedy(remedy))
+fn weight(at: &At<'_>, field: &str, weight: i64) -> Result<i32, InputError> {
+    i32::try_from(weight).ok().filter(|weight| (1..=100).contains(weight)).ok_or_else(|| {
+        let remedy = "write a weight from 1 to 100";
+        at.fault(format!("{field}.weight"), &weight.to_string(), "is out of range").remedy(remedy)
+    })
 }
 
 impl Of<'_> {
@@ -76,8 +75,8 @@ impl Of<'_> {
         let mut out = Vec::new();
         for (index, preferred) in affinity.preferred.iter().enumerate() {
             let field = format!("affinity.{name}.{PREFERRED}[{index}]");
-            weight(self.at, &field, preferred.weight)?;
-            out.push((preferred.weight, self.term(&format!("{field}.podAffinityTerm"), &preferred.pod_affinity_term)?));
+            let weight = weight(self.at, &field, preferred.weight)?;
+            out.push((weight, self.term(&format!("{field}.podAffinityTerm"), &preferred.pod_affinity_term)?));
         }
         out.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
         Ok(out)
