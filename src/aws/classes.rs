@@ -302,7 +302,7 @@ async fn find(shared: &Shared, class: &Ec2NodeClass) -> Findings {
 }
 
 /// What the expressions of a class' kubelet come to, on every type there is.
-fn expressions(shared: &Shared, class: &Ec2NodeClass) -> Result<(), super::kubelet::Told> {
+fn expressions(shared: &Shared, class: &Ec2NodeClass) -> Result<(), crate::observe::kubelet::Told> {
     let Some(kubelet) = &class.spec.kubelet else { return Ok(()) };
     let (facts, settings) =
         (shared.market.facts(), shared.settings.of_catalog(translate::catalog_class(class, &Kept::default(), 0)));

@@ -15,11 +15,11 @@ use planner::model::{CapacityType, Str};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep_until};
 
-use super::kubelet;
-use super::kubelet::expressions::{Expressions, of_catalog};
+use super::kubelet::expressions::Expressions;
 use super::memory::{self, Known};
 use super::{Settings, Shared, translate};
 use crate::clock::Clock;
+use crate::observe::kubelet::entries::{self, of_catalog};
 
 /// How often spot prices are asked for; they move by the hour.
 const PRICES: Duration = Duration::from_mins(10);
@@ -429,7 +429,7 @@ pub(super) fn zones_of(class: &Ec2NodeClass, is_meant: impl Fn(&str) -> bool) ->
 /// The settings of a class' kubelet, if some are expressions and that is allowed.
 fn expressions<'a>(class: &'a Ec2NodeClass, settings: &Settings) -> Option<&'a Map<String, Value>> {
     let kubelet = class.spec.kubelet.as_ref().filter(|_| settings.config.node_class_cel)?;
-    kubelet::expressions::first(kubelet).map(|_| kubelet)
+    entries::first(kubelet).map(|_| kubelet)
 }
 
 /// What a kubelet with expressions is told on each type. A class with one that has no value somewhere is not ready.

@@ -13,8 +13,8 @@ use crds::ec2_node_class::{
 };
 use planner::model::{Operator, Quantity, Requirement, Requirements};
 
-use super::kubelet::expressions::of_catalog;
 use super::market::Kept;
+use crate::observe::kubelet::entries::of_catalog;
 
 const GIB: i64 = 1 << 30;
 

@@ -14,10 +14,10 @@ use crds::{Condition, Ec2NodeClass, LabelRequirement};
 use planner::model::Str;
 use serde_json::{Value, json};
 
-use super::kubelet;
 use super::version::UNSUPPORTED_ALIAS;
 use crate::act::merge::merge_patch;
 use crate::controllers::time;
+use crate::observe::kubelet;
 
 const AMIS: &str = "AMIsReady";
 const SUBNETS: &str = "SubnetsReady";

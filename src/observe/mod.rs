@@ -15,6 +15,7 @@ mod error;
 pub mod files;
 pub mod k8s;
 mod kinds;
+pub(crate) mod kubelet;
 pub mod listing;
 pub mod mirror;
 mod objects;
@@ -33,6 +34,7 @@ pub use error::{InputError, Origin};
 pub use objects::{Objects, Seen, Sourced, Validate};
 pub(crate) use options::read_text;
 pub use options::{FeatureGates, MinValuesPolicy, Options, PreferencePolicy, read_prices};
+pub(crate) use translate::kubelet_fault;
 pub use translate::{Catalogs, OverlayFault};
 
 /// A snapshot, and what there is to say about the input.

@@ -38,6 +38,13 @@ impl PriceList {
         self.0.contains_key(instance_type)
     }
 
+    /// Instance type, zone (empty: every zone) and capacity type of each price.
+    pub fn offerings(&self) -> impl Iterator<Item = (&str, &str, CapacityType)> {
+        self.0.iter().flat_map(|(instance_type, of_type)| {
+            of_type.keys().map(move |(zone, capacity_type)| (instance_type.as_str(), zone.as_str(), *capacity_type))
+        })
+    }
+
     /// Reads CSV with the columns `instance_type`, `zone`, `capacity_type`, `usd_per_hour` in any order, named in the
     /// first line. An empty zone is every zone; empty lines and lines that begin with `#` are left out.
     ///

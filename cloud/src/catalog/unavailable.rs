@@ -37,6 +37,12 @@ impl UnavailablePattern {
     }
 }
 
+impl std::fmt::Display for UnavailablePattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.instance_type, self.zone, self.capacity_type)
+    }
+}
+
 /// Whether some pattern names the offering.
 pub(crate) fn any_names(
     patterns: &[UnavailablePattern],

@@ -1,15 +1,10 @@
 //! Expressions in `spec.kubelet`: what a kubelet is told is reckoned for each instance type.
 
-use std::collections::BTreeMap;
-
 use cel::{Context, ExecutionError, Program, Value as Cel};
-use cloud::catalog::{Kubelet, TypeRow};
-use planner::model::Quantity;
+use cloud::catalog::TypeRow;
 use serde_json::{Map, Value, json};
 
-/// Fields whose entries may be expressions.
-const RESERVED: [&str; 2] = ["kubeReserved", "systemReserved"];
-const MAX_PODS: &str = "maxPods";
+use crate::observe::kubelet::entries::{MAX_PODS, entries, path};
 
 /// The expressions of a class, compiled.
 pub struct Expressions {
@@ -17,39 +12,6 @@ pub struct Expressions {
     /// With field and resource.
     reserved: Vec<(&'static str, String, Program)>,
     context: Context<'static>,
-}
-
-/// An entry that is no number.
-struct Entry<'a> {
-    field: &'static str,
-    /// Empty for `maxPods`.
-    resource: &'a str,
-    text: &'a str,
-}
-
-impl Entry<'_> {
-    fn path(&self) -> String {
-        path(self.field, self.resource)
-    }
-}
-
-fn path(field: &str, resource: &str) -> String {
-    if resource.is_empty() { format!("kubelet.{field}") } else { format!("kubelet.{field}[{resource}]") }
-}
-
-fn entries(kubelet: &Map<String, Value>) -> Vec<Entry<'_>> {
-    let max_pods = kubelet.get(MAX_PODS).and_then(Value::as_str);
-    let mut found: Vec<_> = max_pods.map(|text| Entry { field: MAX_PODS, resource: "", text }).into_iter().collect();
-    for field in RESERVED {
-        let of_field = super::texts(kubelet, field).filter(|(_, text)| Quantity::parse(text).is_err());
-        found.extend(of_field.map(|(resource, text)| Entry { field, resource, text }));
-    }
-    found
-}
-
-/// Path and text of the first expression, if there is one.
-pub fn first(kubelet: &Map<String, Value>) -> Option<(String, String)> {
-    entries(kubelet).first().map(|entry| (entry.path(), entry.text.to_owned()))
 }
 
 impl Expressions {
@@ -168,33 +130,12 @@ fn amount(resource: &str, value: i64) -> String {
     }
 }
 
-/// What of the kubelet's settings changes what pods may use; expressions, which are no amounts, are left out.
-pub fn of_catalog(kubelet: &Map<String, Value>) -> Kubelet {
-    let number = |name: &str| kubelet.get(name).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
-    let texts = |name: &str| -> BTreeMap<String, String> {
-        let map = kubelet.get(name).and_then(Value::as_object);
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        map.into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect()
-    };
-    let amounts = |name: &str| {
-        let mut all = texts(name);
-        all.retain(|_, text| Quantity::parse(text).is_ok());
-        all
-    };
-    Kubelet {
-        max_pods: number(MAX_PODS),
-        pods_per_core: number("podsPerCore"),
-        kube_reserved: amounts("kubeReserved"),
-        system_reserved: amounts("systemReserved"),
-        eviction_hard: texts("evictionHard"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use cloud::catalog::type_rows;
 
     use super::*;
+    use crate::observe::kubelet::entries::of_catalog;
 
     fn on(kubelet: &Value, name: &str) -> Result<Value, String> {
         let kubelet = kubelet.as_object().unwrap();

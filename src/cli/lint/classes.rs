@@ -3,13 +3,24 @@
 use planner::model::Code;
 
 use super::{Finding, Level, Mistake, Subject};
-use crate::observe::{Objects, Observed, Origin};
+use crate::observe::k8s::Ec2NodeClass;
+use crate::observe::{Objects, Observed, Origin, Sourced, kubelet_fault};
 
 /// Mistakes between pools and node classes.
 pub fn findings(observed: &Observed) -> Vec<Finding> {
     let mut out = missing(observed);
     out.extend(unused(&observed.objects));
+    out.extend(observed.objects.ec2_classes.iter().filter_map(|class| kubelet(class)));
     out
+}
+
+/// What the class' controller would say against the kubelet's settings.
+fn kubelet(class: &Sourced<Ec2NodeClass>) -> Option<Finding> {
+    let told = kubelet_fault(&class.object)?;
+    let (field, message) = told.split_once(' ').unwrap_or(("kubelet", &told));
+    let (message, remedy) = message.rsplit_once(": ").unwrap_or((message, "correct the name, or take the field out"));
+    let subject = Subject { kind: "EC2NodeClass", name: &class.object.metadata.name, origin: &class.origin };
+    Some(subject.finding(Level::Error, Mistake::InvalidObject, format!("spec.{field}"), message, remedy))
 }
 
 fn missing(observed: &Observed) -> Vec<Finding> {
@@ -61,4 +72,26 @@ fn unused(objects: &Objects) -> Vec<Finding> {
 fn classes(objects: &Objects) -> impl Iterator<Item = (&'static str, &str, &Origin)> {
     let ec2 = objects.ec2_classes.iter().map(|c| ("EC2NodeClass", &*c.object.metadata.name, &c.origin));
     ec2.chain(objects.kwok_classes.iter().map(|c| ("KWOKNodeClass", &*c.object.metadata.name, &c.origin)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_field_that_no_kubelet_has_is_named_with_its_place() {
+        let found = |settings: serde_json::Value| {
+            let class = json!({"metadata": {"name": "c"}, "spec": {"kubelet": settings}});
+            let origin = Origin { file: "c.yaml".into(), line: 1 };
+            kubelet(&Sourced { origin, object: serde_json::from_value(class).unwrap() })
+        };
+        let slip = found(json!({"maxPodz": 4})).unwrap();
+        assert_eq!((&*slip.object, &*slip.field, slip.level), ("EC2NodeClass c", "spec.kubelet.maxPodz", Level::Error));
+        let negative = found(json!({"maxPods": -5})).unwrap();
+        assert_eq!((&*negative.field, &*negative.message), ("spec.kubelet.maxPods", "is -5"));
+        assert_eq!(negative.remedy, "write no less than 0");
+        assert_eq!(found(json!({"maxPods": 5})), None);
+    }
 }

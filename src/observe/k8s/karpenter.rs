@@ -1,9 +1,8 @@
 //! The kinds of our own API, trimmed to what a plan is made from.
 
-use std::collections::BTreeMap;
-
 use planner::model::Str;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::meta::{Amount, Amounts, Condition, ObjectMeta};
 use super::node::NodeTaint;
@@ -163,7 +162,8 @@ pub struct Ec2NodeClass {
 pub struct Ec2NodeClassSpec {
     pub ami_family: Str,
     pub ami_selector_terms: Vec<AmiSelectorTerm>,
-    pub kubelet: Kubelet,
+    /// As it was written.
+    pub kubelet: Map<String, Value>,
     pub block_device_mappings: Vec<BlockDeviceMapping>,
     pub instance_store_policy: Str,
     pub network_interfaces: Vec<NetworkInterface>,
@@ -184,17 +184,6 @@ pub struct CpuOptions {
 #[serde(default)]
 pub struct AmiSelectorTerm {
     pub alias: Str,
-}
-
-/// Kubelet settings that change the room on a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Kubelet {
-    pub max_pods: Option<Amount>,
-    pub pods_per_core: Option<i64>,
-    pub kube_reserved: BTreeMap<Str, Amount>,
-    pub system_reserved: BTreeMap<Str, Amount>,
-    pub eviction_hard: BTreeMap<Str, Amount>,
 }
 
 /// A disk.

@@ -15,6 +15,7 @@ use super::super::error::InputError;
 use super::super::k8s::karpenter::ClassRef;
 use super::super::k8s::meta::condition;
 use super::super::k8s::{Condition, Ec2NodeClass, KwokNodeClass};
+use super::super::kubelet;
 use super::super::objects::{Objects, Sourced};
 use super::super::options::{Options, read_text};
 use super::at::At;
@@ -81,6 +82,14 @@ impl<'a> Classes<'a> {
         }
     }
 
+    /// What the class' controller would say against its `spec.kubelet`; a running controller says it in the status.
+    pub(super) fn invalid(&self, class: &ClassRef) -> Option<String> {
+        if self.given.is_some() || (&*class.group, &*class.kind) != EC2 {
+            return None;
+        }
+        kubelet_fault(&self.ec2_class(&class.name)?.object)
+    }
+
     /// What it sells; a class that is not there sells what its kind usually does.
     pub(super) fn catalog(&mut self, class: &ClassRef) -> Result<Catalog, InputError> {
         if let Some(given) = self.given {
@@ -134,22 +143,13 @@ impl<'a> Classes<'a> {
     fn inputs(&self, class: &Sourced<Ec2NodeClass>) -> Result<Ec2Class, InputError> {
         let (spec, status) = (&class.object.spec, class.object.status.as_ref());
         let at = At::new(&class.origin, EC2.1, &class.object.metadata, "spec");
-        let alias = spec.ami_selector_terms.iter().map(|term| &*term.alias).find(|alias| !alias.is_empty());
-        let named = if spec.ami_family.is_empty() { alias } else { Some(&*spec.ami_family) };
         let unsigned = |field: &str, value: i64| {
             u32::try_from(value).map_err(|_| {
                 at.fault(field, &value.to_string(), "is out of range").remedy("write a whole number from 0")
             })
         };
-        let text = |amounts: &BTreeMap<_, super::super::k8s::Amount>| {
-            amounts
-                .iter()
-                .map(|(key, amount): (&planner::model::Str, _)| (key.to_string(), amount.0.to_string()))
-                .collect()
-        };
-        let kubelet = &spec.kubelet;
         Ok(Ec2Class {
-            ami_family: named.and_then(AmiFamily::parse),
+            ami_family: family(&class.object),
             zones: status
                 .into_iter()
                 .flat_map(|status| &status.subnets)
@@ -158,13 +158,10 @@ impl<'a> Classes<'a> {
                     zone_id: (!subnet.zone_id.is_empty()).then(|| subnet.zone_id.to_string()),
                 })
                 .collect(),
-            kubelet: Kubelet {
-                // An expression is for the controller to evaluate, per type.
-                max_pods: kubelet.max_pods.as_ref().and_then(|amount| amount.0.parse().ok()),
-                pods_per_core: kubelet.pods_per_core.map(|n| unsigned("kubelet.podsPerCore", n)).transpose()?,
-                kube_reserved: text(&kubelet.kube_reserved),
-                system_reserved: text(&kubelet.system_reserved),
-                eviction_hard: text(&kubelet.eviction_hard),
+            // An expression is for the controller to evaluate, per type; of a class that is not valid nothing is bought.
+            kubelet: match kubelet_fault(&class.object) {
+                None => kubelet::entries::of_catalog(&spec.kubelet),
+                Some(_) => Kubelet::default(),
             },
             block_devices: spec
                 .block_device_mappings
@@ -211,6 +208,26 @@ impl<'a> Classes<'a> {
                 .collect(),
         })
     }
+}
+
+/// What is wrong with the kubelet's settings of a class. Its message begins with the path below `spec`.
+pub(crate) fn kubelet_fault(class: &Ec2NodeClass) -> Option<String> {
+    // Where a controller found the class to be valid, expressions are switched on.
+    let is_valid = class.status.as_ref().is_some_and(|status| {
+        let verdict =
+            condition(&status.conditions, "ValidationSucceeded").or_else(|| condition(&status.conditions, "Ready"));
+        verdict.is_some_and(|verdict| &*verdict.status == "True")
+    });
+    let sound = Ok(());
+    kubelet::fault(&class.spec.kubelet, family(class), is_valid.then_some(&sound)).map(|(_reason, message)| message)
+}
+
+/// The family of its images.
+fn family(class: &Ec2NodeClass) -> Option<AmiFamily> {
+    let spec = &class.spec;
+    let alias = spec.ami_selector_terms.iter().map(|term| &*term.alias).find(|alias| !alias.is_empty());
+    let named = if spec.ami_family.is_empty() { alias } else { Some(&*spec.ami_family) };
+    named.and_then(AmiFamily::parse)
 }
 
 /// Why a class or pool with these conditions is not ready.

@@ -20,7 +20,7 @@ use super::pods::{Source, opted_out, uses_dynamic_resources};
 use super::twins::{Known, Twins};
 use super::volumes::Mounts;
 use super::world::World;
-use super::{buffers, defaults, nodes, pools, taints};
+use super::{buffers, defaults, market, nodes, pools, taints};
 
 /// Pods of one shape on their way into the snapshot.
 struct Batch {
@@ -62,6 +62,7 @@ pub(crate) fn translate(objects: &Objects, options: &Options, notes: &mut Vec<St
     let nodes: Vec<Node> = objects.nodes.iter().map(|node| nodes::node(node, &world)).collect::<Result<_, _>>()?;
     let claims = nodes::claims(&world).map(nodes::claim).collect::<Result<_, _>>()?;
     let pools = pools::pools(objects, options, None, notes, &mut Err)?;
+    market::unknown(objects, options, &pools, notes);
     let daemons = daemons(&world, &mut Err)?;
 
     let deleting: BTreeMap<Str, bool> = nodes.iter().map(|node| (node.name.clone(), node.deleting)).collect();

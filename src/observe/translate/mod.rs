@@ -10,6 +10,7 @@ mod expand;
 mod groups;
 mod labels;
 mod live;
+mod market;
 mod nodes;
 mod overlays;
 mod pods;
@@ -22,6 +23,7 @@ mod volumes;
 mod world;
 
 pub use classes::Catalogs;
+pub(crate) use classes::kubelet_fault;
 pub(crate) use cluster::translate;
 pub(crate) use live::{Cache, Live, live};
 pub(crate) use nodes::allocatable;

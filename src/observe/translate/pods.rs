@@ -124,10 +124,31 @@ impl<'a> Source<'a> {
                 Some("matchExpressions in its place".into()),
             ));
         }
+        if let Some(no_number) = self.bound_that_is_no_number() {
+            return Some(no_number);
+        }
         uses_dynamic_resources(self.spec).then(|| {
             let message = "the pod uses resource claims; dynamic resource allocation is not supported";
             Reason::everywhere(Code::DynamicResourcesUnsupported, message, Some("spec.resourceClaims left out".into()))
         })
+    }
+}
+
+impl Source<'_> {
+    /// An API server takes any text for a bound; nothing is above or below what is no number.
+    fn bound_that_is_no_number(&self) -> Option<Reason> {
+        let terms = self.spec.affinity.node_affinity.required.iter().flat_map(|required| &required.node_selector_terms);
+        let is_number = |value: &str| value.parse::<i64>().is_ok_and(|number| number >= 0);
+        let (bound, value) = terms.flat_map(|term| &term.match_expressions).find_map(|e| {
+            let is_bound = matches!(Operator::parse(&e.operator), Some(Operator::Gt | Operator::Lt));
+            e.values.first().filter(|value| is_bound && !is_number(value)).map(|value| (e, value))
+        })?;
+        let message = format!(
+            "required node affinity {} {} {value:?} can never be met: {} takes one whole number from 0",
+            bound.key, bound.operator, bound.operator
+        );
+        let miss = format!("a whole number in place of {value:?}");
+        Some(Reason::everywhere(Code::RequirementConflict, message, Some(miss)))
     }
 }
 

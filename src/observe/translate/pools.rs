@@ -134,7 +134,9 @@ fn pool(
         startup_taints: taints(&at, "template.spec.startupTaints", &terms.startup_taints)?,
         limits: at.resources("limits", &spec.limits)?,
         replicas,
-        not_ready: not_ready(object, asked, classes).or_else(|| invalid(object, objects)),
+        not_ready: not_ready(object, asked, classes)
+            .or_else(|| invalid(object, objects))
+            .or_else(|| of_invalid_class(object, classes)),
         types,
     })
 }
@@ -175,6 +177,20 @@ fn not_ready(pool: &NodePool, asked: bool, classes: &Classes<'_>) -> Option<Reas
     };
     why.and_then(|why| {
         reason(format!("NodePool {name} {why}"), Some(format!("NodePool {name} ready, or --assume-ready")))
+    })
+}
+
+/// What a controller would say against the pool's class that its schema cannot.
+fn of_invalid_class(pool: &NodePool, classes: &Classes<'_>) -> Option<Reason> {
+    let class = &pool.spec.template.spec.node_class_ref;
+    let why = classes.invalid(class)?;
+    let (name, who) = (&pool.metadata.name, format!("{} {}", class.kind, class.name));
+    let message = format!("NodePool {name}: {who} is not valid: {why}");
+    Some(Reason {
+        pool: name.clone(),
+        code: Code::NodePoolNotReady,
+        message,
+        nearest_miss: Some(format!("{who} valid")),
     })
 }
 

@@ -329,3 +329,95 @@ fn a_namespace_selector_is_resolved_to_names() {
     let names: Vec<&str> = seen.snapshot.groups[0].shape.affinity[0].namespaces.iter().map(AsRef::as_ref).collect();
     assert_eq!(names, ["extra", "front"]);
 }
+
+/// An EC2 class with these settings of its kubelet, and a pool of it.
+fn of_ec2(kubelet: &str, more: &str) -> String {
+    format!(
+        "---\napiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass\nmetadata: {{name: c}}\nspec:\n  role: r\n  \
+         amiSelectorTerms: [{{alias: al2023@v20250920}}]\n  subnetSelectorTerms: [{{id: subnet-1}}]\n  \
+         securityGroupSelectorTerms: [{{id: sg-1}}]\n  kubelet: {kubelet}\n{more}{}",
+        POOL.replace("karpenter.kwok.sh", "karpenter.k8s.aws")
+            .replace("KWOKNodeClass, name: default", "EC2NodeClass, name: c")
+            .replace("\napiVersion", "---\napiVersion")
+    )
+}
+
+#[test]
+fn a_class_whose_kubelet_cannot_be_makes_its_pools_not_ready() {
+    let not_ready = |kubelet: &str| {
+        let seen = observe(&of_ec2(kubelet, ""));
+        seen.snapshot.pools[0].not_ready.clone().map(|reason| (reason.code, reason.message))
+    };
+    for (kubelet, why) in [
+        ("{maxPodz: 4}", "kubelet.maxPodz is no field of a kubelet's configuration"),
+        ("{maxPods: abc}", "kubelet.maxPods is the expression \"abc\""),
+        ("{maxPods: -5}", "kubelet.maxPods is -5: write no less than 0"),
+        ("{podsPerCore: many}", "kubelet.podsPerCore is \"many\""),
+        ("{kubeReserved: {cpu: '-1'}}", "kubelet.kubeReserved[cpu] is \"-1\""),
+        ("{kubeReserved: {cpu: abc}}", "kubelet.kubeReserved[cpu] is the expression \"abc\""),
+        ("{evictionSoft: {memory.available: 5%}}", "kubelet.evictionSoft[memory.available] has no match"),
+        ("{evictionHard: {memory.available: much}}", "kubelet.evictionHard[memory.available] is \"much\""),
+        ("{registerWithTaints: []}", "kubelet.registerWithTaints is set by the controller"),
+    ] {
+        let (code, message) = not_ready(kubelet).unwrap();
+        assert_eq!(code, Code::NodePoolNotReady);
+        assert!(message.starts_with(&format!("NodePool general: EC2NodeClass c is not valid: {why}")), "{message}");
+    }
+    assert_eq!(not_ready("{maxPods: 30, kubeReserved: {cpu: 100m}}"), None);
+    let ready = "status: {conditions: [{type: Ready, status: 'True', reason: Ready, message: '', lastTransitionTime: \
+                 '2026-01-01T00:00:00Z'}]}\n";
+    let assume = |options: &mut Options| options.assume_ready = Some(true);
+    let seen = observe_with(&of_ec2("{maxPods: vcpus * 8}", ready), assume).unwrap();
+    assert_eq!(seen.snapshot.pools[0].not_ready, None, "where a class is ready, expressions are switched on");
+}
+
+#[test]
+fn a_bound_that_is_no_number_is_told_as_what_it_is() {
+    let above = |value: &str| {
+        let affinity = format!(
+            "affinity: {{nodeAffinity: {{requiredDuringSchedulingIgnoredDuringExecution: {{nodeSelectorTerms: [{{matchExpressions: \
+             [{{key: a, operator: Gt, values: ['{value}']}}]}}]}}}}}}"
+        );
+        observe(&pod("p", &affinity)).snapshot.groups[0].shape.refused.clone()
+    };
+    for bad in ["x", "-1", "1.5", "99999999999999999999"] {
+        let reason = above(bad).unwrap();
+        assert_eq!(reason.code, Code::RequirementConflict);
+        assert!(reason.message.contains(&format!("a Gt \"{bad}\" can never be met")), "{}", reason.message);
+    }
+    assert!(above("4").is_none());
+}
+
+#[test]
+fn prices_and_shortages_of_what_is_not_sold_are_noted() {
+    let ask = |prices: &str, unavailable: &[&str]| {
+        let change = |options: &mut Options| {
+            let rows = format!("instance_type,zone,capacity_type,usd_per_hour\n{prices}");
+            options.prices = cloud::catalog::PriceList::parse_csv(&rows).unwrap();
+            let pattern = |text: &&str| cloud::catalog::UnavailablePattern::parse(text).unwrap();
+            options.unavailable = unavailable.iter().map(pattern).collect();
+        };
+        observe_with(&of_ec2("{}", ""), change).unwrap().notes
+    };
+    let good = ask("m5.large,,spot,0.03\nm5.large,us-east-1a,spot,0.02\n", &["m5.*/*/*", "*/us-east-1a/spot"]);
+    assert_eq!(good, [""; 0]);
+    let found = ask("m5.lrge,,spot,0.03\nm5.large,us-east-1q,spot,0.02\n", &["m5.lrge/*/*", "m5.large/eu-west-1a/*"]);
+    assert_eq!(
+        found,
+        [
+            "--prices: region us-east-1 has no instance type m5.lrge; prices of it change nothing",
+            "--prices: region us-east-1 has no zone us-east-1q; prices of it change nothing",
+            "--unavailable m5.large/eu-west-1a/* names nothing that is sold: no such instance type, or zone",
+            "--unavailable m5.lrge/*/* names nothing that is sold: no such instance type, or zone",
+        ]
+    );
+}
+
+#[test]
+fn a_weight_beyond_all_numbers_is_told_with_its_range() {
+    let preferred = "affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 99999999999, preference: \
+                     {matchExpressions: [{key: a, operator: Exists}]}}]}}";
+    let error = observe_with(&pod("p", preferred), |_| {}).unwrap_err().to_string();
+    let told = "preferredDuringSchedulingIgnoredDuringExecution[0].weight: is out of range: \"99999999999\"\n  remedy: write a weight from 1 to 100";
+    assert!(error.contains(told), "{error}");
+}

@@ -1,0 +1,70 @@
+//! What `--prices` and `--unavailable` say of things that are not sold: a slip of the pen changes nothing, in silence.
+
+use std::collections::BTreeSet;
+
+use cloud::catalog::{RegionTable, region_table};
+use planner::model::{CapacityType, Pool};
+
+use super::super::objects::Objects;
+use super::super::options::Options;
+use super::classes::EC2;
+
+/// How many names a note lists.
+const MOST: usize = 5;
+
+/// Notes instance types and zones that are not known.
+pub(super) fn unknown(objects: &Objects, options: &Options, pools: &[Pool], notes: &mut Vec<String>) {
+    let mut classes = objects.node_pools.iter().map(|pool| &pool.spec.template.spec.node_class_ref);
+    let is_ec2 = classes.any(|class| (&*class.group, &*class.kind) == EC2);
+    let is_asked = !options.unavailable.is_empty() || options.prices.offerings().next().is_some();
+    let region = if is_ec2 && is_asked { region_table(&options.region).ok() } else { None };
+    if let Some(region) = &region {
+        prices(region, options, notes);
+    }
+    if pools.is_empty() {
+        return;
+    }
+    for pattern in &options.unavailable {
+        let all = [CapacityType::Reserved, CapacityType::Spot, CapacityType::OnDemand];
+        let is_sold =
+            |name: &str, zone: &str| all.iter().any(|capacity_type| pattern.names(name, zone, *capacity_type));
+        let in_region = |region: &RegionTable| {
+            region.sold.iter().any(|row| region.zones.iter().any(|zone| is_sold(&row.instance_type, zone)))
+        };
+        let in_pools = || {
+            let mut types = pools.iter().flat_map(|pool| pool.types.iter());
+            types.any(|of| of.offerings.iter().any(|offering| is_sold(&of.name, &offering.zone)))
+        };
+        if !region.as_ref().is_some_and(in_region) && !in_pools() {
+            notes.push(format!("--unavailable {pattern} names nothing that is sold: no such instance type, or zone"));
+        }
+    }
+}
+
+fn prices(region: &RegionTable, options: &Options, notes: &mut Vec<String>) {
+    let types: BTreeSet<&str> = region.sold.iter().map(|row| row.instance_type.as_str()).collect();
+    let zones: BTreeSet<&str> = region.zones.iter().map(String::as_str).collect();
+    let (mut no_types, mut no_zones) = (BTreeSet::new(), BTreeSet::new());
+    for (instance_type, zone, _) in options.prices.offerings() {
+        if !types.contains(instance_type) {
+            no_types.insert(instance_type);
+        }
+        if !zone.is_empty() && !zones.contains(zone) {
+            no_zones.insert(zone);
+        }
+    }
+    for (what, unknown) in [("instance type", no_types), ("zone", no_zones)] {
+        if unknown.is_empty() {
+            continue;
+        }
+        let shown: Vec<&str> = unknown.iter().copied().take(MOST).collect();
+        let more = unknown.len() - shown.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let plural = if unknown.len() == 1 { "" } else { "s" };
+        notes.push(format!(
+            "--prices: region {} has no {what}{plural} {}{more}; prices of it change nothing",
+            options.region,
+            shown.join(", ")
+        ));
+    }
+}
