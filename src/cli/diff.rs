@@ -28,7 +28,9 @@ struct Difference {
     nodes: Nodes,
     /// Signed decimal US dollars per hour.
     hourly_cost: String,
+    /// Without a place in AFTER and not so in BEFORE, where they need not have been.
     newly_unplaced: Vec<Str>,
+    /// Given a place in AFTER and not in BEFORE, where they need not have been.
     newly_placed: Vec<Str>,
     /// The launches that come and go, by what is bought.
     launches: Vec<Change>,
@@ -82,7 +84,7 @@ pub fn of_plans(before: (&Snapshot, &Plan), after: (&Snapshot, &Plan), output: O
 
 fn difference(before: (&Snapshot, &Plan), after: (&Snapshot, &Plan)) -> Difference {
     let (was, is) = (unplaced(before.1), unplaced(after.1));
-    let placed = placed(after.1);
+    let (had_place, has_place) = (placed(before.1), placed(after.1));
     let launches = changes(before.1, after.1);
     let sum = |part: fn(&Change) -> usize| launches.iter().map(part).sum();
     Difference {
@@ -94,7 +96,7 @@ fn difference(before: (&Snapshot, &Plan), after: (&Snapshot, &Plan)) -> Differen
         },
         hourly_cost: plus(after.1.cost - before.1.cost),
         newly_unplaced: is.difference(&was).map(|pod| (*pod).clone()).collect(),
-        newly_placed: was.intersection(&placed).map(|pod| (*pod).clone()).collect(),
+        newly_placed: has_place.difference(&had_place).map(|pod| (*pod).clone()).collect(),
         launches,
     }
 }
@@ -171,7 +173,7 @@ fn table(d: &Difference) -> String {
         out += &columns(&["POOL", "TYPE", "ZONE", "CAPACITY", "$/H EACH", "BEFORE", "AFTER", "CHANGE"], &rows);
         let _ = writeln!(out, "{} added, {} removed", count(d.nodes.added, "node"), d.nodes.removed);
     }
-    for (what, pods) in [("no place any more", &d.newly_unplaced), ("placed now", &d.newly_placed)] {
+    for (what, pods) in [("without a place now", &d.newly_unplaced), ("placed now", &d.newly_placed)] {
         if !pods.is_empty() {
             let _ = writeln!(out, "\n{what}: {}", super::text::some(pods, MOST_PODS));
         }
@@ -242,6 +244,16 @@ mod tests {
         assert_eq!(d.newly_unplaced, ["a/x".into()]);
         assert_eq!(d.launches.len(), 1);
         assert!(table(&d).contains("placed now: a/y"), "{}", table(&d));
+    }
+
+    #[test]
+    fn pods_that_came_with_the_change_are_newly_placed_or_newly_unplaced() {
+        let s = snapshot();
+        let before = plan(vec![launch("mill-1", "big", 400_000, &["a/x"])], &["a/waits"]);
+        let after = plan(vec![launch("mill-1", "big", 400_000, &["a/x", "a/new"])], &["a/waits", "a/large"]);
+        let d = difference((&s, &before), (&s, &after));
+        assert_eq!(d.newly_placed, ["a/new".into()]);
+        assert_eq!(d.newly_unplaced, ["a/large".into()]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Overlays that change nothing, or that contradict each other.
 
+use std::cmp::Reverse;
+
 use planner::model::{InstanceType, Labels, Operator, Requirement, Requirements, labels};
 
 use super::super::market::choices_of;
@@ -12,8 +14,13 @@ use crate::observe::{Observed, Sourced};
 pub fn findings(observed: &Observed) -> Vec<Finding> {
     let catalogues = catalogues(observed);
     let mut out = Vec::new();
-    let mut seen: Vec<(&Sourced<NodeOverlay>, Vec<String>)> = Vec::new();
-    for source in &observed.objects.overlays {
+    let mut applied: Vec<(&Sourced<NodeOverlay>, Vec<String>)> = Vec::new();
+    // Heaviest first, then by name from the end of the alphabet: the later of two that conflict is not applied.
+    let mut sorted: Vec<&Sourced<NodeOverlay>> = observed.objects.overlays.iter().map(|overlay| &**overlay).collect();
+    let rank =
+        |overlay: &Sourced<NodeOverlay>| Reverse((overlay.spec.weight.unwrap_or(0), overlay.metadata.name.clone()));
+    sorted.sort_by_key(|overlay| rank(overlay));
+    for source in sorted {
         let subject = subject(source);
         let wanted = merged(&source.object);
         let Some((first, _)) = catalogues.first() else { continue };
@@ -44,8 +51,10 @@ pub fn findings(observed: &Observed) -> Vec<Finding> {
             out.extend(faults);
         }
         out.extend(twice_priced(subject, &source.object));
-        out.extend(seen.iter().filter_map(|(other, theirs)| conflict(source, &touched, other, theirs)));
-        seen.push((source, touched));
+        match applied.iter().find_map(|(other, theirs)| conflict(source, &touched, other, theirs)) {
+            Some(conflict) => out.push(conflict),
+            None => applied.push((source, touched)),
+        }
     }
     out
 }
@@ -60,7 +69,8 @@ fn twice_priced(subject: Subject<'_>, overlay: &NodeOverlay) -> Option<Finding> 
     both.then(|| subject.finding(Level::Error, Mistake::OverlayConflict, "spec", message, "keep one of them"))
 }
 
-/// Two of one weight that change the same thing of the same offering: which wins hangs on their names.
+/// Two of one weight that change the same thing of the same offering: this one is not applied, because the other comes
+/// first by its name.
 fn conflict(
     source: &Sourced<NodeOverlay>,
     touched: &[String],
@@ -82,7 +92,7 @@ fn conflict(
     };
     let shared = touched.iter().find(|key| theirs.binary_search(key).is_ok())?;
     let message = format!(
-        "changes {what} of {shared}, and so does NodeOverlay {} of the same weight",
+        "changes {what} of {shared}, and so does NodeOverlay {} of the same weight: this one is not applied",
         other.object.metadata.name
     );
     let remedy = "give them different weights, or requirements that exclude each other";
