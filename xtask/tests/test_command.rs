@@ -85,8 +85,16 @@ fn a_workspace_without_tests_fails() {
 #[test]
 fn a_workspace_that_does_not_compile_fails() {
     let output = FakeCargo { test: "exit 101", ..FakeCargo::default() }.run(&["test", "--quick"]);
-    assert_eq!(last_line(&output), "2 passed, 1 failed");
+    assert_eq!(last_line(&output), "1 passed, 2 failed");
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn what_only_the_lints_refuse_is_compiled_without_them_for_the_tests() {
+    let with_lints = "if [ -n \"$RUSTC_WORKSPACE_WRAPPER\" ]; then exit 101; fi; printf 'running 1 test\\ntest a ... ok\\n\\n\
+                      test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\\n'";
+    let output = FakeCargo { test: with_lints, ..FakeCargo::default() }.run(&["test", "--quick"]);
+    assert_eq!(last_line(&output), "2 passed, 1 failed");
 }
 
 #[test]
