@@ -12,6 +12,9 @@ use crate::num::floor_count;
 use crate::program::Program;
 use crate::rows::Rows;
 
+/// A step spends at most one part in so many of what is left.
+const STEPS_LEFT: u64 = 6;
+
 /// See the module.
 pub(crate) struct Descend<'a, 'g, const R: usize> {
     pub guide: &'g Guide<'a, R>,
@@ -45,7 +48,10 @@ impl<const R: usize> Descend<'_, '_, R> {
                 *program = Program::new(inst, rows, &draft.left, &program.columns(), &guide.values, None, meter);
             }
             let task = Task { inst, most: &draft.left, threads: self.threads };
-            extend(task, program, &guide.values, self.again, meter);
+            // No step takes so much that the ones after it cannot be planned.
+            let mut part = meter.part(meter.left() / STEPS_LEFT);
+            extend(task, program, &guide.values, self.again, &mut part);
+            meter.absorb(&part);
         }
     }
 

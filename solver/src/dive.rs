@@ -77,6 +77,19 @@ impl<const R: usize> Draft<R> {
         out
     }
 
+    /// Takes the bins to buy that are meant out of the packing, and what they hold with them.
+    pub(crate) fn give_up(&mut self, inst: &Instance<R>, mut is_meant: impl FnMut(&Node<R>) -> bool) {
+        let Self { nodes, left, budget } = self;
+        nodes.retain(|node| {
+            let goes = node.is_new(inst) && is_meant(node);
+            if goes {
+                node.pattern.iter().for_each(|&(k, n)| left[k as usize] += n);
+                budget.give(inst, node.offer);
+            }
+            !goes
+        });
+    }
+
     /// Things not packed.
     pub(crate) fn missing(&self) -> u64 {
         self.left.iter().map(|&n| u64::from(n)).sum()

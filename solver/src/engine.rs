@@ -18,6 +18,7 @@ use crate::guide::Guide;
 use crate::instance::{Instance, Pattern};
 use crate::mix::plan_and_pour;
 use crate::noise::Noise;
+use crate::num::u32_of;
 use crate::polish::polish;
 use crate::small::search_all;
 
@@ -30,6 +31,8 @@ pub(crate) struct Engine<'a, const R: usize> {
     values: Vec<f64>,
     /// Columns of the last plan by classes.
     pool: Vec<(u32, Pattern)>,
+    /// Columns of the last plan of the smaller problem.
+    coarse_pool: Vec<(u32, Pattern)>,
     /// A smaller problem to plan first, and values that are legal there.
     coarse: Option<(Coarse<R>, Vec<f64>)>,
     /// What the values are short of the cost, as a factor.
@@ -51,6 +54,12 @@ const FEW: u32 = 10;
 /// Classes that a smaller problem should have where few things fill a bin.
 const MOST_COARSE: usize = 80;
 
+/// Classes times offers of a smaller problem are at most this share of the whole's.
+const SMALLER: f64 = 0.8;
+
+/// Rows of a program: its inverse has their square.
+const MOST_ROWS: usize = 1500;
+
 /// Nodes of search per offer that planning goes up to before it has plans, and when it plans anew.
 const FIRST_NODES: usize = 2000;
 const MORE_NODES: usize = 16_000;
@@ -64,6 +73,7 @@ impl<'a, const R: usize> Engine<'a, R> {
             certificate: Certificate::default(),
             values: vec![0.0; inst.classes.len()],
             pool: Vec::new(),
+            coarse_pool: Vec::new(),
             coarse: None,
             lift: 1.0,
             ends: Vec::new(),
@@ -136,6 +146,10 @@ impl<'a, const R: usize> Engine<'a, R> {
             return;
         }
         let (own, mostly_few) = self.few_to_a_bin();
+        let own = self.with_rows(own);
+        if self.has_too_many_rows(&own, &start.left) {
+            return;
+        }
         let nodes = if mostly_few { 200 } else { 0 };
         let tuning = Tuning {
             nodes,
@@ -232,13 +246,18 @@ impl<'a, const R: usize> Engine<'a, R> {
             return;
         }
         self.first_greedy(&start, meter);
-        let (_, mostly_few) = self.few_to_a_bin();
+        let is_many = inst.classes.len() > MOST_ROWS;
+        let mostly_few = self.few_to_a_bin().1 && !is_many;
         let size = inst.classes.len() * inst.n_new;
-        let by_class = mostly_few || size < 8000;
+        let by_class = mostly_few || size < 8000 && !is_many;
         let again =
             Tuning { nodes: 50, most_nodes: 50, rounds: 6, stall: 5e-4, tolerance: 0.01, columns: 40, smoothing: 0.3 };
         if !mostly_few && (!by_class || size >= 3000) {
-            let limited: Vec<bool> = inst.classes.iter().map(|c| c.per_bin != u32::MAX || !c.foes.is_empty()).collect();
+            let limited = inst.classes.iter().map(|c| c.per_bin != u32::MAX || !c.foes.is_empty()).collect();
+            let limited = self.with_rows(limited);
+            if self.has_too_many_rows(&limited, &start.left) {
+                return;
+            }
             let tuning = Tuning {
                 nodes: 0,
                 most_nodes: 0,
@@ -324,7 +343,7 @@ impl<'a, const R: usize> Engine<'a, R> {
             }
         }
         meter.charge(self.inst.classes.len() * self.inst.n_new * 2);
-        if coarse.size(self.inst) < 0.5 {
+        if coarse.size(self.inst) < SMALLER {
             self.coarse = Some((coarse, Vec::new()));
         }
     }
@@ -367,7 +386,7 @@ impl<'a, const R: usize> Engine<'a, R> {
         let small = best.nodes.len() <= 40;
         let mut current = best.clone();
         loop {
-            let patience = if small { 2 } else { u32::MAX };
+            let patience = if small { 4 + u32_of(current.nodes.len()) / 3 } else { u32::MAX };
             let Draft { nodes, budget, .. } = &mut current;
             polish(&guide, nodes, budget, noise, self.threads, patience, &mut part);
             self.offer(current.clone());
@@ -377,9 +396,12 @@ impl<'a, const R: usize> Engine<'a, R> {
             if !small {
                 break;
             }
-            // A small packing starts over from a perturbed greedy.
-            current = Draft::start(self.inst, &self.values, &mut part);
-            let amount = 0.05 + 0.6 * noise.unit();
+            // A small packing goes on from the best, of which a third to two thirds are packed anew, not as well.
+            if let Some(best) = &self.best {
+                current.clone_from(best);
+            }
+            let (share, amount) = (0.3 + 0.3 * noise.unit(), 0.05 + 0.6 * noise.unit());
+            current.give_up(self.inst, |_| noise.unit() < share);
             let Draft { nodes, left, budget } = &mut current;
             let leeway = Leeway { noise: Some((noise, amount)), most_price: f64::INFINITY, subset: 1.0 };
             guide.greedy(left, budget, nodes, leeway, &mut Work::default(), &mut part);
@@ -424,6 +446,31 @@ mod tests {
             counts: [(0, 0), (1, 0), (2, 0)].into(),
         };
         Problem { dims: 2, spreads: (0..items.len()).map(spread).collect(), items, kinds, ..Problem::default() }
+    }
+
+    #[test]
+    fn only_as_many_classes_as_a_program_can_hold_have_rows_and_they_are_the_most_worth() {
+        let n = 2 * MOST_ROWS;
+        let sizes = || (0..n).map(|i| i64::try_from(i).unwrap());
+        let kinds = vec![BinKind { holds: vec![10_000_000; 2], cost: 1000, ..BinKind::default() }];
+        let item = |i| Item {
+            needs: vec![1000 + i, 2000 - i / 2],
+            count: 1,
+            allowed: BitSet::full(1),
+            per_bin_max: Some(1),
+            ..Item::default()
+        };
+        let problem = Problem { dims: 2, items: sizes().map(item).collect(), kinds, ..Problem::default() };
+        let shapes = Shapes::new(&problem, &[1000]);
+        let inst = Instance::<2>::new(&problem, &shapes, &[0, 1]);
+        assert_eq!(inst.classes.len(), n);
+        let mut silent = |_, _, _| {};
+        let mut engine = Engine::new(&inst, 1, &mut silent);
+        engine.values = (0..n).map(|k| k as f64).collect();
+        let rows = engine.with_rows(vec![true; n]);
+        assert!(!rows[..n - MOST_ROWS].contains(&true) && !rows[n - MOST_ROWS..].contains(&false));
+        assert!(!engine.has_too_many_rows(&rows, &inst.demand()));
+        assert!(engine.with_rows(vec![true; MOST_ROWS]).iter().all(|&r| r), "so many fit");
     }
 
     #[test]

@@ -227,18 +227,18 @@ impl<'a> State<'a> {
         let idx = ItemIdx(u32_of(i));
         let label = self.shapes.label_of[i] as usize;
         let bin = &self.open[b];
-        if bin.usage.iter().zip(&item.needs).zip(&bin.most).any(|((u, n), m)| u + n > *m)
+        if bin.usage.iter().zip(&item.needs).zip(&bin.most).any(|((u, n), m)| u.saturating_add(*n) > *m)
             || bin.contents.iter().any(|c| self.foes[i].binary_search(&c.0).is_ok())
             || item.per_bin_max.is_some_and(|m| bin.contents.iter().any(|c| c.0 == idx && c.1 >= m))
         {
             return Try::Never;
         }
-        let first = bin.usage.first().zip(item.needs.first()).map(|(u, n)| u + n);
+        let first = bin.usage.first().zip(item.needs.first()).map(|(u, n)| u.saturating_add(*n));
         let some_fit = |mask: &BitSet| {
             mask.iter_and(&self.shapes.labels[label])
                 .map(|s| &self.shapes.list[s].holds)
                 .take_while(|holds| holds.first().copied() >= first)
-                .any(|holds| bin.usage.iter().zip(&item.needs).zip(holds).all(|((u, n), h)| u + n <= *h))
+                .any(|holds| bin.usage.iter().zip(&item.needs).zip(holds).all(|((u, n), h)| u.saturating_add(*n) <= *h))
         };
         if !some_fit(&bin.mask) {
             return Try::Never;

@@ -4,6 +4,7 @@
 use crate::effort::Meter;
 use crate::guide::{Guide, weigh};
 use crate::nodes::Node;
+use crate::num::u32_of;
 
 /// What the plan lets each (family, unit of classes) take, as shares of the total demand.
 pub(crate) struct Quota<const R: usize> {
@@ -44,6 +45,7 @@ pub(crate) fn pour<const R: usize>(
     let n_families = quota.left.len() / quota.n_units;
     let mut family_score = vec![-1.0f32; n_families];
     let mut scored: Vec<(f32, u32)> = Vec::with_capacity(nodes.len());
+    let mut fitting: Vec<u32> = Vec::with_capacity(nodes.len());
     let mut serves = vec![false; inst.offers.len()];
     let mut aims: Vec<[f32; R]> = nodes.iter().map(|n| unit_aim(guide, n)).collect();
     for by_quota in [true, false] {
@@ -57,31 +59,30 @@ pub(crate) fn pour<const R: usize>(
                 serves[o] = offer.serves.contains(ku);
             }
             let simple = class.per_bin == u32::MAX && class.foes.is_empty();
+            // Room and quotas only fall while one class is poured.
+            let takes = |node: &Node<R>| (0..R).all(|r| class.need[r] <= node.free[r]) && serves[node.offer as usize];
+            fitting.clear();
+            fitting.extend((0..u32_of(nodes.len())).filter(|&b| takes(&nodes[b as usize])));
+            meter.charge(nodes.len());
             while left[ku] > 0 {
                 if by_quota {
                     score_families(guide, quota, unit[ku], k, &mut family_score);
                 }
                 scored.clear();
-                meter.charge(nodes.len() * R);
-                for (b, node) in nodes.iter().enumerate() {
-                    if (0..R).any(|r| class.need[r] > node.free[r]) || !serves[node.offer as usize] {
-                        continue;
-                    }
-                    let mut score = 0.0;
-                    if by_quota {
-                        score = family_score[guide.family[node.offer as usize] as usize];
-                        if score < 0.0 {
-                            continue;
-                        }
-                    }
-                    if !simple && node.room_for(inst, k) == 0 {
-                        continue;
+                meter.charge(fitting.len() * R);
+                fitting.retain(|&b| {
+                    let node = &nodes[b as usize];
+                    let mut score =
+                        if by_quota { family_score[guide.family[node.offer as usize] as usize] } else { 0.0 };
+                    if score < 0.0 || !takes(node) || !simple && node.room_for(inst, k) == 0 {
+                        return false;
                     }
                     for r in 0..R {
-                        score += aims[b][r] * guide.aim[ku][r];
+                        score += aims[b as usize][r] * guide.aim[ku][r];
                     }
-                    scored.push((-score, crate::num::u32_of(b)));
-                }
+                    scored.push((-score, b));
+                    true
+                });
                 if scored.is_empty() {
                     break;
                 }

@@ -21,6 +21,11 @@ const MOST_PATTERNS: usize = 4000;
 /// More started bins than this are not small.
 const MOST_STARTED: usize = 3;
 
+/// Bins of a packing that is searched for: as deep is the search.
+const MOST_BINS: usize = 256;
+/// Remainders that are remembered.
+const MOST_REMAINDERS: usize = 100_000;
+
 /// Searches for a packing of everything that is cheaper than `incumbent`. Returns the best found, if any, and whether the
 /// search was complete, which proves that nothing is cheaper.
 pub(crate) fn search_all<const R: usize>(
@@ -64,12 +69,13 @@ pub(crate) fn search_all<const R: usize>(
         best_path: None,
         path: Vec::new(),
         reached: BTreeMap::new(),
+        is_cut: false,
     };
     let mut left = demand;
     let mut budget = Budget(inst.limits.clone());
     let complete = walk.start(0, &mut left, &mut budget, meter);
     let draft = walk.best_path.as_ref().map(|path| walk.draft(path));
-    (draft, complete)
+    (draft, complete && !walk.is_cut)
 }
 
 /// The maximal contents of all offers with their values; `None` when there are more than `most`.
@@ -181,6 +187,8 @@ struct Walk<'a, const R: usize> {
     path: Vec<(u32, Pattern)>,
     /// Cheapest cost at which a remainder was reached (without limits, where the past does not matter otherwise).
     reached: BTreeMap<Vec<u32>, i64>,
+    /// Whether packings of more bins than are looked for could be cheaper.
+    is_cut: bool,
 }
 
 impl<const R: usize> Walk<'_, R> {
@@ -223,13 +231,19 @@ impl<const R: usize> Walk<'_, R> {
             return true;
         }
         if budget.0.is_empty() {
+            let is_full = self.reached.len() >= MOST_REMAINDERS;
             match self.reached.get_mut(left) {
                 Some(c) if *c <= cost => return true,
                 Some(c) => *c = cost,
+                None if is_full => {}
                 None => {
                     self.reached.insert(left.clone(), cost);
                 }
             }
+        }
+        if self.path.len() >= MOST_BINS {
+            self.is_cut = true;
+            return true;
         }
         let mut next: Vec<(f64, usize, Pattern)> = self.with[k]
             .iter()
@@ -292,4 +306,31 @@ fn subtract(left: &mut [u32], pattern: &Pattern) {
 
 fn give_back(left: &mut [u32], pattern: &Pattern) {
     pattern.iter().for_each(|&(k, n)| left[k as usize] += n);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bits::BitSet;
+    use crate::effort::{Cancel, Effort};
+    use crate::problem::{BinKind, Item, Problem};
+    use crate::shapes::Shapes;
+
+    /// What is found for so many equal things of which each needs a bin to itself, when nothing is known of their value.
+    fn alone(count: u32) -> (Option<Draft<2>>, bool) {
+        let kinds = vec![BinKind { holds: vec![10, 10], cost: 1000, ..BinKind::default() }];
+        let item = Item { needs: vec![6, 6], count, allowed: BitSet::full(1), ..Item::default() };
+        let problem = Problem { dims: 2, items: vec![item], kinds, ..Problem::default() };
+        let inst = Instance::<2>::new(&problem, &Shapes::new(&problem, &[1000]), &[0, 1]);
+        search_all(&inst, &[0.0], i64::MAX / 4, &mut Meter::new(Effort(1_000_000), &Cancel::new()))
+    }
+
+    #[test]
+    fn a_search_goes_no_deeper_than_packings_are_small_and_says_that_it_did_not_see_all() {
+        let (found, complete) = alone(100_000);
+        assert!(found.is_none() && !complete);
+        let (found, complete) = alone(200);
+        assert!(complete);
+        assert_eq!(found.unwrap().nodes.len(), 200);
+    }
 }

@@ -1,6 +1,6 @@
 //! Plans: columns for what is to be packed, the bound that they prove, and packings made from those with a row per class.
 
-use super::{Engine, MORE_NODES};
+use super::{Engine, MORE_NODES, MOST_ROWS};
 use crate::bound::certify;
 use crate::choices::with_choices;
 use crate::columns::{Generated, Task, Tuning, generate};
@@ -56,12 +56,18 @@ impl<const R: usize> Engine<'_, R> {
         let rounds = if is_first { 3 } else { 8 };
         let again =
             Tuning { nodes: 50, most_nodes: 50, rounds, stall: 5e-4, tolerance: 0.005, columns: 40, smoothing: 0.3 };
-        let nodes = if few { 1000 } else { 200 };
+        let nodes = if few { 300 } else { 200 };
         let mut pool = self.patterns();
         pool.extend(self.pool.iter().cloned());
         let wish = Wish { own: &all, tuning, nodes, is_near: true };
         if few || !is_first {
-            let tuning = Tuning { rounds: tuning.rounds.max(60), ..tuning };
+            // Its bound is short without a search also where many things fit a bin, and it is small enough for one.
+            let tuning = Tuning {
+                nodes: tuning.nodes.max(50),
+                most_nodes: tuning.most_nodes.max(400),
+                rounds: tuning.rounds.max(60),
+                ..tuning
+            };
             self.plan_smaller(&start, Wish { tuning, ..wish }, &mut pool, meter);
         }
         let (plan, mut program) = self.plan_whole(&start, wish, &pool, meter);
@@ -93,7 +99,11 @@ impl<const R: usize> Engine<'_, R> {
         let seed = coarse.gather(&self.values);
         let soft = wish.is_near.then_some(SOFT * self.lift);
         let mut part = meter.part(meter.left() / 4);
-        let mut program = Program::new(&coarse.inst, rows, &left, &coarse.project(pool), &seed, soft, &mut part);
+        let mut known = coarse.project(pool);
+        known.append(&mut self.coarse_pool);
+        known.sort_unstable();
+        known.dedup();
+        let mut program = Program::new(&coarse.inst, rows, &left, &known, &seed, soft, &mut part);
         let plan = generate(task, &mut program, &seed, wish.tuning, &mut part);
         meter.absorb(&part);
         let part = &mut meter.part(meter.left() / 4);
@@ -106,6 +116,7 @@ impl<const R: usize> Engine<'_, R> {
             self.certificate = coarse.certificate(found);
         }
         pool.extend(coarse.expand(self.inst, &plan.used));
+        self.coarse_pool = plan.pool;
         pool.sort_unstable();
         pool.dedup();
         self.coarse = Some((coarse, legal));
@@ -163,6 +174,22 @@ impl<const R: usize> Engine<'_, R> {
             }
         }
         meter.absorb(&part);
+    }
+
+    /// Of the classes that are meant, those most worth a row of their own, as many as a program may have rows.
+    pub(super) fn with_rows(&self, mut meant: Vec<bool>) -> Vec<bool> {
+        let mut order: Vec<usize> = (0..meant.len()).filter(|&k| meant[k]).collect();
+        if order.len() > MOST_ROWS {
+            let worth = |k: usize| self.values[k] * f64::from(self.inst.classes[k].count);
+            order.sort_by(|&a, &b| worth(b).total_cmp(&worth(a)).then(a.cmp(&b)));
+            order[MOST_ROWS..].iter().for_each(|&k| meant[k] = false);
+        }
+        meant
+    }
+
+    /// Classes whose labels few others have cannot do without rows.
+    pub(super) fn has_too_many_rows(&self, own: &[bool], left: &[u32]) -> bool {
+        Rows::new(self.inst, own, left, &[]).demand.len() > 2 * MOST_ROWS
     }
 
     /// The patterns of the best packing, as columns.
