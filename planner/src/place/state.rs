@@ -197,8 +197,8 @@ impl<'w, 'a> State<'w, 'a> {
         let Demand::Spread { max_skew, min_domains } = spread.demand else { return false };
         let universe = &spread.universe;
         let bare = self.world.topology.is_host(spread.key) || (universe.len() as u32) < min_domains;
-        let least = universe.iter().map(|d| self.counted(spread.counter, *d)).min().unwrap_or(count);
-        count > max_skew + if bare { 0 } else { least }
+        let least = || universe.iter().map(|d| self.counted(spread.counter, *d)).min().unwrap_or(count);
+        count > max_skew + if bare { 0 } else { least() }
     }
 
     /// Everything placed, with its machine.
