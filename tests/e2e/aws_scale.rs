@@ -96,7 +96,9 @@ fn pools_that_sell_out_one_after_another_are_left_for_the_next_in_the_same_call(
         let now = state.now();
         let spot = |key: &&cloud::OfferingKey| key.capacity_type == CapacityType::Spot;
         let keys: Vec<_> = state.market.offerings().filter(spot).cloned().collect();
-        keys.iter().for_each(|key| state.market.schedule(key, now, 0));
+        for key in &keys {
+            state.market.schedule(key, now, 0);
+        }
     });
     world.scale("alone", 8);
     world.wait_ready("alone", 8, LONG);
