@@ -40,11 +40,12 @@ fn n_planned(folder: &std::path::Path, objects: &[Value]) -> u64 {
 #[test]
 fn hardly_more_nodes_are_bought_than_one_plan_of_all_pods_buys() {
     let world = controller::world(Options::default(), &json!(null));
-    // All pods in one batch, however slowly the cluster makes them.
+    // All pods in one batch, though the cluster makes them slowly. A node for which pods are nominated is not taken away for
+    // twice as long as a batch may last, so that this is no longer than it has to be.
     let product = Product::start(
         &world,
         "millwright",
-        &["--batch-idle-duration=8s", "--batch-max-duration=90s", "--disable-leader-election"],
+        &["--batch-idle-duration=8s", "--batch-max-duration=30s", "--disable-leader-election"],
     );
     for (nth, [small, large]) in MIXES.into_iter().enumerate() {
         let pods = [deployment(&format!("small-{nth}"), small), deployment(&format!("large-{nth}"), large)];
