@@ -6,7 +6,6 @@ use crate::instance::{Instance, Make};
 use crate::knapsack::{Scratch, relax};
 use crate::parallel::in_parts;
 use crate::repair::{SLACK, repair};
-use crate::search::NODE;
 
 /// A certificate: values that no packing can beat.
 #[derive(Clone, Debug, Default)]
@@ -100,9 +99,7 @@ fn close<const R: usize>(
     // What an earlier, shorter look has proven stays proven: values only fall.
     let mut known: Vec<f64> = open.iter().map(|&o| relaxed(o as usize)).collect();
     while !open.is_empty() {
-        // One look at all of them takes at most half of what is left.
-        let affordable = meter.left() / (open.len() as u64 * 2 * NODE as u64);
-        nodes = nodes.min(usize::try_from(affordable).unwrap_or(usize::MAX));
+        nodes = nodes.min(meter.nodes_for(open.len()));
         let repaired = repair(inst, &values, legal, most, &open, full_price, nodes, meter);
         values = repaired.values;
         let (mut still, mut best) = (Vec::new(), Vec::new());

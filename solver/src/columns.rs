@@ -9,7 +9,6 @@ use crate::parallel::in_parts;
 use crate::program::Program;
 use crate::repair::repair;
 use crate::rows::Rows;
-use crate::search::NODE;
 
 /// Nodes of a search that is always affordable.
 const SHORT: usize = 50;
@@ -118,9 +117,7 @@ pub(crate) fn extend<const R: usize>(
         let full = round % 3 == 1 || stalled > 0;
         let share = if round == 1 { 0.9 } else { 0.97 };
         let asked = |o: usize| full || last[o] >= 0.95;
-        // A long look at all of them takes at most half of what is left.
-        let affordable = meter.left() / (2 * NODE as u64 * (0..inst.n_new).filter(|&o| asked(o)).count().max(1) as u64);
-        let look = nodes.min(usize::try_from(affordable).unwrap_or(usize::MAX).max(SHORT));
+        let look = nodes.min(meter.nodes_for((0..inst.n_new).filter(|&o| asked(o)).count()).max(SHORT));
         let mut found = price_all(task, &now, share, look, &near, asked);
         let mut worst = 0.0f64;
         for c in &found {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::search::NODE;
+
 /// Elementary operations in one step: a step is then near one microsecond on a 2020s server core.
 const OPERATIONS_PER_STEP: u64 = 1000;
 
@@ -101,6 +103,12 @@ impl Meter {
     /// Operations left.
     pub(crate) fn left(&self) -> u64 {
         if self.cancel.is_cancelled() { 0 } else { self.limit.saturating_sub(self.spent) }
+    }
+
+    /// Nodes of each of `n` searches that together take at most half of what is left.
+    pub(crate) fn nodes_for(&self, n: usize) -> usize {
+        let all = usize::try_from(self.left()).unwrap_or(usize::MAX);
+        all / (2 * NODE * n.max(1))
     }
 
     /// Steps spent, rounded up.

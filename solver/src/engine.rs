@@ -114,7 +114,7 @@ impl<'a, const R: usize> Engine<'a, R> {
     /// Polishes and plans with a row per class until the meter is out; whether nothing is left to better.
     fn improve(&mut self, size: &mut u64, noise: &mut Noise, meter: &mut Meter) -> bool {
         while !meter.is_out() && !self.is_settled() {
-            let thorough = meter.left() > *size + *size / 4;
+            let thorough = meter.left() > size.saturating_add(*size / 4);
             self.polish_for(if thorough { *size / 4 } else { meter.left() }, noise, meter);
             if !thorough {
                 // All that was left went into it, or there is nothing that it could better.
@@ -131,9 +131,13 @@ impl<'a, const R: usize> Engine<'a, R> {
     }
 
     /// Operations that planning with a row per class takes at least: pivots cost the square of the rows, and there are some
-    /// per row; each offer is priced a few times.
+    /// per row; each offer is priced a few times. Never affordable with more rows than it may have.
     fn size_of_class_level(&self) -> u64 {
-        let classes = self.inst.classes.iter().filter(|c| c.count > 0).count() as u64;
+        let classes = self.inst.classes.iter().filter(|c| c.count > 0).count();
+        if classes > MOST_ROWS {
+            return u64::MAX;
+        }
+        let classes = classes as u64;
         classes * classes * 400 + classes * self.inst.n_new as u64 * 400
     }
 

@@ -9,6 +9,7 @@ use planner::plan::Plan;
 use super::args::{Output, PlanArgs};
 use super::phases::Phases;
 use super::{DONE, UNPLACED, diff, html, input, json, table};
+use crate::observe::printable;
 
 /// Plans, prints, and says by the exit code whether every pod has a place.
 pub fn run(args: &PlanArgs) -> Result<u8> {
@@ -28,7 +29,7 @@ pub fn run(args: &PlanArgs) -> Result<u8> {
 /// What a plan is to be remarked on beside its pods, on stderr.
 pub fn say(snapshot: &Snapshot, plan: &Plan) {
     for note in plan.notes(snapshot) {
-        eprintln!("note: {note}");
+        eprintln!("note: {}", printable(&note));
     }
 }
 

@@ -41,6 +41,25 @@ pub(super) fn used_up(goods: &Shelf, choices: &Bits) -> Option<Reason> {
     (!ids.is_empty()).then(|| reservations_held(&goods.pool.name, &ids, &vec![0; ids.len()]))
 }
 
+/// None of the choices can be had now. `would`: what they would do, if anybody asks.
+pub(super) fn out_of_stock(goods: &Shelf, choices: &Bits, would: &str) -> Reason {
+    let pool = &goods.pool.name;
+    let reason = |code, message, miss| Reason { pool: pool.clone(), code, message, nearest_miss: Some(miss) };
+    let offerings = format!("{} offerings of NodePool {pool}{would}", choices.count_ones(..));
+    let without_addresses = choices.ones().map(|at| goods.offering(at)).filter(|sold| sold.no_addresses);
+    let zones: BTreeSet<&str> = without_addresses.map(|sold| &*sold.zone).collect();
+    if let Some(zone) = zones.first() {
+        let all = zones.iter().copied().collect::<Vec<_>>().join(", ");
+        let message = format!("{offerings}, and no subnet of its class in {all} has addresses left");
+        return reason(Code::SubnetAddressesExhausted, message, format!("a subnet with free addresses in {zone}"));
+    }
+    let message = format!("{offerings}, all out of capacity now");
+    let first = choices.minimum().unwrap_or(0);
+    let (name, sold) = (&goods.instance_type(first).name, goods.offering(first));
+    let miss = format!("capacity for {name} in {} ({})", sold.zone, sold.capacity_type.as_str());
+    reason(Code::OfferingUnavailable, message, miss)
+}
+
 impl Case<'_, '_, '_> {
     /// Is there a type that is allowed, large enough, sold, and not sold out?
     pub(super) fn types(&self) -> Option<Reason> {
@@ -68,24 +87,7 @@ impl Case<'_, '_, '_> {
             if let Some(reason) = used_up(goods, &fitting) {
                 return Some(reason);
             }
-            let first = fitting.minimum().unwrap_or(0);
-            let (name, sold) = (&goods.instance_type(first).name, goods.offering(first));
-            let offering = format!("{name} in {} ({})", sold.zone, sold.capacity_type.as_str());
-            if let Some(zones) = self.without_addresses(&fitting) {
-                let message = format!(
-                    "{} offerings of NodePool {} would hold the pod, and no subnet of its class in {zones} has addresses left",
-                    fitting.count_ones(..),
-                    self.pool()
-                );
-                let miss = format!("a subnet with free addresses in {}", sold.zone);
-                return Some(self.reason(Code::SubnetAddressesExhausted, message, Some(miss)));
-            }
-            let message = format!(
-                "{} offerings of NodePool {} would hold the pod, all out of capacity now",
-                fitting.count_ones(..),
-                self.pool()
-            );
-            return Some(self.reason(Code::OfferingUnavailable, message, Some(format!("capacity for {offering}"))));
+            return Some(out_of_stock(goods, &fitting, " would hold the pod"));
         }
         if group.levels.last().is_some_and(|level| level.compat[self.shelf].ways.is_empty()) {
             let ports: Vec<String> = shape.host_ports.iter().map(|p| format!("{}/{}", p.port, p.protocol)).collect();
@@ -97,14 +99,6 @@ impl Case<'_, '_, '_> {
             return Some(self.reason(Code::HostPortConflict, message, Some("another host port".into())));
         }
         None
-    }
-
-    /// Zones of the choices that lack nothing but addresses, in words; none if there are no such choices.
-    fn without_addresses(&self, choices: &Bits) -> Option<String> {
-        let goods = self.goods();
-        let of = choices.ones().map(|at| goods.offering(at)).filter(|sold| sold.no_addresses);
-        let zones: BTreeSet<&str> = of.map(|sold| &*sold.zone).collect();
-        (!zones.is_empty()).then(|| zones.into_iter().collect::<Vec<_>>().join(", "))
     }
 
     /// No choice has the labels: is it the type, or only where and how it is sold?

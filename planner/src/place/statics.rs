@@ -8,7 +8,7 @@ use super::dims::{Dims, fits};
 use super::launch::empty_launch;
 use super::names::Names;
 use super::reasons::own_conflict;
-use super::scarce::{reservations_held, used_up};
+use super::scarce::{out_of_stock, reservations_held, used_up};
 use super::shelf::Shelf;
 use crate::model::resources::NODES;
 use crate::model::{Code, Pool, Reason, Snapshot, Str};
@@ -32,15 +32,9 @@ pub(super) fn statics(snapshot: &Snapshot, dims: &Dims, keys: &BTreeSet<Str>) ->
         let before = out.len();
         let mut why = match &pool.not_ready {
             Some(reason) => Some(Reason { pool: pool.name.clone(), ..reason.clone() }),
-            None => buy(
-                snapshot,
-                &Goods { shelf: Shelf::new(pool, &snapshot.daemons, dims, keys) },
-                allowed,
-                &mut drawn,
-                |launch| {
-                    out.push(Launch { name: names.next(&pool.name), ..launch });
-                },
-            ),
+            None => buy(snapshot, &Shelf::new(pool, &snapshot.daemons, dims, keys), allowed, &mut drawn, |launch| {
+                out.push(Launch { name: names.next(&pool.name), ..launch });
+            }),
         };
         let missing = lacking - (out.len() - before) as u32;
         if let (None, true, Some(most)) = (&why, missing > 0, most) {
@@ -57,13 +51,12 @@ pub(super) fn statics(snapshot: &Snapshot, dims: &Dims, keys: &BTreeSet<Str>) ->
 /// Buys `n` machines, or as many as can be had; then also why there are no more.
 fn buy(
     snapshot: &Snapshot,
-    goods: &Goods,
+    shelf: &Shelf,
     n: u32,
     drawn: &mut BTreeMap<Str, u32>,
     mut take: impl FnMut(Launch),
 ) -> Option<Reason> {
-    let shelf = &goods.shelf;
-    let holding = goods.holding();
+    let holding = holding(shelf);
     // Machines of the same choices differ in name alone.
     let mut last: Option<(Bits, Launch)> = None;
     for _ in 0..n {
@@ -76,7 +69,7 @@ fn buy(
         if last.as_ref().is_none_or(|(choices, _)| *choices != left) {
             match empty_launch(snapshot, shelf, left.clone(), "".into()) {
                 Some(launch) => last = Some((left, launch)),
-                None => return Some(goods.shortage(&holding, &left)),
+                None => return Some(shortage(shelf, &holding, &left)),
             }
         }
         let (_, launch) = last.as_ref()?;
@@ -88,74 +81,57 @@ fn buy(
     None
 }
 
-/// What a static pool can buy.
-struct Goods<'a> {
-    shelf: Shelf<'a>,
+/// Choices that can be had and hold the `DaemonSets` that will come to them.
+fn holding(shelf: &Shelf) -> Bits {
+    let mut out = shelf.sellable.clone();
+    for room in &shelf.rooms {
+        if !fits(&vec![0; room.net.len()], &room.net) {
+            out.difference_with(&room.choices);
+        }
+    }
+    out
 }
 
-impl Goods<'_> {
-    /// Choices that can be had and hold the `DaemonSets` that will come to them.
-    fn holding(&self) -> Bits {
-        let mut out = self.shelf.sellable.clone();
-        for room in &self.shelf.rooms {
-            if !fits(&vec![0; room.net.len()], &room.net) {
-                out.difference_with(&room.choices);
-            }
-        }
-        out
+/// Why there is nothing in `left`, what others have taken being gone from `holding`.
+fn shortage(shelf: &Shelf, holding: &Bits, left: &Bits) -> Reason {
+    let pool = shelf.pool;
+    let name = &pool.name;
+    let reason =
+        |code, message: String, miss: String| Reason { pool: name.clone(), code, message, nearest_miss: Some(miss) };
+    if let Some(conflict) = own_conflict(pool) {
+        return conflict;
     }
-
-    /// Why there is nothing in `left`, what others have taken being gone from `holding`.
-    fn shortage(&self, holding: &Bits, left: &Bits) -> Reason {
-        let (shelf, pool) = (&self.shelf, self.shelf.pool);
-        let name = &pool.name;
-        let reason = |code, message: String, miss: String| Reason {
-            pool: name.clone(),
-            code,
-            message,
-            nearest_miss: Some(miss),
-        };
-        if let Some(conflict) = own_conflict(pool) {
-            return conflict;
-        }
-        if shelf.choices.is_empty() {
-            let message = format!("nothing is sold under the requirements of NodePool {name}: {}", pool.requirements);
-            return reason(Code::NoOffering, message, format!("a type and zone that NodePool {name} allows"));
-        }
-        if let Some(reason) = used_up(shelf, &shelf.all()) {
-            return reason;
-        }
-        if shelf.sellable.is_clear() {
-            let message = format!("{} offerings of NodePool {name}, all out of capacity now", shelf.choices.len());
-            return reason(Code::OfferingUnavailable, message, format!("capacity for NodePool {name}"));
-        }
-        if holding.is_clear() {
-            let message =
-                format!("no instance type that NodePool {name} can buy now holds the DaemonSets that run on it");
-            return reason(
-                Code::NoInstanceTypeFits,
-                message,
-                format!("a larger instance type allowed by NodePool {name}"),
-            );
-        }
-        if left.is_clear() {
-            let ids: (Vec<&str>, Vec<u32>) = shelf.reservations.iter().map(|(id, count, _)| (&**id, *count)).unzip();
-            return reservations_held(name, &ids.0, &ids.1);
-        }
-        let short = |(key, least): &&(Str, u32)| shelf.distinct(left, key) < *least;
-        let said = shelf.min_values.iter().filter(short);
-        let have = |key: &Str| shelf.distinct(left, key);
-        let (messages, misses): (Vec<String>, Vec<String>) = said
-            .map(|(key, least)| {
-                let have = have(key);
-                (
-                    format!("at least {least} values of {key}, there are {have}"),
-                    format!("minValues of {key} {least} → {have}"),
-                )
-            })
-            .unzip();
-        reason(Code::MinValuesNotMet, format!("NodePool {name} wants {}", messages.join("; ")), misses.join(", "))
+    if shelf.choices.is_empty() {
+        let message = format!("nothing is sold under the requirements of NodePool {name}: {}", pool.requirements);
+        return reason(Code::NoOffering, message, format!("a type and zone that NodePool {name} allows"));
     }
+    if let Some(reason) = used_up(shelf, &shelf.all()) {
+        return reason;
+    }
+    if shelf.sellable.is_clear() {
+        return out_of_stock(shelf, &shelf.all(), "");
+    }
+    if holding.is_clear() {
+        let message = format!("no instance type that NodePool {name} can buy now holds the DaemonSets that run on it");
+        return reason(Code::NoInstanceTypeFits, message, format!("a larger instance type allowed by NodePool {name}"));
+    }
+    if left.is_clear() {
+        let ids: (Vec<&str>, Vec<u32>) = shelf.reservations.iter().map(|(id, count, _)| (&**id, *count)).unzip();
+        return reservations_held(name, &ids.0, &ids.1);
+    }
+    let short = |(key, least): &&(Str, u32)| shelf.distinct(left, key) < *least;
+    let said = shelf.min_values.iter().filter(short);
+    let have = |key: &Str| shelf.distinct(left, key);
+    let (messages, misses): (Vec<String>, Vec<String>) = said
+        .map(|(key, least)| {
+            let have = have(key);
+            (
+                format!("at least {least} values of {key}, there are {have}"),
+                format!("minValues of {key} {least} → {have}"),
+            )
+        })
+        .unzip();
+    reason(Code::MinValuesNotMet, format!("NodePool {name} wants {}", messages.join("; ")), misses.join(", "))
 }
 
 fn running(snapshot: &Snapshot, pool: &Pool) -> i64 {
