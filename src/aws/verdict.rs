@@ -295,7 +295,7 @@ impl Draft {
             let message = format!("\"{tag}\" tag does not pass tag validation requirements");
             self.conditions.set_false(VALIDATION, "TagValidationFailed", &message);
         } else if let Some(kubelet) =
-            self.class.spec.kubelet.as_ref().and_then(|of| kubelet::fault(of, family, expressions))
+            self.class.spec.kubelet.as_ref().and_then(|of| kubelet::told(of, family, expressions))
         {
             self.conditions.set_false(VALIDATION, kubelet.0, &kubelet.1);
         } else {

@@ -16,11 +16,10 @@ pub fn findings(observed: &Observed) -> Vec<Finding> {
 
 /// What the class' controller would say against the kubelet's settings.
 fn kubelet(class: &Sourced<Ec2NodeClass>) -> Option<Finding> {
-    let told = kubelet_fault(&class.object)?;
-    let (field, message) = told.split_once(' ').unwrap_or(("kubelet", &told));
-    let (message, remedy) = message.rsplit_once(": ").unwrap_or((message, "correct the name, or take the field out"));
+    let fault = kubelet_fault(&class.object)?;
     let subject = Subject { kind: "EC2NodeClass", name: &class.object.metadata.name, origin: &class.origin };
-    Some(subject.finding(Level::Error, Mistake::InvalidObject, format!("spec.{field}"), message, remedy))
+    let field = format!("spec.{}", fault.path);
+    Some(subject.finding(Level::Error, Mistake::InvalidObject, field, fault.what, fault.remedy))
 }
 
 fn missing(observed: &Observed) -> Vec<Finding> {

@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value};
 
+use super::Fault;
+
 /// What a field holds.
 #[derive(Clone, Copy, Debug)]
 enum Shape {
@@ -180,23 +182,27 @@ const FIELDS: &[Field] = &[
     ("volumeStatsAggPeriod", Span),
 ];
 
-/// The first field that no kubelet has, or that does not hold what it should, in words.
-pub(super) fn fault(kubelet: &Map<String, Value>) -> Option<String> {
+/// The first field that no kubelet has, or that does not hold what it should.
+pub(super) fn fault(kubelet: &Map<String, Value>) -> Option<Fault> {
     object(kubelet, FIELDS, "kubelet")
 }
 
-fn object(of: &Map<String, Value>, fields: &[Field], path: &str) -> Option<String> {
+fn object(of: &Map<String, Value>, fields: &[Field], path: &str) -> Option<Fault> {
     of.iter().find_map(|(name, value)| {
         let path = format!("{path}.{name}");
         match fields.iter().find(|(field, _)| field == name) {
             Some((_, shape)) => shape.fault(value, &path),
-            None => Some(format!("{path} is no field of a kubelet's configuration")),
+            None => Some(Fault::invalid(
+                path,
+                "is no field of a kubelet's configuration",
+                "correct the name, or take the field out",
+            )),
         }
     })
 }
 
 impl Shape {
-    fn fault(&self, value: &Value, path: &str) -> Option<String> {
+    fn fault(&self, value: &Value, path: &str) -> Option<Fault> {
         if value.is_null() {
             return None;
         }
@@ -230,7 +236,7 @@ impl Shape {
                 None => false,
             },
         };
-        (!fits).then(|| format!("{path} is {value}: write {}", self.words()))
+        (!fits).then(|| Fault::invalid(path, format!("is {value}"), format!("write {}", self.words())))
     }
 
     /// What to write.
@@ -256,7 +262,7 @@ mod tests {
     use super::*;
 
     fn told(kubelet: &Value) -> Option<String> {
-        fault(kubelet.as_object().unwrap())
+        fault(kubelet.as_object().unwrap()).map(|fault| fault.to_string())
     }
 
     #[test]
@@ -276,7 +282,10 @@ mod tests {
             assert_eq!(told(&good), None, "{good}");
         }
         for (bad, want) in [
-            (json!({ "maxPod": 3 }), "kubelet.maxPod is no field of a kubelet's configuration"),
+            (
+                json!({ "maxPod": 3 }),
+                "kubelet.maxPod is no field of a kubelet's configuration: correct the name, or take the field out",
+            ),
             (json!({ "maxPods": 3.5 }), "kubelet.maxPods is 3.5: write a whole number from -2147483648 to 2147483647"),
             (json!({ "cpuCFSQuota": "false" }), "kubelet.cpuCFSQuota is \"false\": write true or false"),
             (json!({ "syncFrequency": 60 }), "kubelet.syncFrequency is 60: write a duration such as 1m30s"),
@@ -284,7 +293,8 @@ mod tests {
             (json!({ "clusterDNS": "10.0.0.10" }), "kubelet.clusterDNS is \"10.0.0.10\": write a list"),
             (
                 json!({ "authentication": { "webhook": { "ttl": "1s" } } }),
-                "kubelet.authentication.webhook.ttl is no field of a kubelet's configuration",
+                "kubelet.authentication.webhook.ttl is no field of a kubelet's configuration: correct the name, or take the field \
+                 out",
             ),
             (
                 json!({ "reservedMemory": [{ "limits": { "memory": "much" } }] }),

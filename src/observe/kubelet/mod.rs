@@ -5,13 +5,44 @@ pub(crate) mod entries;
 mod fields;
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use cloud::catalog::AmiFamily;
+use entries::path;
 use planner::model::Quantity;
 use serde_json::{Map, Value, json};
 
 /// Reason and message of a condition.
 pub(crate) type Told = (&'static str, String);
+
+/// A setting that cannot stay as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Why a condition is false.
+    reason: &'static str,
+    /// Of the field, below `spec`.
+    pub(crate) path: String,
+    pub(crate) what: String,
+    pub(crate) remedy: String,
+}
+
+impl Fault {
+    fn invalid(path: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { reason: INVALID, path: path.into(), what: what.into(), remedy: remedy.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.path, self.what, self.remedy)
+    }
+}
+
+impl From<Fault> for Told {
+    fn from(fault: Fault) -> Self {
+        (fault.reason, fault.to_string())
+    }
+}
 
 const INVALID: &str = "InvalidKubeletConfiguration";
 const EXPRESSIONS: &str = "KubeletExpressionsDisabled";
@@ -44,33 +75,47 @@ const TOLD_TO_ALL: [&str; 12] = [
     "cpuCFSQuota",
 ];
 
-/// What is wrong with settings of a kubelet; nothing for good ones. `reckoned` is what became of its expressions; None where they
-/// are not allowed.
+/// What is wrong with settings of a kubelet; nothing for good ones.
 pub(crate) fn fault(
+    kubelet: &Map<String, Value>,
+    family: Option<AmiFamily>,
+    are_expressions_allowed: bool,
+) -> Option<Fault> {
+    shape(kubelet)
+        .or_else(|| if are_expressions_allowed { None } else { expression(kubelet) })
+        .or_else(|| unsupported(kubelet, family))
+}
+
+/// The same for a condition. `reckoned` is what became of expressions; None where they are not allowed.
+pub(crate) fn told(
     kubelet: &Map<String, Value>,
     family: Option<AmiFamily>,
     reckoned: Option<&Result<(), Told>>,
 ) -> Option<Told> {
+    if let Some(Err(without_value)) = reckoned {
+        return Some(shape(kubelet).map_or_else(|| without_value.clone(), Told::from));
+    }
+    fault(kubelet, family, reckoned.is_some()).map(Told::from)
+}
+
+/// What holds whatever the family is, and however expressions come out.
+fn shape(kubelet: &Map<String, Value>) -> Option<Fault> {
     let mut plain = kubelet.clone();
     // An expression is no number, and is judged by itself.
     if plain.get("maxPods").is_some_and(Value::is_string) {
         plain.insert("maxPods".into(), json!(0));
     }
-    let invalid = |message: String| (INVALID, message);
-    fields::fault(&plain)
-        .or_else(|| rules(&plain))
-        .map(invalid)
-        .or_else(|| match reckoned {
-            None => expression(kubelet),
-            Some(reckoned) => reckoned.clone().err(),
-        })
-        .or_else(|| unsupported(kubelet, family))
+    fields::fault(&plain).or_else(|| rules(&plain))
 }
 
 /// What the shape of fields does not show.
-fn rules(kubelet: &Map<String, Value>) -> Option<String> {
+fn rules(kubelet: &Map<String, Value>) -> Option<Fault> {
     if kubelet.get("registerWithTaints").is_some_and(|taints| !taints.is_null()) {
-        return Some("kubelet.registerWithTaints is set by the controller: use the NodePool's taints".to_owned());
+        return Some(Fault::invalid(
+            "kubelet.registerWithTaints",
+            "is set by the controller",
+            "use the NodePool's taints",
+        ));
     }
     thresholds(kubelet)
         .or_else(|| grace_periods(kubelet))
@@ -85,12 +130,12 @@ pub(crate) fn texts<'a>(kubelet: &'a Map<String, Value>, field: &str) -> impl It
     entries.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
 }
 
-fn no_signal(field: &str, key: &str) -> Option<String> {
+fn no_signal(field: &str, key: &str) -> Option<Fault> {
     let is_one = SIGNALS.contains(&key);
-    (!is_one).then(|| format!("kubelet.{field}[{key}] is no signal: write one of {}", SIGNALS.join(", ")))
+    (!is_one).then(|| Fault::invalid(path(field, key), "is no signal", format!("write one of {}", SIGNALS.join(", "))))
 }
 
-fn thresholds(kubelet: &Map<String, Value>) -> Option<String> {
+fn thresholds(kubelet: &Map<String, Value>) -> Option<Fault> {
     ["evictionHard", "evictionSoft", "evictionMinimumReclaim"].into_iter().find_map(|field| {
         texts(kubelet, field).find_map(|(key, value)| {
             no_signal(field, key).or_else(|| {
@@ -99,20 +144,22 @@ fn thresholds(kubelet: &Map<String, Value>) -> Option<String> {
                     None => Quantity::parse(value).is_ok_and(|quantity| !quantity.is_negative()),
                 };
                 (!fits).then(|| {
-                    format!("kubelet.{field}[{key}] is \"{value}\": write a share from 0% to 100% or a quantity such as 100Mi")
+                    let remedy = "write a share from 0% to 100% or a quantity such as 100Mi";
+                    Fault::invalid(path(field, key), format!("is \"{value}\""), remedy)
                 })
             })
         })
     })
 }
 
-fn grace_periods(kubelet: &Map<String, Value>) -> Option<String> {
+fn grace_periods(kubelet: &Map<String, Value>) -> Option<Fault> {
     const SOFT: &str = "evictionSoft";
     const GRACE: &str = "evictionSoftGracePeriod";
     let bad = texts(kubelet, GRACE).find_map(|(key, value)| {
         no_signal(GRACE, key).or_else(|| {
             let is_span = crds::Duration::from(value).nanos().is_some_and(|nanos| nanos >= 0);
-            (!is_span).then(|| format!("kubelet.{GRACE}[{key}] is \"{value}\": write a duration such as 1m30s"))
+            (!is_span)
+                .then(|| Fault::invalid(path(GRACE, key), format!("is \"{value}\""), "write a duration such as 1m30s"))
         })
     });
     let keys = |field| texts(kubelet, field).map(|(key, _)| key).collect::<BTreeSet<_>>();
@@ -121,21 +168,21 @@ fn grace_periods(kubelet: &Map<String, Value>) -> Option<String> {
     bad.or_else(|| {
         lone.map(|key| {
             let (has, lacks) = if soft.contains(key) { (SOFT, GRACE) } else { (GRACE, SOFT) };
-            format!("kubelet.{has}[{key}] has no match in kubelet.{lacks}: write both or neither")
+            Fault::invalid(path(has, key), format!("has no match in kubelet.{lacks}"), "write both or neither")
         })
     })
 }
 
-fn reserved(kubelet: &Map<String, Value>) -> Option<String> {
+fn reserved(kubelet: &Map<String, Value>) -> Option<Fault> {
     ["kubeReserved", "systemReserved"].into_iter().find_map(|field| {
         texts(kubelet, field).find_map(|(key, value)| {
             if !RESERVABLE.contains(&key) {
-                return Some(format!(
-                    "kubelet.{field}[{key}] cannot be reserved: write one of {}",
-                    RESERVABLE.join(", ")
-                ));
+                let remedy = format!("write one of {}", RESERVABLE.join(", "));
+                return Some(Fault::invalid(path(field, key), "cannot be reserved", remedy));
             }
-            value.starts_with('-').then(|| format!("kubelet.{field}[{key}] is \"{value}\": write no less than 0"))
+            value
+                .starts_with('-')
+                .then(|| Fault::invalid(path(field, key), format!("is \"{value}\""), "write no less than 0"))
         })
     })
 }
@@ -144,50 +191,58 @@ fn whole(kubelet: &Map<String, Value>, field: &str) -> Option<i64> {
     kubelet.get(field).and_then(Value::as_i64)
 }
 
-fn images(kubelet: &Map<String, Value>) -> Option<String> {
+fn images(kubelet: &Map<String, Value>) -> Option<Fault> {
     const HIGH: &str = "imageGCHighThresholdPercent";
     const LOW: &str = "imageGCLowThresholdPercent";
     let beyond = [HIGH, LOW].into_iter().find_map(|field| {
         let n = whole(kubelet, field).filter(|n| !(0..=100).contains(n))?;
-        Some(format!("kubelet.{field} is {n}: write a share from 0 to 100"))
+        Some(Fault::invalid(path(field, ""), format!("is {n}"), "write a share from 0 to 100"))
     });
     beyond.or_else(|| {
         let (high, low) = (whole(kubelet, HIGH)?, whole(kubelet, LOW)?);
-        (high <= low).then(|| format!("kubelet.{HIGH} is {high} and kubelet.{LOW} is {low}: write a higher {HIGH}"))
+        (high <= low).then(|| {
+            Fault::invalid(
+                path(HIGH, ""),
+                format!("is {high} and kubelet.{LOW} is {low}"),
+                format!("write a higher {HIGH}"),
+            )
+        })
     })
 }
 
-fn not_negative(kubelet: &Map<String, Value>) -> Option<String> {
+fn not_negative(kubelet: &Map<String, Value>) -> Option<Fault> {
     ["podsPerCore", "evictionMaxPodGracePeriod", "maxPods"].into_iter().find_map(|field| {
         let n = whole(kubelet, field).filter(|n| *n < 0)?;
-        Some(format!("kubelet.{field} is {n}: write no less than 0"))
+        Some(Fault::invalid(path(field, ""), format!("is {n}"), "write no less than 0"))
     })
 }
 
 /// Something that would have to be evaluated for each type, which the feature gate does not allow.
-fn expression(kubelet: &Map<String, Value>) -> Option<Told> {
+fn expression(kubelet: &Map<String, Value>) -> Option<Fault> {
     let (path, text) = entries::first(kubelet)?;
-    let message = format!(
-        "{path} is the expression \"{text}\": write a number, or switch on --aws-feature-gates NodeClassCEL=true"
-    );
-    Some((EXPRESSIONS, message))
+    Some(Fault {
+        reason: EXPRESSIONS,
+        path,
+        what: format!("is the expression \"{text}\""),
+        remedy: "write a number, or switch on --aws-feature-gates NodeClassCEL=true".to_owned(),
+    })
 }
 
 /// Something that the images of the family would not be told.
-fn unsupported(kubelet: &Map<String, Value>, family: Option<AmiFamily>) -> Option<Told> {
+fn unsupported(kubelet: &Map<String, Value>, family: Option<AmiFamily>) -> Option<Fault> {
     if matches!(family, Some(AmiFamily::Al2023 | AmiFamily::Custom) | None) {
         return None;
     }
     let n_dns = kubelet.get("clusterDNS").and_then(Value::as_array).map_or(0, Vec::len);
-    let message = if family == Some(AmiFamily::Bottlerocket) && kubelet.contains_key("podsPerCore") {
-        "kubelet.podsPerCore is not supported by images of Bottlerocket: write kubelet.maxPods".to_owned()
+    let (field, what, remedy) = if family == Some(AmiFamily::Bottlerocket) && kubelet.contains_key("podsPerCore") {
+        ("podsPerCore", "is not supported by images of Bottlerocket".to_owned(), "write kubelet.maxPods")
     } else if n_dns > 1 {
-        format!("kubelet.clusterDNS has {n_dns} entries, of which images of this family take one: write one")
+        ("clusterDNS", format!("has {n_dns} entries, of which images of this family take one"), "write one")
     } else {
         let field = kubelet.keys().find(|key| !TOLD_TO_ALL.contains(&key.as_str()))?;
-        format!("kubelet.{field} is not supported by images of this family: take it out, or use AL2023")
+        (&**field, "is not supported by images of this family".to_owned(), "take it out, or use AL2023")
     };
-    Some((UNSUPPORTED, message))
+    Some(Fault { reason: UNSUPPORTED, path: path(field, ""), what, remedy: remedy.to_owned() })
 }
 
 #[cfg(test)]
@@ -195,7 +250,7 @@ mod tests {
     use super::*;
 
     fn reason(family: AmiFamily, kubelet: &Value) -> Option<&'static str> {
-        fault(kubelet.as_object().unwrap(), Some(family), None).map(|(reason, _)| reason)
+        fault(kubelet.as_object().unwrap(), Some(family), false).map(|fault| fault.reason)
     }
 
     #[test]

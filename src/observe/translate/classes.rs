@@ -87,7 +87,7 @@ impl<'a> Classes<'a> {
         if self.given.is_some() || (&*class.group, &*class.kind) != EC2 {
             return None;
         }
-        kubelet_fault(&self.ec2_class(&class.name)?.object)
+        kubelet_fault(&self.ec2_class(&class.name)?.object).map(|fault| fault.to_string())
     }
 
     /// What it sells; a class that is not there sells what its kind usually does.
@@ -210,16 +210,15 @@ impl<'a> Classes<'a> {
     }
 }
 
-/// What is wrong with the kubelet's settings of a class. Its message begins with the path below `spec`.
-pub(crate) fn kubelet_fault(class: &Ec2NodeClass) -> Option<String> {
+/// What is wrong with the kubelet's settings of a class.
+pub(crate) fn kubelet_fault(class: &Ec2NodeClass) -> Option<kubelet::Fault> {
     // Where a controller found the class to be valid, expressions are switched on.
     let is_valid = class.status.as_ref().is_some_and(|status| {
         let verdict =
             condition(&status.conditions, "ValidationSucceeded").or_else(|| condition(&status.conditions, "Ready"));
         verdict.is_some_and(|verdict| &*verdict.status == "True")
     });
-    let sound = Ok(());
-    kubelet::fault(&class.spec.kubelet, family(class), is_valid.then_some(&sound)).map(|(_reason, message)| message)
+    kubelet::fault(&class.spec.kubelet, family(class), is_valid)
 }
 
 /// The family of its images.
