@@ -65,16 +65,26 @@ pub(super) fn is_alive(state: InstanceState) -> bool {
     matches!(state, InstanceState::Pending | InstanceState::Running)
 }
 
+/// A machine that EC2 tells of.
+#[derive(Clone, Debug)]
+pub(super) enum Found {
+    There(Box<Instance>),
+    /// It is still listed, for an hour or so, and nothing is left of it.
+    Ended,
+}
+
 /// Machines by id; those EC2 does not know, or no longer, are not in it. A filter and not a list of ids: one unknown id
 /// would refuse the whole call.
-pub(super) async fn by_ids(clients: &Clients, ids: Vec<String>) -> Result<BTreeMap<String, Instance>, Fault> {
+pub(super) async fn by_ids(clients: &Clients, ids: Vec<String>) -> Result<BTreeMap<String, Found>, Fault> {
     let mut found = BTreeMap::new();
     for ids in ids.chunks(MOST_IDS) {
-        let filters =
-            vec![filter("instance-id", ids.iter().cloned()), filter("instance-state-name", THERE.map(str::to_owned))];
-        for instance in find(clients, filters).await? {
-            if let Some(id) = id_of(&instance.provider_id) {
-                found.insert(id.to_owned(), instance);
+        for machine in find_all(clients, vec![filter("instance-id", ids.iter().cloned())]).await? {
+            let Some(id) = machine.instance_id() else { continue };
+            let state = machine.state().and_then(|state| state.name());
+            if state == Some(&InstanceStateName::Terminated) {
+                found.insert(id.to_owned(), Found::Ended);
+            } else if let Some(instance) = read(&machine) {
+                found.insert(id.to_owned(), Found::There(Box::new(instance)));
             }
         }
     }
@@ -82,6 +92,10 @@ pub(super) async fn by_ids(clients: &Clients, ids: Vec<String>) -> Result<BTreeM
 }
 
 async fn find(clients: &Clients, filters: Vec<Filter>) -> Result<Vec<Instance>, Fault> {
+    Ok(find_all(clients, filters).await?.iter().filter_map(read).collect())
+}
+
+async fn find_all(clients: &Clients, filters: Vec<Filter>) -> Result<Vec<Ec2Instance>, Fault> {
     let mut found = Vec::new();
     let mut next = None;
     for _ in 0..MOST_PAGES {
@@ -90,8 +104,9 @@ async fn find(clients: &Clients, filters: Vec<Filter>) -> Result<Vec<Instance>, 
             call.set_filters(Some(filters.clone())).send()
         })
         .await?;
-        found.extend(page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances).filter_map(read));
         next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        let reservations = page.reservations.unwrap_or_default();
+        found.extend(reservations.into_iter().flat_map(|one| one.instances.unwrap_or_default()));
         if next.is_none() {
             break;
         }

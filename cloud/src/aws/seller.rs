@@ -13,7 +13,7 @@ use super::call::again;
 use super::class::Cluster;
 use super::client::Clients;
 use super::fault::{Fault, Kind};
-use super::instances::{self, MOST_IDS, by_ids, id_of, of_cluster};
+use super::instances::{self, Found, MOST_IDS, by_ids, id_of, of_cluster};
 use super::launch::Attempts;
 use super::pace::Pace;
 use super::queue::Queue;
@@ -47,7 +47,7 @@ pub struct Seller {
     quiet: Quiet,
     /// Addresses of services, as EKS told after the start.
     service_cidr: OnceLock<String>,
-    finding: Batch<Result<Option<Box<Instance>>, Fault>>,
+    finding: Batch<Result<Option<Found>, Fault>>,
     ending: Batch<Result<(), Fault>>,
 }
 
@@ -79,9 +79,7 @@ impl Seller {
             let clients = of_finding.clone();
             async move {
                 match by_ids(&clients, ids.clone()).await {
-                    Ok(mut found) => {
-                        ids.into_iter().map(|id| (id.clone(), Ok(found.remove(&id).map(Box::new)))).collect()
-                    }
+                    Ok(mut found) => ids.into_iter().map(|id| (id.clone(), Ok(found.remove(&id)))).collect(),
                     Err(fault) => ids.into_iter().map(|id| (id, Err(fault.clone()))).collect(),
                 }
             }
@@ -195,14 +193,14 @@ impl Seller {
         }
         let found = self.finding.ask(id).await.unwrap_or_else(closed)?;
         match found {
-            Some(found) => {
+            Some(Found::There(found)) => {
                 self.quiet.saw(&found);
                 Ok(Some(*found))
             }
             None if self.recent.has(id) => {
                 Err(ListError::Unreachable { message: format!("EC2 does not show {id} yet, which was just bought") })
             }
-            None => Ok(None),
+            Some(Found::Ended) | None => Ok(None),
         }
     }
 
@@ -227,7 +225,8 @@ impl Seller {
         }
         let found = self.finding.ask(id).await.unwrap_or_else(closed)?;
         match found {
-            Some(found) if found.state == InstanceState::Terminating => return Ok(Termination::Started),
+            Some(Found::There(found)) if found.state == InstanceState::Terminating => return Ok(Termination::Started),
+            Some(Found::Ended) => return Ok(Termination::Gone),
             None if !self.recent.has(id) => return Ok(Termination::Gone),
             _ => {}
         }

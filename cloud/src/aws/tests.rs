@@ -66,6 +66,24 @@ async fn a_machine_that_somebody_stopped_is_ended_and_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_machine_that_was_just_bought_is_gone_once_it_is_told_to_have_ended_and_not_while_it_is_not_shown() {
+    for (shown, gone) in [(&[("i-1", "m5.large", "terminated", "u")][..], true), (&[], false)] {
+        let (clients, _) = clients(move |action, _| match action {
+            "CreateFleet" => fleet(Some(("i-1", "subnet-1")), &[]),
+            "DescribeInstances" => instances(shown),
+            "TerminateInstances" => (200, "<TerminateInstancesResponse></TerminateInstancesResponse>".to_owned()),
+            _ => (200, MADE.to_owned()),
+        })
+        .await;
+        let seller = seller(clients);
+        let id = seller.launch(&class(), &order(vec![offer("m5.large", 0)])).await.unwrap().provider_id;
+        let end = if gone { Termination::Gone } else { Termination::Started };
+        assert_eq!(seller.terminate(&id).await, Ok(end));
+        assert_eq!(matches!(seller.instance(&id).await, Ok(None)), gone);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_machine_that_was_bought_otherwise_than_asked_is_found_by_its_tag_and_not_bought_again() {
     for is_shown in [true, false] {
         let (clients, calls) = clients(move |action, _| match action {
