@@ -3,8 +3,8 @@
 use control_plane::wait_for;
 use serde_json::{Value, json};
 
-use super::controller::{LONG, NODES, wait_empty};
-use super::region::{CLAIMS, CLASSES, Region, world};
+use super::controller::{CLAIMS, LONG, NODES, wait_empty};
+use super::region::{CLASSES, Region, world};
 use super::world::{SOON, condition};
 
 #[test]

@@ -10,7 +10,7 @@ use super::product::Product;
 use super::world::{SOON, World};
 
 pub const NODES: &str = "/api/v1/nodes";
-const CLAIMS: &str = "/apis/karpenter.sh/v1/nodeclaims";
+pub const CLAIMS: &str = "/apis/karpenter.sh/v1/nodeclaims";
 /// For a thousand pods on a busy machine and a build without optimisation.
 pub const LONG: Duration = Duration::from_mins(4);
 

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use control_plane::{Options, Stages, wait_for};
 use serde_json::{Value, json};
 
-use super::controller::{LONG, NODES, world};
+use super::controller::{CLAIMS, LONG, NODES, world};
 use super::product::Product;
 use super::world::{SOON, World};
 
-const CLAIMS: &str = "/apis/karpenter.sh/v1/nodeclaims";
 const BUDGETS: &str = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
 const ATTACHMENTS: &str = "/apis/storage.k8s.io/v1/volumeattachments";
 /// Long enough for what should not happen to happen.

@@ -17,7 +17,6 @@ use super::controller::NODES;
 use super::product::Product;
 use super::world::{SOON, World};
 
-pub const CLAIMS: &str = "/apis/karpenter.sh/v1/nodeclaims";
 pub const CLASSES: &str = "/apis/karpenter.k8s.aws/v1/ec2nodeclasses";
 const SECOND: i64 = 1_000_000;
 

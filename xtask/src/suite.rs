@@ -145,11 +145,12 @@ fn every_package(depth: Depth, compiler: Compiler) -> Command {
     command
 }
 
-/// One at a time: each has a control plane of its own, and times out when it gets too little of the machine.
+/// Two at a time: each has a control plane of its own and mostly waits for it, but times out when it gets too little of the
+/// machine.
 fn end_to_end(compiler: Compiler) -> Command {
-    let one_at_a_time = ["--no-fail-fast", "--", "--test-threads", "1"];
+    let two_at_a_time = ["--no-fail-fast", "--", "--test-threads", "2"];
     let mut command =
-        cargo(&[&["test", "--workspace", "--features", AWS, "--test", END_TO_END][..], &one_at_a_time].concat());
+        cargo(&[&["test", "--workspace", "--features", AWS, "--test", END_TO_END][..], &two_at_a_time].concat());
     compiler.of(&mut command);
     command
 }
