@@ -14,6 +14,7 @@ use crds::{Condition, Ec2NodeClass, LabelRequirement};
 use planner::model::Str;
 use serde_json::{Value, json};
 
+use super::kubelet::told;
 use super::version::UNSUPPORTED_ALIAS;
 use crate::act::merge::merge_patch;
 use crate::controllers::time;
@@ -294,9 +295,7 @@ impl Draft {
         {
             let message = format!("\"{tag}\" tag does not pass tag validation requirements");
             self.conditions.set_false(VALIDATION, "TagValidationFailed", &message);
-        } else if let Some(kubelet) =
-            self.class.spec.kubelet.as_ref().and_then(|of| kubelet::told(of, family, expressions))
-        {
+        } else if let Some(kubelet) = self.class.spec.kubelet.as_ref().and_then(|of| told(of, family, expressions)) {
             self.conditions.set_false(VALIDATION, kubelet.0, &kubelet.1);
         } else {
             match service_cidr {

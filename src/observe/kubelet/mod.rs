@@ -86,20 +86,8 @@ pub(crate) fn fault(
         .or_else(|| unsupported(kubelet, family))
 }
 
-/// The same for a condition. `reckoned` is what became of expressions; None where they are not allowed.
-pub(crate) fn told(
-    kubelet: &Map<String, Value>,
-    family: Option<AmiFamily>,
-    reckoned: Option<&Result<(), Told>>,
-) -> Option<Told> {
-    if let Some(Err(without_value)) = reckoned {
-        return Some(shape(kubelet).map_or_else(|| without_value.clone(), Told::from));
-    }
-    fault(kubelet, family, reckoned.is_some()).map(Told::from)
-}
-
 /// What holds whatever the family is, and however expressions come out.
-fn shape(kubelet: &Map<String, Value>) -> Option<Fault> {
+pub(crate) fn shape(kubelet: &Map<String, Value>) -> Option<Fault> {
     let mut plain = kubelet.clone();
     // An expression is no number, and is judged by itself.
     if plain.get("maxPods").is_some_and(Value::is_string) {
