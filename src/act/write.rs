@@ -94,17 +94,20 @@ impl Writer {
         let is_nominated = |pod: &Pod| pod.node.is_none() && pod.nominated.as_deref() == Some(node);
         let nominated: Vec<Arc<Pod>> =
             pods.iter().filter_map(|pod| self.pod(pod)).filter(|pod| is_nominated(pod)).collect();
-        let Some(room) = nominated.first().and_then(|_| self.mirror.room_on(node)) else { return Vec::new() };
-        nominated.iter().filter(|pod| !pod.requests().fits(&room)).map(|pod| pod.key.clone()).collect()
+        let Some(mut room) = nominated.first().and_then(|_| self.mirror.room_on(node)) else { return Vec::new() };
+        nominated.iter().filter(|pod| !room.take(&pod.requests())).map(|pod| pod.key.clone()).collect()
     }
 
     /// The pods that wait and whose room is still there, node by node.
     pub(super) fn with_room(&self, nodes: &[(Str, Vec<Str>)]) -> Vec<(Str, Vec<Str>)> {
         let of_node = |(node, pods): &(Str, Vec<Str>)| {
-            let waiting: Vec<Arc<Pod>> =
-                pods.iter().filter_map(|pod| self.pod(pod)).filter(|pod| pod.is_provisionable()).collect();
-            let room = waiting.first().and_then(|_| self.mirror.room_on(node))?;
-            let fitting = waiting.iter().filter(|pod| pod.requests().fits(&room));
+            let pods = || pods.iter().filter_map(|pod| self.pod(pod));
+            let waiting: Vec<Arc<Pod>> = pods().filter(|pod| pod.is_provisionable()).collect();
+            let mut room = waiting.first().and_then(|_| self.mirror.room_on(node))?;
+            for pod in pods().filter(|pod| pod.node.is_none() && pod.nominated.as_ref() == Some(node)) {
+                room.subtract(&pod.requests());
+            }
+            let fitting = waiting.iter().filter(|pod| room.take(&pod.requests()));
             Some((node.clone(), fitting.map(|pod| pod.key.clone()).collect()))
         };
         nodes.iter().filter_map(of_node).collect()

@@ -58,6 +58,15 @@ impl Resources {
         self.add_times(other, -1);
     }
 
+    /// Takes `other` away if all of it is there; whether it was.
+    pub fn take(&mut self, other: &Self) -> bool {
+        let is_there = other.fits(self);
+        if is_there {
+            self.subtract(other);
+        }
+        is_there
+    }
+
     /// Raises each amount to at least that of `other`.
     pub fn raise_to(&mut self, other: &Self) {
         for (name, amount) in &other.0 {

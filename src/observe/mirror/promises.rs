@@ -62,7 +62,7 @@ pub(super) enum Stage {
 
 /// All of them, by `namespace/name` of the pod.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Promises(HashMap<Str, Promise>);
+pub(super) struct Promises(BTreeMap<Str, Promise>);
 
 impl Promises {
     /// The pod is to lie on the node of this claim.
@@ -71,21 +71,24 @@ impl Promises {
     }
 
     /// Forgets what has come true or cannot any more. `waits`: is there a pod of this key and uid without a node?
-    /// `stage`: how far a claim of this name is. `has_room`: is there still room for this pod on the node of this claim?
+    /// `stage`: how far a claim of this name is. `takes_room`: does this pod find room on the node of this claim, beside those
+    /// that did before?
     pub(super) fn keep(
         &mut self,
         now: i64,
         waits: impl Fn(&str, &str) -> bool,
         stage: impl Fn(&str) -> Stage,
-        mut has_room: impl FnMut(&str, &Str) -> bool,
+        mut takes_room: impl FnMut(&str, &Str) -> bool,
     ) {
         self.0.retain(|pod, promise| {
-            let is_due = match stage(&promise.claim) {
-                Stage::Gone => return false,
-                Stage::Coming => false,
-                Stage::Initialized => now - *promise.due.get_or_insert(now) >= DUE || !has_room(pod, &promise.claim),
-            };
-            !is_due && waits(pod, &promise.uid)
+            waits(pod, &promise.uid)
+                && match stage(&promise.claim) {
+                    Stage::Gone => false,
+                    Stage::Coming => true,
+                    Stage::Initialized => {
+                        now - *promise.due.get_or_insert(now) < DUE && takes_room(pod, &promise.claim)
+                    }
+                }
         });
     }
 
@@ -127,6 +130,26 @@ mod tests {
         assert_eq!(pods(&promises), ["shop/b on x", "shop/c on y"]);
         promises.keep(1010, |_, _| true, stage, |_, _| true);
         assert_eq!(pods(&promises), ["shop/c on y"]);
+    }
+
+    #[test]
+    fn of_those_that_wait_for_the_same_room_only_what_fits_keeps_its_promise() {
+        let mut promises = Promises::default();
+        for (pod, uid) in [("shop/a", "u1"), ("shop/b", "u2"), ("shop/c", "u3")] {
+            promises.give(pod.into(), uid.into(), "x".into());
+        }
+        let mut n_left = 1;
+        let is_bound = |pod: &str| pod == "shop/a";
+        promises.keep(
+            1000,
+            |pod, _| !is_bound(pod),
+            |_| Stage::Initialized,
+            |_, _| {
+                n_left -= 1;
+                n_left >= 0
+            },
+        );
+        assert_eq!(pods(&promises), ["shop/b on x"], "what is bound asks for none");
     }
 
     #[test]

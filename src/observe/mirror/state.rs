@@ -295,14 +295,15 @@ impl State {
             Some(_) => Stage::Coming,
         };
         let mut rooms: HashMap<Str, Option<Resources>> = HashMap::new();
-        let has_room = |pod: &str, claim: &Str| {
+        // Of several that wait for what is left for one, all but one are planned anew.
+        let takes_room = |pod: &str, claim: &Str| {
             let room = rooms.entry(claim.clone()).or_insert_with(|| {
                 let node = self.whole_claims.get(claim).and_then(|claim| self.node_of(claim));
                 self.room_on(&node?.metadata.name)
             });
-            self.pods.get(pod).zip(room.as_ref()).is_none_or(|(pod, room)| pod.requests().fits(room))
+            self.pods.get(pod).zip(room.as_mut()).is_none_or(|(pod, room)| room.take(&pod.requests()))
         };
-        promises.keep(now, waits, stage, has_room);
+        promises.keep(now, waits, stage, takes_room);
         self.promises = promises;
     }
 
