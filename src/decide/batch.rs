@@ -130,11 +130,19 @@ impl Batcher {
         match change.kind {
             Kind::Pod => {
                 let pod = self.mirror.pod(&change.namespace, &change.name)?;
-                let is_new = pod.is_provisionable() && !self.settled.contains(&pod.uid);
-                if is_new {
-                    self.seen.entry(pod.uid.clone()).or_insert_with(Instant::now);
+                let is_known = |uid| self.settled.contains(uid) || self.seen.contains_key(uid);
+                if is_known(&pod.uid) || !self.mirror.is_pending(&pod) {
+                    return None;
                 }
-                is_new.then(|| (Wake::PendingPods, pod.uid.clone()))
+                // Those behind it wait, too: that the scheduler comes to them one after another is no news.
+                let mut new = vec![pod.uid.clone()];
+                if pod.is_provisionable() {
+                    let behind = self.mirror.untried();
+                    new.extend(behind.iter().map(|pod| &pod.uid).filter(|uid| !is_known(uid)).cloned());
+                }
+                let now = Instant::now();
+                self.seen.extend(new.into_iter().map(|uid| (uid, now)));
+                Some((Wake::PendingPods, pod.uid.clone()))
             }
             Kind::Node => {
                 let node = self.mirror.node(&change.name)?;
@@ -189,6 +197,11 @@ mod tests {
         mirror.apply(Object::Pod(serde_json::from_value(pod).unwrap()));
     }
 
+    fn untried(mirror: &Mirror, name: &str) {
+        let pod = json!({ "metadata": {"namespace": "shop", "name": name, "uid": name}, "spec": {"containers": []} });
+        mirror.apply(Object::Pod(serde_json::from_value(pod).unwrap()));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_batch_closes_when_no_new_pod_has_come_for_the_idle_time() {
         let mirror = Mirror::new(&[]);
@@ -203,6 +216,26 @@ mod tests {
             waiting(&mirror, "2");
         });
         assert_eq!(batcher.next(None).await, (Wake::PendingPods, Duration::from_millis(2600)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_the_scheduler_comes_to_equal_pods_one_after_another_keeps_no_batch_open() {
+        let mirror = Mirror::new(&[]);
+        let mut batcher = Batcher::new(mirror.clone(), IDLE, MAX, false);
+        for n in 0..8 {
+            untried(&mirror, &n.to_string());
+        }
+        assert!(mirror.pending().is_empty(), "none was refused");
+        let seen = mirror.clone();
+        tokio::spawn(async move {
+            for n in 0..8 {
+                waiting(&mirror, &n.to_string());
+                tokio::time::sleep(Duration::from_millis(800)).await;
+            }
+        });
+        assert_eq!(batcher.next(None).await, (Wake::PendingPods, IDLE));
+        assert_eq!(seen.pending().len(), 8, "what holds for one holds for those like it");
+        assert_eq!(batcher.settle().len(), 8);
     }
 
     #[tokio::test(start_paused = true)]

@@ -37,6 +37,8 @@ pub use batch::Wake;
 
 /// While pods wait they are planned for again after so long. The reference's interval.
 const RECHECK: Duration = Duration::from_secs(10);
+/// How often pods that have a place are looked at: something else may have taken it.
+const STRAY_LOOK: Duration = Duration::from_secs(1);
 
 /// What the last pass came to, for those who ask.
 #[derive(Clone, Debug)]
@@ -139,7 +141,15 @@ impl<C: Cloud> Decide<C> {
         loop {
             let wait = if pass.is_cut { Duration::ZERO } else { RECHECK };
             let recheck = batcher.waits().then(|| Instant::now() + wait);
-            let (wake, open) = batcher.next(recheck).await;
+            let (wake, open) = loop {
+                let has_promises = pass.mirror.has_promises();
+                let look = recheck.map(|at| if has_promises { at.min(Instant::now() + STRAY_LOOK) } else { at });
+                let next = batcher.next(look).await;
+                let is_early = next.0 == Wake::Recheck && recheck.is_some_and(|at| Instant::now() < at);
+                if !is_early || pass.mirror.has_broken_promises(pass.clock.seconds()) {
+                    break next;
+                }
+            };
             let seen = batcher.settle();
             let reconciling = pass.metrics.reconciling("provisioner");
             let outcome = pass.run(wake, open).await;

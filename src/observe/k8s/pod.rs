@@ -49,6 +49,7 @@ pub struct PodSpec {
     pub runtime_class_name: Str,
     pub priority: Option<i32>,
     pub priority_class_name: Str,
+    pub scheduler_name: Str,
     pub host_network: bool,
     pub scheduling_gates: Vec<Named>,
     pub volumes: Vec<Volume>,

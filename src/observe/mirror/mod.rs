@@ -13,6 +13,7 @@ mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash as _, Hasher as _};
@@ -250,15 +251,25 @@ impl Mirror {
         self.read().room_on(&node.into())
     }
 
-    /// Pods a node may be bought for, by namespace and name.
+    /// Pods a node may be bought for, by namespace and name: those that the scheduler has refused, and those behind them that it
+    /// has not come to.
     pub fn pending(&self) -> Vec<Arc<Pod>> {
-        let state = self.read();
-        state.pending.iter().filter_map(|key| state.pods.get(key)).cloned().collect()
+        self.read().waiting.pending()
+    }
+
+    /// Is it one of those?
+    pub fn is_pending(&self, pod: &Pod) -> bool {
+        self.read().waiting.has(pod)
+    }
+
+    /// Those of them that the scheduler has not come to.
+    pub fn untried(&self) -> Vec<Arc<Pod>> {
+        self.read().waiting.untried().cloned().collect()
     }
 
     /// Is there any pod that a node may be bought for?
     pub fn has_pending(&self) -> bool {
-        !self.read().pending.is_empty()
+        !self.read().waiting.is_empty()
     }
 
     /// How many pods are known.
@@ -344,6 +355,16 @@ impl Mirror {
         self.write().promise_anew();
     }
 
+    /// Do pods wait that have their place on what is coming?
+    pub fn has_promises(&self) -> bool {
+        !self.read().promises.is_empty()
+    }
+
+    /// Forgets promises that cannot come true any more; whether there was one.
+    pub fn has_broken_promises(&self, now: i64) -> bool {
+        self.write().keep_promises(now)
+    }
+
     /// Has the pod its place on what is coming?
     pub fn is_promised(&self, pod: &str) -> bool {
         self.read().promises.contains(pod)
@@ -353,11 +374,11 @@ impl Mirror {
     pub fn has_strangers(&self, pod: &str, claims: &BTreeSet<Str>) -> bool {
         let state = self.read();
         let form = state.pods.get(pod).map(|pod| &pod.form);
-        let is_stranger = |key: &Str| {
-            let is_alike = state.pods.get(key).zip(form).is_some_and(|(other, form)| Arc::ptr_eq(&other.form, form));
-            !is_alike && state.promises.claim(key).is_none_or(|claim| !claims.contains(claim))
+        let is_stranger = |other: &Arc<Pod>| {
+            let is_alike = form.is_some_and(|form| Arc::ptr_eq(&other.form, form));
+            !is_alike && state.promises.claim(&other.key).is_none_or(|claim| !claims.contains(claim))
         };
-        state.pending.iter().any(is_stranger)
+        state.waiting.iter().any(is_stranger)
     }
 
     /// Claims on which pods have their place.

@@ -31,6 +31,8 @@ pub struct Pod {
     pub ready: bool,
     /// `PodScheduled` gives `Unschedulable` as its reason: the scheduler has tried and found no node.
     pub unschedulable: bool,
+    /// The scheduler has said nothing of it yet.
+    pub untried: bool,
     /// Seconds since the Unix epoch, as all times here.
     pub created: i64,
     /// When the kubelet began with it.
@@ -138,8 +140,21 @@ impl Pod {
     /// May a node be bought for it? The scheduler found none, nobody makes room for it, and it is not one of the pods
     /// that come with a node.
     pub fn is_provisionable(&self) -> bool {
-        self.unschedulable
-            && self.node.is_none()
+        self.unschedulable && self.is_free()
+    }
+
+    /// Would one be, if the scheduler found none? It has not come to it yet.
+    pub fn is_untried(&self) -> bool {
+        self.untried && self.is_free()
+    }
+
+    /// May the scheduler make room for it by sending others away?
+    pub fn may_preempt(&self) -> bool {
+        self.form.spec.priority.is_some_and(|priority| priority > 0)
+    }
+
+    fn is_free(&self) -> bool {
+        self.node.is_none()
             && self.nominated.is_none()
             && !self.is_finished()
             && !self.is_deleting()
@@ -174,6 +189,7 @@ impl Forms {
             phase: Phase::of(&status.phase),
             ready: condition(&status.conditions, "Ready").is_some_and(|c| &*c.status == "True"),
             unschedulable: scheduled.is_some_and(|c| &*c.reason == "Unschedulable"),
+            untried: scheduled.is_none(),
             created: epoch(metadata.creation_timestamp.as_deref()),
             started: status.start_time.as_deref().map(|start| epoch(Some(start))),
             deletion: metadata.deletion_timestamp.as_deref().map(|end| epoch(Some(end))),

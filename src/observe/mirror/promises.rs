@@ -72,24 +72,32 @@ impl Promises {
 
     /// Forgets what has come true or cannot any more. `waits`: is there a pod of this key and uid without a node?
     /// `stage`: how far a claim of this name is. `takes_room`: does this pod find room on the node of this claim, beside those
-    /// that did before?
+    /// that did before? Gives whether a pod waits that was forgotten.
     pub(super) fn keep(
         &mut self,
         now: i64,
         waits: impl Fn(&str, &str) -> bool,
         stage: impl Fn(&str) -> Stage,
         mut takes_room: impl FnMut(&str, &Str) -> bool,
-    ) {
+    ) -> bool {
+        let mut is_left = false;
         self.0.retain(|pod, promise| {
-            waits(pod, &promise.uid)
-                && match stage(&promise.claim) {
-                    Stage::Gone => false,
-                    Stage::Coming => true,
-                    Stage::Initialized => {
-                        now - *promise.due.get_or_insert(now) < DUE && takes_room(pod, &promise.claim)
-                    }
-                }
+            if !waits(pod, &promise.uid) {
+                return false;
+            }
+            let stays = match stage(&promise.claim) {
+                Stage::Gone => false,
+                Stage::Coming => true,
+                Stage::Initialized => now - *promise.due.get_or_insert(now) < DUE && takes_room(pod, &promise.claim),
+            };
+            is_left |= !stays;
+            stays
         });
+        is_left
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn contains(&self, pod: &str) -> bool {

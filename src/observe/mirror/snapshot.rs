@@ -32,15 +32,16 @@ impl Mirror {
     /// When something is wrong that no plan can be made without: the file of default spread constraints, or a
     /// `PodDisruptionBudget` that selects nothing sensible.
     pub fn snapshot(&self, kinds: &[ClassKind], catalogs: &Catalogs, options: &Options) -> Result<Taken, InputError> {
-        let (objects, pods, promised, version) = {
+        let (objects, pods, untried, promised, version) = {
             let mut state = self.write();
             state.keep_promises(options.now);
             let pods: Vec<_> = state.pods.values().cloned().collect();
-            (objects(&state, kinds), pods, state.promises.by_pod(), state.world_version)
+            let untried = state.waiting.untried().map(|pod| pod.key.clone()).collect();
+            (objects(&state, kinds), pods, untried, state.promises.by_pod(), state.world_version)
         };
         let mut cache = self.0.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let mut notes = Vec::new();
-        let input = Live { objects: &objects, pods: &pods, promised: &promised, catalogs, version };
+        let input = Live { objects: &objects, pods: &pods, untried: &untried, promised: &promised, catalogs, version };
         let snapshot = live(&input, options, &mut cache, &mut notes)?;
         notes.sort();
         notes.dedup();

@@ -14,6 +14,7 @@ use super::expectations::Expectations;
 use super::kind::{Both, Change, Kind, Object};
 use super::pod::{Forms, Pod};
 use super::promises::{self, MEANT_FOR, Promises, Stage};
+use super::waiting::Waiting;
 
 /// Namespace and name; the namespace is empty for kinds without.
 pub(super) type Name = (Str, Str);
@@ -28,8 +29,7 @@ pub(super) struct State {
     pub(super) pods: HashMap<Str, Arc<Pod>>,
     /// Pods that are bound to a node or promised to one.
     pub(super) pods_by_node: HashMap<Str, BTreeSet<Str>>,
-    /// Pods a node may be bought for.
-    pub(super) pending: BTreeSet<Str>,
+    pub(super) waiting: Waiting,
     pub(super) whole_claims: BTreeMap<Str, Arc<crds::NodeClaim>>,
     pub(super) whole_pools: BTreeMap<Str, Arc<crds::NodePool>>,
     pub(super) whole_ec2: BTreeMap<Str, Arc<crds::Ec2NodeClass>>,
@@ -281,8 +281,8 @@ impl State {
         }
     }
 
-    /// Forgets promises that have come true or cannot any more.
-    pub(super) fn keep_promises(&mut self, now: i64) {
+    /// Forgets promises that have come true or cannot any more; whether a pod waits that had one.
+    pub(super) fn keep_promises(&mut self, now: i64) -> bool {
         let mut promises = std::mem::take(&mut self.promises);
         let waits = |key: &str, uid: &str| {
             self.pods.get(key).is_some_and(|pod| *pod.uid == *uid && pod.node.is_none() && !pod.is_deleting())
@@ -303,8 +303,9 @@ impl State {
             });
             self.pods.get(pod).zip(room.as_mut()).is_none_or(|(pod, room)| room.take(&pod.requests()))
         };
-        promises.keep(now, waits, stage, takes_room);
+        let is_left = promises.keep(now, waits, stage, takes_room);
         self.promises = promises;
+        is_left
     }
 
     /// What a node has left beside the pods that are bound to it; None where it does not say.
@@ -332,8 +333,8 @@ impl State {
 
     /// Gives pods that wait their place on claims that are coming and were bought for pods of their form.
     pub(super) fn promise_anew(&mut self) {
-        let mut waiting: HashMap<u64, Vec<&Arc<Pod>>> = HashMap::new();
-        for pod in self.pending.iter().rev().filter_map(|key| self.pods.get(key)) {
+        let mut waiting: HashMap<u64, Vec<Arc<Pod>>> = HashMap::new();
+        for pod in self.waiting.pending().into_iter().rev() {
             waiting.entry(pod.form.mark()).or_default().push(pod);
         }
         let coming = self.whole_claims.values().chain(self.expected.claims());
@@ -395,18 +396,18 @@ impl State {
                 link(&mut self.pods_by_node, node, &key);
             }
         }
-        if pod.is_provisionable() {
-            self.pending.insert(key.clone());
-        } else {
-            self.pending.remove(&key);
+        if let Some(old) = old {
+            self.waiting.take(old);
         }
-        self.pods.insert(key, Arc::new(pod));
+        let pod = Arc::new(pod);
+        self.waiting.put(&pod);
+        self.pods.insert(key, pod);
         true
     }
 
     fn take_pod(&mut self, key: &str) -> bool {
         let Some(pod) = self.pods.remove(key) else { return false };
-        self.pending.remove(key);
+        self.waiting.take(&pod);
         if let Some(node) = pod.node.as_ref().or(pod.nominated.as_ref()) {
             unlink(&mut self.pods_by_node, node, &pod.key);
         }

@@ -1,6 +1,6 @@
 //! A running cluster: the same rules as for files, with what did not change since the last time kept.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crds::names::core::UNREGISTERED_TAINT;
@@ -25,6 +25,8 @@ pub(crate) struct Live<'a> {
     /// Everything but pods.
     pub(crate) objects: &'a Objects,
     pub(crate) pods: &'a [Arc<Pod>],
+    /// Those that wait though the scheduler has not come to them.
+    pub(crate) untried: &'a HashSet<Str>,
     /// The claim on whose node a pod has its place, by `namespace/name`.
     pub(crate) promised: &'a HashMap<Str, Str>,
     pub(crate) catalogs: &'a Catalogs,
@@ -206,7 +208,8 @@ impl Cache {
             });
             let own = indices.entry(address).or_default();
             let promised = live.promised.get(&pod.key).and_then(|claim| hosts.get(claim));
-            match (entry.lot(pod, promised, deleting, world), &entry.shapes) {
+            let waits = pod.unschedulable || live.untried.contains(&pod.key);
+            match (entry.lot(pod, waits, promised, deleting, world), &entry.shapes) {
                 (Lot::Nowhere, _) => {}
                 (Lot::Ignored(code, message), _) => gathered.ignore(code, &message, pod.key.clone()),
                 (_, Err(fault)) => gathered.ignore(Code::UnsupportedField, fault, pod.key.clone()),
@@ -319,7 +322,14 @@ impl Known {
     }
 
     /// `promised`: the node or claim on which an earlier plan has a place for it.
-    fn lot(&self, pod: &Pod, promised: Option<&Str>, deleting: &HashMap<Str, bool>, world: &World<'_>) -> Lot {
+    fn lot(
+        &self,
+        pod: &Pod,
+        waits: bool,
+        promised: Option<&Str>,
+        deleting: &HashMap<Str, bool>,
+        world: &World<'_>,
+    ) -> Lot {
         let owner = self.form.owner();
         if let Some(node) = &pod.node {
             let Some(node_deleting) = deleting.get(node) else { return Lot::Nowhere };
@@ -345,7 +355,7 @@ impl Known {
             None if promised.is_some_and(|host| deleting.get(host) == Some(&false)) => {
                 Lot::Lies { node: promised.cloned().unwrap_or_default(), promised: false }
             }
-            None if pod.unschedulable => Lot::Waits,
+            None if waits => Lot::Waits,
             None => Lot::Nowhere,
         }
     }
