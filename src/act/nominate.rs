@@ -23,7 +23,7 @@ use tracing::debug;
 use super::wave::{Due, Host, Meant, PATIENCE, Pods, Taken, Turn, Waves};
 use super::write::Writer;
 use crate::controllers::{Gate, Hold};
-use crate::observe::mirror::Mirror;
+use crate::observe::mirror::{Mirror, PER_SECOND};
 use crate::telemetry::Metrics;
 
 /// No node waits longer for its own nominations; it opens without the rest.
@@ -158,7 +158,9 @@ impl Nominations {
         let writer = &self.0.writer;
         let opened = if was_held { writer.nominate(&nodes, until).await.0 } else { writer.hold(&nodes, until).await };
         if !all.is_empty() {
-            self.opened().push_back((Instant::now() + TAKE_BACK, (node.into(), all)));
+            // A scheduler that has much to do takes longer.
+            let busy = Duration::from_secs((self.0.mirror.n_promises() / PER_SECOND) as u64);
+            self.opened().push_back((Instant::now() + TAKE_BACK + busy, (node.into(), all)));
             self.0.ready.notify_one();
         }
         opened

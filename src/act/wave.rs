@@ -22,6 +22,11 @@ use tokio::time::Instant;
 /// one that takes much longer, or never comes, must not keep the pods of all others waiting.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A wave of more pods than these holds none to their nodes. For each pod that it tries on a node the scheduler counts in all that
+/// are nominated there, and those that find no room beside them wait longer each time: of five thousand pods the last ran
+/// after twice the time, on nodes that were no cheaper.
+const MOST_HELD: usize = 1500;
+
 /// A pod and what it looks like to the planner.
 #[derive(Clone, Debug)]
 pub(super) struct Meant {
@@ -68,6 +73,8 @@ struct Wave {
     stage: Stage,
     /// The kind of pod that is held to no node.
     spared: Option<Arc<PodShape>>,
+    /// It has too many pods to hold any.
+    is_loose: bool,
     /// Pods of one kind could take the room of another.
     strays: bool,
     /// When the first of it was ready.
@@ -146,13 +153,21 @@ impl Waves {
         if !fresh.is_empty() {
             self.made += 1;
             self.of_claim.extend(fresh.keys().map(|claim| (claim.clone(), self.made)));
-            let wave = Wave { members: fresh, stage: Stage::Gathering, spared: None, strays: false, since: None };
+            let wave = Wave {
+                members: fresh,
+                stage: Stage::Gathering,
+                spared: None,
+                is_loose: false,
+                strays: false,
+                since: None,
+            };
             self.by_id.insert(self.made, wave);
             changed.insert(self.made);
         }
         for id in changed {
             if let Some(wave) = self.by_id.get_mut(&id) {
                 wave.spared = wave.most_pods();
+                wave.is_loose = wave.members.values().map(|member| member.pods.len()).sum::<usize>() > MOST_HELD;
                 wave.strays = wave.could_stray();
             }
         }
@@ -252,12 +267,12 @@ impl Wave {
     /// Pods that are held to their node, largest first: if not all can be, small ones find room more easily.
     fn held<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = &'a Meant> {
         let is_spared = |pod: &&Meant| self.spared.as_ref().is_some_and(|spared| *spared == pod.shape);
-        let mut held: Vec<_> = member.pods.iter().filter(move |pod| !is_spared(pod)).collect();
+        let mut held: Vec<_> = member.pods.iter().filter(move |pod| !self.is_loose && !is_spared(pod)).collect();
         held.sort_by_key(|pod| Reverse((pod.shape.requests.get(CPU), pod.shape.requests.get(MEMORY))));
         held.into_iter()
     }
 
-    /// Is there a node on which a pod that is held to another one would find room that was meant for those spared? Room
+    /// Is there a node on which a pod that is held to another one would find room that was meant for those that are not held? Room
     /// that was meant for nobody may be taken: the pod's own place is free for it. Only amounts are looked at: whatever
     /// else keeps the pod from there makes waiting needless, not wrong.
     fn could_stray(&self) -> bool {
@@ -267,7 +282,7 @@ impl Wave {
                 hosts.entry(&pod.shape).or_default().insert(claim);
             }
         }
-        let has_spared = |member: &Member| member.pods.iter().any(|pod| self.spared.as_ref() == Some(&pod.shape));
+        let has_spared = |member: &Member| self.held(member).count() < member.pods.len();
         self.members.iter().filter(|(_, member)| has_spared(member)).any(|(claim, member)| {
             let mut left = member.room.clone();
             for pod in self.held(member) {
@@ -295,7 +310,7 @@ impl Wave {
     }
 
     fn of_spared<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = &'a Meant> {
-        member.pods.iter().filter(|pod| self.spared.as_ref() == Some(&pod.shape))
+        member.pods.iter().filter(|pod| !self.is_loose && self.spared.as_ref() == Some(&pod.shape))
     }
 }
 
@@ -407,6 +422,16 @@ mod tests {
                 assert_eq!(waves.take(&claim).pods.spared.is_empty(), is_held, "{why}: {claim}");
             }
         }
+    }
+
+    #[test]
+    fn a_wave_of_very_many_pods_holds_none_of_them() {
+        let (large, small) = (shape("large", 3000), shape("small", 1000));
+        let n_large = MOST_HELD;
+        let mut waves = Waves::default();
+        waves.add(vec![host("a", 9000, &[(&large, n_large), (&small, 1)]), host("b", 9000, &[(&small, 4)])]);
+        assert_eq!(waves.ready("a", "node-a", Instant::now()), Turn::Now);
+        assert_eq!(waves.take("a").pods, Pods::default());
     }
 
     #[test]

@@ -37,8 +37,11 @@ pub use batch::Wake;
 
 /// While pods wait they are planned for again after so long. The reference's interval.
 const RECHECK: Duration = Duration::from_secs(10);
-/// How often pods that have a place are looked at: something else may have taken it.
+/// How often pods that have a place are looked at, if they are few: something else may have taken it.
 const STRAY_LOOK: Duration = Duration::from_secs(1);
+/// With so many of them, as long again between two looks. The scheduler is busy, and whatever is bought meanwhile makes it
+/// try all pods anew.
+const MANY_STRAYS: usize = 500;
 
 /// What the last pass came to, for those who ask.
 #[derive(Clone, Debug)]
@@ -142,8 +145,9 @@ impl<C: Cloud> Decide<C> {
             let wait = if pass.is_cut { Duration::ZERO } else { RECHECK };
             let recheck = batcher.waits().then(|| Instant::now() + wait);
             let (wake, open) = loop {
-                let has_promises = pass.mirror.has_promises();
-                let look = recheck.map(|at| if has_promises { at.min(Instant::now() + STRAY_LOOK) } else { at });
+                let n_promises = pass.mirror.n_promises();
+                let soon = Instant::now() + STRAY_LOOK.mul_f64(1.0 + n_promises as f64 / MANY_STRAYS as f64);
+                let look = recheck.map(|at| if n_promises > 0 { at.min(soon) } else { at });
                 let next = batcher.next(look).await;
                 let is_early = next.0 == Wake::Recheck && recheck.is_some_and(|at| Instant::now() < at);
                 if !is_early || pass.mirror.has_broken_promises(pass.clock.seconds()) {

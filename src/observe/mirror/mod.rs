@@ -31,7 +31,7 @@ pub use changes::Changes;
 pub use facts::Facts;
 pub use kind::{Both, Change, Kind, Object};
 pub use pod::{Form, Phase, Pod};
-pub use promises::MEANT_FOR;
+pub use promises::{MEANT_FOR, PER_SECOND};
 pub use snapshot::Taken;
 
 /// The cluster as it was last seen. Cheap to clone; all clones are one mirror.
@@ -355,9 +355,9 @@ impl Mirror {
         self.write().promise_anew();
     }
 
-    /// Do pods wait that have their place on what is coming?
-    pub fn has_promises(&self) -> bool {
-        !self.read().promises.is_empty()
+    /// How many pods wait that have their place on what is coming.
+    pub fn n_promises(&self) -> usize {
+        self.read().promises.len()
     }
 
     /// Forgets promises that cannot come true any more; whether there was one.

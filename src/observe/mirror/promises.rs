@@ -19,6 +19,13 @@ use planner::model::Str;
 
 /// How long a pod may take to be bound once pods may run on its node, in seconds. The scheduler takes one or two.
 const DUE: i64 = 10;
+/// Pods that a busy scheduler binds in a second at least.
+pub const PER_SECOND: usize = 50;
+
+/// [`DUE`] where so many pods wait to be bound.
+fn due(n_waiting: usize) -> i64 {
+    DUE.saturating_add((n_waiting / PER_SECOND) as i64)
+}
 
 /// The annotation of a claim: forms and how many pods of each, `<form>=<n>` separated by commas.
 pub const MEANT_FOR: &str = "millwright.dev/meant-for";
@@ -80,7 +87,7 @@ impl Promises {
         stage: impl Fn(&str) -> Stage,
         mut takes_room: impl FnMut(&str, &Str) -> bool,
     ) -> bool {
-        let mut is_left = false;
+        let (mut is_left, due) = (false, due(self.0.len()));
         self.0.retain(|pod, promise| {
             if !waits(pod, &promise.uid) {
                 return false;
@@ -88,7 +95,7 @@ impl Promises {
             let stays = match stage(&promise.claim) {
                 Stage::Gone => false,
                 Stage::Coming => true,
-                Stage::Initialized => now - *promise.due.get_or_insert(now) < DUE && takes_room(pod, &promise.claim),
+                Stage::Initialized => now - *promise.due.get_or_insert(now) < due && takes_room(pod, &promise.claim),
             };
             is_left |= !stays;
             stays
@@ -96,8 +103,8 @@ impl Promises {
         is_left
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     pub(super) fn contains(&self, pod: &str) -> bool {

@@ -109,3 +109,46 @@ impl Line {
         self.0.values().flat_map(BTreeMap::values)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::observe::mirror::{Kind, Mirror, Object};
+
+    fn put(mirror: &Mirror, name: &str, spec: &Value, is_refused: bool) {
+        let refused = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]);
+        let pod = json!({
+            "metadata": {"namespace": "shop", "name": name, "uid": name, "labels": {"app": &name[..1]}},
+            "spec": spec, "status": {"conditions": if is_refused { refused } else { json!([]) }},
+        });
+        mirror.apply(Object::Pod(serde_json::from_value(pod).unwrap()));
+    }
+
+    fn pending(mirror: &Mirror) -> String {
+        mirror.pending().iter().map(|pod| pod.name().to_owned()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn once_a_pod_was_refused_those_behind_it_wait_too_unless_they_may_preempt() {
+        let mirror = Mirror::new(&[]);
+        let (plain, urgent) = (json!({"containers": []}), json!({"containers": [], "priority": 5}));
+        let gated = json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]);
+        put(&mirror, "a1", &plain, false);
+        put(&mirror, "b1", &urgent, false);
+        put(&mirror, "c1", &json!({"containers": [], "schedulerName": "other"}), false);
+        put(&mirror, "d1", &json!({"containers": [], "nodeName": "n"}), false);
+        let held = json!({"metadata": {"namespace": "shop", "name": "e1", "uid": "e1"}, "spec": plain,
+            "status": {"conditions": gated}});
+        mirror.apply(Object::Pod(serde_json::from_value(held).unwrap()));
+        assert_eq!(pending(&mirror), "", "the scheduler may find room for all of them");
+        put(&mirror, "a2", &plain, true);
+        assert_eq!(pending(&mirror), "a1 a2");
+        put(&mirror, "b2", &urgent, true);
+        assert_eq!(pending(&mirror), "a1 a2 b1 b2", "it found nobody to make room for one like it");
+        mirror.remove(Kind::Pod, "shop", "a2");
+        mirror.remove(Kind::Pod, "shop", "b2");
+        assert_eq!(pending(&mirror), "");
+    }
+}
