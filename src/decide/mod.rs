@@ -146,7 +146,8 @@ impl<C: Cloud> Decide<C> {
             let recheck = batcher.waits().then(|| Instant::now() + wait);
             let (wake, open) = loop {
                 let n_promises = pass.mirror.n_promises();
-                let soon = Instant::now() + STRAY_LOOK.mul_f64(1.0 + n_promises as f64 / MANY_STRAYS as f64);
+                let soon = Instant::now()
+                    + STRAY_LOOK.saturating_mul(1 + u32::try_from(n_promises / MANY_STRAYS).unwrap_or(u32::MAX - 1));
                 let look = recheck.map(|at| if n_promises > 0 { at.min(soon) } else { at });
                 let next = batcher.next(look).await;
                 let is_early = next.0 == Wake::Recheck && recheck.is_some_and(|at| Instant::now() < at);

@@ -24,7 +24,7 @@ pub const PER_SECOND: usize = 50;
 
 /// [`DUE`] where so many pods wait to be bound.
 fn due(n_waiting: usize) -> i64 {
-    DUE.saturating_add((n_waiting / PER_SECOND) as i64)
+    DUE.saturating_add(i64::try_from(n_waiting / PER_SECOND).unwrap_or(i64::MAX))
 }
 
 /// The annotation of a claim: forms and how many pods of each, `<form>=<n>` separated by commas.

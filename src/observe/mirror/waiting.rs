@@ -114,7 +114,6 @@ impl Line {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
     use crate::observe::mirror::{Kind, Mirror, Object};
 
     fn put(mirror: &Mirror, name: &str, spec: &Value, is_refused: bool) {
