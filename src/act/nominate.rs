@@ -23,7 +23,7 @@ use tracing::debug;
 use super::wave::{Due, Host, Meant, PATIENCE, Pods, Taken, Turn, Waves};
 use super::write::Writer;
 use crate::controllers::{Gate, Hold};
-use crate::observe::mirror::{Mirror, PER_SECOND};
+use crate::observe::mirror::Mirror;
 use crate::telemetry::Metrics;
 
 /// No node waits longer for its own nominations; it opens without the rest.
@@ -35,7 +35,7 @@ const WAVE_PATIENCE: Duration = Duration::from_secs(10);
 const MENDING: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(2)];
 /// A nomination that comes to nothing is taken back: something else has the room. The scheduler would find that out within
 /// five minutes, and a nominated pod gets no other node until then. It is taken back once the mirror shows so, and so long
-/// after the node opened at the latest, whatever the reason.
+/// after the node opened at the latest, whatever the reason; longer while the scheduler is busy.
 const TAKE_BACK: Duration = Duration::from_secs(15);
 /// How often the nodes that have opened are looked at for that.
 const STRAY_LOOK: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ struct Inner {
     waves: Mutex<Waves>,
     /// Claims that are to ask again.
     again: Mutex<Vec<Str>>,
-    /// Nodes that have opened, and when what is still nominated to them is taken back. Earliest first.
+    /// Nodes that have opened, and when what is still nominated to them is taken back.
     opened: Mutex<VecDeque<(Instant, Meeting)>>,
     /// Told when a claim is ready.
     ready: Notify,
@@ -158,9 +158,8 @@ impl Nominations {
         let writer = &self.0.writer;
         let opened = if was_held { writer.nominate(&nodes, until).await.0 } else { writer.hold(&nodes, until).await };
         if !all.is_empty() {
-            // A scheduler that has much to do takes longer.
-            let busy = Duration::from_secs((self.0.mirror.n_promises() / PER_SECOND) as u64);
-            self.opened().push_back((Instant::now() + TAKE_BACK + busy, (node.into(), all)));
+            let until = Instant::now() + TAKE_BACK + self.0.mirror.backlog();
+            self.opened().push_back((until, (node.into(), all)));
             self.0.ready.notify_one();
         }
         opened

@@ -102,7 +102,7 @@ impl Writer {
     pub(super) fn with_room(&self, nodes: &[(Str, Vec<Str>)]) -> Vec<(Str, Vec<Str>)> {
         let of_node = |(node, pods): &(Str, Vec<Str>)| {
             let pods = || pods.iter().filter_map(|pod| self.pod(pod));
-            let waiting: Vec<Arc<Pod>> = pods().filter(|pod| pod.is_provisionable() || pod.is_untried()).collect();
+            let waiting: Vec<Arc<Pod>> = pods().filter(|pod| pod.waits()).collect();
             let mut room = waiting.first().and_then(|_| self.mirror.room_on(node))?;
             for pod in pods().filter(|pod| pod.node.is_none() && pod.nominated.as_ref() == Some(node)) {
                 room.subtract(&pod.requests());
@@ -140,7 +140,7 @@ impl Writer {
     /// As far as the watch has told.
     fn stand(&self, key: &str) -> Stand {
         match self.pod(key) {
-            Some(pod) if pod.is_provisionable() || pod.is_untried() => Stand::Waits,
+            Some(pod) if pod.waits() => Stand::Waits,
             Some(pod) if pod.nominated.is_some() && pod.node.is_none() => Stand::Nominated,
             _ => Stand::Settled,
         }

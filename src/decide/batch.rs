@@ -234,7 +234,7 @@ mod tests {
             }
         });
         assert_eq!(batcher.next(None).await, (Wake::PendingPods, IDLE));
-        assert_eq!(seen.pending().len(), 8, "what holds for one holds for those like it");
+        assert_eq!(seen.pending().len(), 8, "those behind it are planned for, too");
         assert_eq!(batcher.settle().len(), 8);
     }
 

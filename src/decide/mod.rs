@@ -43,6 +43,12 @@ const STRAY_LOOK: Duration = Duration::from_secs(1);
 /// try all pods anew.
 const MANY_STRAYS: usize = 500;
 
+/// How long until pods that have a place, of which there are so many, are looked at again.
+fn stray_look(n_promises: usize) -> Duration {
+    let many = u32::try_from(n_promises / MANY_STRAYS).unwrap_or(u32::MAX);
+    if n_promises == 0 { RECHECK } else { STRAY_LOOK.saturating_mul(many.saturating_add(1)).min(RECHECK) }
+}
+
 /// What the last pass came to, for those who ask.
 #[derive(Clone, Debug)]
 pub struct Decision {
@@ -143,12 +149,10 @@ impl<C: Cloud> Decide<C> {
         };
         loop {
             let wait = if pass.is_cut { Duration::ZERO } else { RECHECK };
-            let recheck = batcher.waits().then(|| Instant::now() + wait);
+            // A pod that is nominated does not wait; if it comes to nothing, it has to be planned anew all the same.
+            let recheck = (batcher.waits() || pass.mirror.n_promises() > 0).then(|| Instant::now() + wait);
             let (wake, open) = loop {
-                let n_promises = pass.mirror.n_promises();
-                let soon = Instant::now()
-                    + STRAY_LOOK.saturating_mul(1 + u32::try_from(n_promises / MANY_STRAYS).unwrap_or(u32::MAX - 1));
-                let look = recheck.map(|at| if n_promises > 0 { at.min(soon) } else { at });
+                let look = recheck.map(|at| at.min(Instant::now() + stray_look(pass.mirror.n_promises())));
                 let next = batcher.next(look).await;
                 let is_early = next.0 == Wake::Recheck && recheck.is_some_and(|at| Instant::now() < at);
                 if !is_early || pass.mirror.has_broken_promises(pass.clock.seconds()) {

@@ -108,6 +108,7 @@ mod tests {
 
     use super::*;
     use crate::controllers::pods::testing::pod;
+    use crate::observe::mirror::Verdict;
 
     fn key() -> Str {
         "shop/a".into()
@@ -122,7 +123,7 @@ mod tests {
         clocks.decided([], [&key()], 102);
         clocks.decided([&key()], [], 103);
         clocks.decided([&key()], [], 105);
-        let bound = Pod { node: Some("n".into()), unschedulable: false, ..waiting };
+        let bound = Pod { node: Some("n".into()), verdict: Verdict::Other, ..waiting };
         clocks.look(&key(), Some(&bound), 110, &metrics);
         clocks.look(&key(), Some(&Pod { phase: Phase::Running, ready: true, ..bound }), 115, &metrics);
         assert_eq!(clocks.waiting(), []);

@@ -18,6 +18,7 @@ mod waiting;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use planner::model::{Resources, Str};
 use tokio::sync::watch;
@@ -30,8 +31,8 @@ use state::State;
 pub use changes::Changes;
 pub use facts::Facts;
 pub use kind::{Both, Change, Kind, Object};
-pub use pod::{Form, Phase, Pod};
-pub use promises::{MEANT_FOR, PER_SECOND};
+pub use pod::{Form, Phase, Pod, Verdict};
+pub use promises::MEANT_FOR;
 pub use snapshot::Taken;
 
 /// The cluster as it was last seen. Cheap to clone; all clones are one mirror.
@@ -358,6 +359,11 @@ impl Mirror {
     /// How many pods wait that have their place on what is coming.
     pub fn n_promises(&self) -> usize {
         self.read().promises.len()
+    }
+
+    /// How long a busy scheduler takes to come to all of these.
+    pub fn backlog(&self) -> Duration {
+        Duration::from_secs(self.read().promises.backlog())
     }
 
     /// Forgets promises that cannot come true any more; whether there was one.

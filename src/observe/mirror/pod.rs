@@ -29,10 +29,7 @@ pub struct Pod {
     pub nominated: Option<Str>,
     pub phase: Phase,
     pub ready: bool,
-    /// `PodScheduled` gives `Unschedulable` as its reason: the scheduler has tried and found no node.
-    pub unschedulable: bool,
-    /// The scheduler has said nothing of it yet.
-    pub untried: bool,
+    pub verdict: Verdict,
     /// Seconds since the Unix epoch, as all times here.
     pub created: i64,
     /// When the kubelet began with it.
@@ -42,6 +39,17 @@ pub struct Pod {
     /// The seconds it was given when it was deleted.
     pub deletion_grace: Option<i64>,
     pub form: Arc<Form>,
+}
+
+/// What the scheduler has said of a pod, by its condition `PodScheduled`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing yet.
+    Untried,
+    /// It has found no node.
+    Unschedulable,
+    /// It has found one, or does not try.
+    Other,
 }
 
 /// How far along a pod is.
@@ -140,12 +148,17 @@ impl Pod {
     /// May a node be bought for it? The scheduler found none, nobody makes room for it, and it is not one of the pods
     /// that come with a node.
     pub fn is_provisionable(&self) -> bool {
-        self.unschedulable && self.is_free()
+        self.verdict == Verdict::Unschedulable && self.is_free()
     }
 
     /// Would one be, if the scheduler found none? It has not come to it yet.
     pub fn is_untried(&self) -> bool {
-        self.untried && self.is_free()
+        self.verdict == Verdict::Untried && self.is_free()
+    }
+
+    /// Has it neither a node nor a nomination, and may have one?
+    pub fn waits(&self) -> bool {
+        self.is_provisionable() || self.is_untried()
     }
 
     /// May the scheduler make room for it by sending others away?
@@ -188,8 +201,11 @@ impl Forms {
             nominated,
             phase: Phase::of(&status.phase),
             ready: condition(&status.conditions, "Ready").is_some_and(|c| &*c.status == "True"),
-            unschedulable: scheduled.is_some_and(|c| &*c.reason == "Unschedulable"),
-            untried: scheduled.is_none(),
+            verdict: match scheduled {
+                None => Verdict::Untried,
+                Some(c) if &*c.reason == "Unschedulable" => Verdict::Unschedulable,
+                Some(_) => Verdict::Other,
+            },
             created: epoch(metadata.creation_timestamp.as_deref()),
             started: status.start_time.as_deref().map(|start| epoch(Some(start))),
             deletion: metadata.deletion_timestamp.as_deref().map(|end| epoch(Some(end))),

@@ -3,7 +3,7 @@
 //! ```text
 //! ── planned ──▶ held ──┬── its node is initialised ──▶ due ──┬── bound ─────────────────▶ forgotten
 //!                       │                                     ├── its room is taken ─────▶ forgotten: planned anew
-//!                       │                                     └── not bound within 10 s ─▶ forgotten: planned anew
+//!                       │                                     └── not bound in time ─────▶ forgotten: planned anew
 //!                       └── the pod or the claim goes ──────────────────────────────────▶ forgotten
 //! ```
 //!
@@ -20,12 +20,7 @@ use planner::model::Str;
 /// How long a pod may take to be bound once pods may run on its node, in seconds. The scheduler takes one or two.
 const DUE: i64 = 10;
 /// Pods that a busy scheduler binds in a second at least.
-pub const PER_SECOND: usize = 50;
-
-/// [`DUE`] where so many pods wait to be bound.
-fn due(n_waiting: usize) -> i64 {
-    DUE.saturating_add(i64::try_from(n_waiting / PER_SECOND).unwrap_or(i64::MAX))
-}
+const PER_SECOND: usize = 50;
 
 /// The annotation of a claim: forms and how many pods of each, `<form>=<n>` separated by commas.
 pub const MEANT_FOR: &str = "millwright.dev/meant-for";
@@ -87,7 +82,8 @@ impl Promises {
         stage: impl Fn(&str) -> Stage,
         mut takes_room: impl FnMut(&str, &Str) -> bool,
     ) -> bool {
-        let (mut is_left, due) = (false, due(self.0.len()));
+        let due = DUE.saturating_add_unsigned(self.backlog());
+        let mut is_left = false;
         self.0.retain(|pod, promise| {
             if !waits(pod, &promise.uid) {
                 return false;
@@ -101,6 +97,11 @@ impl Promises {
             stays
         });
         is_left
+    }
+
+    /// Seconds that a busy scheduler takes to come to all of them.
+    pub(super) fn backlog(&self) -> u64 {
+        (self.0.len() / PER_SECOND) as u64
     }
 
     pub(super) fn len(&self) -> usize {
@@ -141,10 +142,21 @@ mod tests {
         assert_eq!(pods(&promises).len(), 3, "a claim may take as long as it likes");
         let stage = |claim: &str| if claim == "x" { Stage::Initialized } else { Stage::Coming };
         promises.keep(1000, |_, _| true, stage, |_, _| true);
-        promises.keep(1009, |pod, _| pod != "shop/a", stage, |_, _| true);
+        let is_left = promises.keep(1009, |pod, _| pod != "shop/a", stage, |_, _| true);
+        assert!(!is_left, "what is bound is not left");
         assert_eq!(pods(&promises), ["shop/b on x", "shop/c on y"]);
-        promises.keep(1010, |_, _| true, stage, |_, _| true);
+        assert!(promises.keep(1010, |_, _| true, stage, |_, _| true), "b is to be planned anew");
         assert_eq!(pods(&promises), ["shop/c on y"]);
+    }
+
+    #[test]
+    fn a_busy_scheduler_is_given_longer() {
+        let mut promises = Promises::default();
+        for n in 0..10 * PER_SECOND {
+            promises.give(n.to_string().into(), "u".into(), "x".into());
+        }
+        let mut keep = |now| promises.keep(now, |_, _| true, |_| Stage::Initialized, |_, _| true);
+        assert_eq!([1000, 1000 + DUE, 1009 + DUE, 1010 + DUE].map(&mut keep), [false, false, false, true]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use planner::model::{Claim, Code, Node, PodShape, Pool, Snapshot, Str};
 
 use super::super::error::{InputError, Origin};
 use super::super::k8s::{CsiNode, NodeClaim};
-use super::super::mirror::{Form, Pod};
+use super::super::mirror::{Form, Pod, Verdict};
 use super::super::objects::{Objects, Seen, Sourced};
 use super::super::options::Options;
 use super::at::At;
@@ -208,7 +208,7 @@ impl Cache {
             });
             let own = indices.entry(address).or_default();
             let promised = live.promised.get(&pod.key).and_then(|claim| hosts.get(claim));
-            let waits = pod.unschedulable || live.untried.contains(&pod.key);
+            let waits = pod.verdict == Verdict::Unschedulable || live.untried.contains(&pod.key);
             match (entry.lot(pod, waits, promised, deleting, world), &entry.shapes) {
                 (Lot::Nowhere, _) => {}
                 (Lot::Ignored(code, message), _) => gathered.ignore(code, &message, pod.key.clone()),
