@@ -15,6 +15,8 @@ mod whole;
 use sim::kube::Moment;
 use stage::{Ended, Stage};
 
+/// Seeds of every run of the tests.
+const N_USUAL: u64 = 200;
 /// Claims that live through each run.
 const N_CLAIMS: usize = 3;
 
@@ -53,7 +55,7 @@ async fn killed_again_and_again_with_odd_seeds_too() {
 
 /// Every second seed, so that two processors share them.
 async fn by_chance(remainder: u64) {
-    let (first, n_seeds) = stage::seeds();
+    let (first, n_seeds) = stage::seeds(N_USUAL);
     for seed in (first..first + n_seeds).filter(|seed| seed % 2 == remainder) {
         let mut draw = stage::Draw::new(seed);
         let n_claims = [1, 2, 3, 4][draw.below(4)];

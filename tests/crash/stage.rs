@@ -293,12 +293,12 @@ fn class_ref() -> Value {
 
 /// The first seed and how many: `SEED=7` is that one, `SEEDS=1000` the first thousand; else as many as fit into every run
 /// of the tests.
-pub fn seeds() -> (u64, u64) {
+pub fn seeds(usual: u64) -> (u64, u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match (number("SEED"), number("SEEDS")) {
         (Some(seed), n) => (seed, n.unwrap_or(1)),
         (None, Some(n)) => (0, n),
-        (None, None) => (0, 200),
+        (None, None) => (0, usual),
     }
 }
 
