@@ -51,12 +51,6 @@ const NEAR: f64 = 1e-5;
 /// Classes of which at most this many fit into the offer that suits them best get rows of their own.
 const FEW: u32 = 10;
 
-/// Classes that a smaller problem should have where few things fill a bin.
-const MOST_COARSE: usize = 80;
-
-/// Classes times offers of a smaller problem are at most this share of the whole's.
-const SMALLER: f64 = 0.8;
-
 /// Rows of a program: its inverse has their square.
 const MOST_ROWS: usize = 1500;
 
@@ -95,7 +89,7 @@ impl<'a, const R: usize> Engine<'a, R> {
             if !is_planned {
                 self.bound_at_once(&mut epoch);
                 self.first_plans(&mut epoch);
-                is_planned = !epoch.is_out();
+                is_planned = !epoch.is_out() || self.has_many_classes();
             }
             if self.is_optimal() || self.small(&mut epoch) || self.is_settled() {
                 meter.absorb(&epoch);
@@ -249,11 +243,14 @@ impl<'a, const R: usize> Engine<'a, R> {
             self.offer(start);
             return;
         }
-        self.first_greedy(&start, meter);
-        let is_many = inst.classes.len() > MOST_ROWS;
-        let mostly_few = self.few_to_a_bin().1 && !is_many;
+        let price = self.first_greedy(&start, meter);
+        if self.has_many_classes() {
+            return;
+        }
+        self.make_coarse(&price, meter);
+        let mostly_few = self.few_to_a_bin().1;
         let size = inst.classes.len() * inst.n_new;
-        let by_class = mostly_few || size < 8000 && !is_many;
+        let by_class = mostly_few || size < 8000;
         let again =
             Tuning { nodes: 50, most_nodes: 50, rounds: 6, stall: 5e-4, tolerance: 0.01, columns: 40, smoothing: 0.3 };
         if !mostly_few && (!by_class || size >= 3000) {
@@ -324,32 +321,22 @@ impl<'a, const R: usize> Engine<'a, R> {
         }
     }
 
-    /// A packing by value per price alone; its contents start the master with balanced duals.
-    fn first_greedy(&mut self, start: &Draft<R>, meter: &mut Meter) {
+    /// A packing by value per price alone; its contents start the master with balanced duals. Gives what a unit of each
+    /// dimension is worth.
+    fn first_greedy(&mut self, start: &Draft<R>, meter: &mut Meter) -> [f64; R] {
         let guide = Guide::new(self.inst, &self.values, meter);
         let mut draft = start.clone();
         let Draft { nodes, left, budget } = &mut draft;
         guide.greedy_all(left, budget, nodes, &mut Work::default(), meter);
         let price = guide.price;
         self.offer(draft);
-        self.make_coarse(&price, meter);
+        price
     }
 
-    /// Makes the smaller problem, if it is much smaller. `price` is what a unit of each dimension is worth.
-    fn make_coarse(&mut self, price: &[f64; R], meter: &mut Meter) {
-        let few = self.few_to_a_bin().1;
-        let mut coarse = Coarse::new(self.inst, &self.values, price, 0.0);
-        for similar in [0.02, 0.04, 0.08] {
-            // Searches are long where few things fill a bin, so classes are joined that are not quite equal.
-            if few && coarse.inst.classes.len() > MOST_COARSE {
-                coarse = Coarse::new(self.inst, &self.values, price, similar);
-                meter.charge(self.inst.classes.len() * self.inst.n_new * 2);
-            }
-        }
-        meter.charge(self.inst.classes.len() * self.inst.n_new * 2);
-        if coarse.size(self.inst) < SMALLER {
-            self.coarse = Some((coarse, Vec::new()));
-        }
+    /// More than a program has rows for: what columns are generated for some of them betters no packing in the time that
+    /// polish would take to better it much.
+    fn has_many_classes(&self) -> bool {
+        self.inst.classes.len() > MOST_ROWS
     }
 
     /// Searches a small problem to its end; whether that proved the best packing optimal.

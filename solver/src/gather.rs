@@ -23,7 +23,14 @@ pub(crate) fn gather(problem: &Problem, values: &[i64], solution: &Solution) -> 
     if problem.options.max_share_percent.is_some() {
         return None;
     }
-    let mut gathering = Gathering { problem, values, bought: vec![0; problem.kinds.len()], larger: BTreeMap::new() };
+    let mut foes = vec![Vec::new(); problem.items.len()];
+    for conflict in &problem.conflicts {
+        foes[conflict.a.at()].push(conflict.b);
+        foes[conflict.b.at()].push(conflict.a);
+    }
+    foes.iter_mut().for_each(|of| of.sort_unstable());
+    let bought = vec![0; problem.kinds.len()];
+    let mut gathering = Gathering { problem, values, foes, bought, larger: BTreeMap::new() };
     let mut piles: BTreeMap<(KindIdx, Contents), u32> = BTreeMap::new();
     let mut started = Vec::new();
     for bin in &solution.bins {
@@ -55,6 +62,8 @@ pub(crate) fn gather(problem: &Problem, values: &[i64], solution: &Solution) -> 
 struct Gathering<'a> {
     problem: &'a Problem,
     values: &'a [i64],
+    /// By item, ascending: what it may not share a bin with.
+    foes: Vec<Vec<ItemIdx>>,
     /// How many of each kind there are now.
     bought: Vec<u32>,
     /// By kind: what could hold two of it for no more, cheapest first.
@@ -107,16 +116,19 @@ impl Gathering<'_> {
         b: &Contents,
         next: &mut BTreeMap<(KindIdx, Contents), u32>,
     ) -> bool {
+        if !self.larger.contains_key(&kind) {
+            let larger = self.larger_than(kind);
+            self.larger.insert(kind, larger);
+        }
+        if self.larger.get(&kind).is_none_or(Vec::is_empty) {
+            return false;
+        }
         let Some(contents) = self.together(a, b) else { return false };
         let mut needs = vec![0i64; self.problem.dims];
         for &(item, n) in &contents {
             for (sum, need) in needs.iter_mut().zip(&self.problem.items[item.at()].needs) {
                 *sum = sum.saturating_add(need.saturating_mul(i64::from(n)));
             }
-        }
-        if !self.larger.contains_key(&kind) {
-            let larger = self.larger_than(kind);
-            self.larger.insert(kind, larger);
         }
         let kinds = &self.problem.kinds;
         let fits = |k: &&KindIdx| {
@@ -133,17 +145,18 @@ impl Gathering<'_> {
 
     /// The contents of both, if the rules allow them in one bin.
     fn together(&self, a: &Contents, b: &Contents) -> Option<Contents> {
+        let at_odds = |x: ItemIdx, y: ItemIdx| self.foes[x.at()].binary_search(&y).is_ok();
+        if a.iter().any(|x| b.iter().any(|y| at_odds(x.0, y.0))) {
+            return None;
+        }
         let mut sum: BTreeMap<ItemIdx, u32> = a.iter().copied().collect();
         for &(item, n) in b {
             let all = sum.entry(item).or_default();
             *all = all.saturating_add(n);
         }
         let is_over = |(item, n): (&ItemIdx, &u32)| self.problem.items[item.at()].per_bin_max.is_some_and(|m| *n > m);
-        let at_odds = |c: &crate::problem::Conflict| sum.contains_key(&c.a) && sum.contains_key(&c.b);
-        if sum.iter().any(is_over) || self.problem.conflicts.iter().any(at_odds) {
-            return None;
-        }
-        Some(sum.into_iter().collect())
+        let is_over = sum.iter().any(is_over);
+        (!is_over).then(|| sum.into_iter().collect())
     }
 
     /// In the same domains and group, for no more than two of `kind` in the objective, in cost and of every limit.

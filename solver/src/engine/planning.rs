@@ -3,6 +3,7 @@
 use super::{Engine, MORE_NODES, MOST_ROWS};
 use crate::bound::certify;
 use crate::choices::with_choices;
+use crate::coarse::Coarse;
 use crate::columns::{Generated, Task, Tuning, generate};
 use crate::descend::Descend;
 use crate::dive::Draft;
@@ -14,6 +15,12 @@ use crate::rows::Rows;
 
 /// Classes times offers up to which a problem is proven itself, beside its smaller one.
 const SMALL: usize = 30_000;
+
+/// Classes that a smaller problem should have where few things fill a bin.
+const MOST_COARSE: usize = 80;
+
+/// Classes times offers of a smaller problem are at most this share of the whole's.
+const SMALLER: f64 = 0.8;
 
 /// What is not covered by columns yet costs so many times what it is worth, where that is nearly known.
 const SOFT: f64 = 1.02;
@@ -81,6 +88,23 @@ impl<const R: usize> Engine<'_, R> {
         let share = if is_first { 0.15 } else { 0.1 };
         Descend { guide: &guide, again, share, threads: self.threads }.run(&mut draft, &mut program, meter);
         self.offer(draft);
+    }
+
+    /// Makes the smaller problem, if it is much smaller. `price` is what a unit of each dimension is worth.
+    pub(super) fn make_coarse(&mut self, price: &[f64; R], meter: &mut Meter) {
+        let few = self.few_to_a_bin().1;
+        let mut coarse = Coarse::new(self.inst, &self.values, price, 0.0);
+        for similar in [0.02, 0.04, 0.08] {
+            // Searches are long where few things fill a bin, so classes are joined that are not quite equal.
+            if few && coarse.inst.classes.len() > MOST_COARSE {
+                coarse = Coarse::new(self.inst, &self.values, price, similar);
+                meter.charge(self.inst.classes.len() * self.inst.n_new * 2);
+            }
+        }
+        meter.charge(self.inst.classes.len() * self.inst.n_new * 2);
+        if coarse.size(self.inst) < SMALLER {
+            self.coarse = Some((coarse, Vec::new()));
+        }
     }
 
     /// Columns of the smaller problem and the bound that they prove; extends `pool` by what they are in the whole one. False
