@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::{Fault, Misfit, check};
 use crate::model::{MicroUsdPerHour, Reason, Snapshot, Str};
-use crate::place::{Packing, State, World, fill, launches, pack, reasons};
+use crate::place::{Packing, State, World, fill, launches, move_back, move_to_cheaper, pack, reasons};
 use crate::plan::{Launch, Plan, Unplaced};
 
 /// How often to plan again with the domains that a plan's own machines bring.
@@ -44,15 +44,22 @@ fn attempt(snapshot: &Snapshot, seen: &[Launch]) -> (Plan, Vec<Fault>) {
     let greedy_left = fill(&mut greedy);
     let Packing { state, bound, effort_spent } = pack(&greedy, &greedy_left);
     let numbers = Numbers { bound, greedy: greedy.cost(), effort_spent };
-    if let Some((packed, left)) = &state {
-        let plan = compose(snapshot, packed, left, &numbers);
-        // A proposal that the reader finds fault with is dropped, not mended.
-        if check(snapshot, &plan).is_empty() {
-            return (plan, Vec::new());
+    let (mut plan, mut faults) = (Plan::default(), Vec::new());
+    // A proposal that the reader finds fault with is dropped, not mended.
+    for (mut state, left) in state.into_iter().chain([(greedy, greedy_left)]) {
+        let moved = move_to_cheaper(&mut state);
+        let is_moved = !moved.is_empty();
+        plan = compose(snapshot, &state, &left, &numbers);
+        faults = check(snapshot, &plan);
+        if is_moved && !faults.is_empty() {
+            move_back(&mut state, moved);
+            plan = compose(snapshot, &state, &left, &numbers);
+            faults = check(snapshot, &plan);
+        }
+        if faults.is_empty() {
+            break;
         }
     }
-    let plan = compose(snapshot, &greedy, &greedy_left, &numbers);
-    let faults = check(snapshot, &plan);
     (plan, faults)
 }
 

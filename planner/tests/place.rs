@@ -196,3 +196,52 @@ fn min_values_that_cannot_be_met_by_all_types_are_a_reason() {
     let plan = planner::plan(&snapshot(vec![wide(12)], replicas("web", 1, 300, |_| {})));
     assert_eq!(plan.unplaced[0].reasons[0].code, Code::MinValuesNotMet);
 }
+
+/// A pool of one type of one core, that costs so much in each of the zones a, b and c.
+fn priced(prices: [i64; 3]) -> Pool {
+    let mut types = support::types(&["a", "b", "c"]);
+    types.truncate(1);
+    for (offering, price) in types[0].offerings.iter_mut().zip(prices) {
+        offering.price = MicroUsdPerHour(price);
+    }
+    Pool { types: Arc::new(types), ..pool("general") }
+}
+
+#[test]
+fn what_a_spread_leaves_over_goes_where_it_is_cheapest() {
+    for n in [4, 7, 8, 13] {
+        let pods = replicas("web", n, 600, |shape| shape.spreads.push(spread(labels::ZONE, "web")));
+        let plan = planner::plan(&snapshot(vec![priced([200_000, 70_000, 100_000])], pods));
+        let [each, over] = [n / 3, n % 3].map(|n| i64::try_from(n).unwrap());
+        let rest: i64 = [70_000, 100_000].iter().take(n % 3).sum();
+        assert_eq!(plan.cost.0, each * 370_000 + rest, "{n} pods, {over} left over");
+    }
+}
+
+#[test]
+fn the_skew_that_a_spread_allows_is_used_where_that_is_cheaper() {
+    for (n, cost) in [(2, 140_000), (4, 70_000 * 2 + 100_000 * 2), (5, 70_000 * 3 + 100_000 + 200_000)] {
+        let with = |shape: &mut planner::model::PodShape| {
+            shape.spreads.push(planner::model::pod::Spread { max_skew: 2, ..spread(labels::ZONE, "web") });
+        };
+        let plan = planner::plan(&snapshot(vec![priced([200_000, 70_000, 100_000])], replicas("web", n, 600, with)));
+        assert!(plan.unplaced.is_empty());
+        assert_eq!(plan.cost.0, cost, "{n} pods: {:?}", zones(&plan));
+    }
+}
+
+#[test]
+fn who_spreads_more_strictly_over_the_same_pods_is_not_moved_away_from() {
+    let mut pods = replicas("web", 4, 600, |shape| {
+        shape.spreads.push(planner::model::pod::Spread { max_skew: 3, ..spread(labels::ZONE, "web") });
+    });
+    let mut strict = replicas("strict", 3, 600, |shape| {
+        shape.labels.insert("app".into(), "web".into());
+        shape.spreads.push(spread(labels::ZONE, "web"));
+    });
+    pods.append(&mut strict);
+    let input = snapshot(vec![priced([200_000, 70_000, 100_000])], pods);
+    let plan = planner::plan(&input);
+    assert!(plan.unplaced.is_empty());
+    assert!(planner::check(&input, &plan).is_empty());
+}

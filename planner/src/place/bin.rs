@@ -391,6 +391,23 @@ impl State<'_, '_> {
         }
     }
 
+    /// Puts a machine with the same contents in another domain in the place of one; gives that.
+    pub(super) fn replace(&mut self, at: usize, bin: Bin) -> Bin {
+        let world = self.world;
+        let before = std::mem::replace(&mut self.bins[at], bin);
+        self.account(before.shelf, before.chosen, self.bins[at].chosen);
+        for placed in &before.contents {
+            for counter in &world.groups[placed.group].counted {
+                let key = world.topology.counters[*counter].key;
+                let (from, to) = (before.pinned.get(&key), self.bins[at].pinned.get(&key).copied());
+                if let (Some(from), Some(to)) = (from, to) {
+                    self.recount(*counter, *from, to, placed.count);
+                }
+            }
+        }
+        before
+    }
+
     fn account(&mut self, shelf: usize, before: usize, now: usize) {
         let goods = &self.world.shelves[shelf];
         if before == now {

@@ -194,7 +194,12 @@ fn spread_evenly(state: &mut State, group: usize, level: usize, left: &mut u32) 
         return false;
     }
     state.fork();
-    let quotas = level_up(spread.universe.iter().map(|d| (state.counted(spread.counter, *d), *d)).collect(), *left);
+    // What cannot be shared evenly goes where it is cheapest.
+    let domain =
+        |d: &u32| (state.counted(spread.counter, *d), unit_price(state, (group, level), (spread.key, *d), *left), *d);
+    let mut domains: Vec<(u32, i64, u32)> = spread.universe.iter().map(domain).collect();
+    domains.sort_unstable();
+    let quotas = level_up(domains.into_iter().map(|(count, _, domain)| (count, domain)).collect(), *left);
     for (domain, quota) in quotas {
         state.forced = vec![(spread.key, domain)];
         let rest = buy(state, group, level, quota);
@@ -209,9 +214,26 @@ fn spread_evenly(state: &mut State, group: usize, level: usize, left: &mut u32) 
     true
 }
 
-/// Shares `n` out so that the emptiest domains fill first: (domain, how many more).
+/// Least price of a machine in a domain for each of the pods that it holds, in thousandths.
+fn unit_price(state: &State, (group, level): (usize, usize), (key, domain): (usize, u32), want: u32) -> i64 {
+    let world = state.world;
+    let (g, name) = (&world.groups[group], world.topology.key_name(key));
+    let value = world.topology.domain_name(key, domain);
+    let usable = |shelf: &usize| !g.levels[level].compat[*shelf].ways.is_empty();
+    let Some(shelf) = (0..world.shelves.len()).find(usable) else { return 0 };
+    let goods = &world.shelves[shelf];
+    let Some(here) = goods.with_value(name, value) else { return 0 };
+    let is_wanted = |choice: &usize| g.levels[level].compat[shelf].ways.iter().any(|way| way.mask.contains(*choice));
+    let price = |choice: usize| {
+        let room = &goods.rooms[goods.choices[choice].room].net;
+        let count = super::dims::times(&g.need, room.iter().copied(), want);
+        (count > 0).then(|| goods.choices[choice].price.saturating_mul(1000) / i64::from(count))
+    };
+    here.intersection(&goods.generic).filter(is_wanted).filter_map(price).min().unwrap_or(i64::MAX)
+}
+
+/// Shares `n` out so that the emptiest domains fill first, of equal ones the first: (domain, how many more).
 fn level_up(mut domains: Vec<(u32, u32)>, n: u32) -> Vec<(u32, u32)> {
-    domains.sort_unstable();
     let mut given: Vec<(u32, u32)> = domains.iter().map(|(_, domain)| (*domain, 0)).collect();
     let mut rest = n;
     while rest > 0 && !domains.is_empty() {

@@ -166,8 +166,8 @@ fn compose(goods: &Shelf, chosen: usize, sale: &Sale, mut requests: Resources) -
     }
 }
 
-/// All choices that hold the contents, those in other domains too where the contents' own constraints allow the move; and the chosen one.
-fn alternatives(state: &State, at: usize) -> (Bits, usize) {
+/// All choices that hold the contents, those in other domains too where the contents' own constraints allow the move.
+pub(super) fn possible(state: &State, at: usize) -> Bits {
     let bin = &state.bins[at];
     let goods = &state.world.shelves[bin.shelf];
     let mut mask = goods.sellable.clone();
@@ -202,6 +202,14 @@ fn alternatives(state: &State, at: usize) -> (Bits, usize) {
             }
         }
     }
+    mask
+}
+
+/// The choices that hold the contents, none cheaper than the chosen one; and that one.
+fn alternatives(state: &State, at: usize) -> (Bits, usize) {
+    let bin = &state.bins[at];
+    let goods = &state.world.shelves[bin.shelf];
+    let mut mask = possible(state, at);
     let mut chosen = bin.chosen;
     if !mask.contains(chosen) {
         mask.insert(chosen);

@@ -10,6 +10,7 @@ mod bin;
 mod dims;
 mod fill;
 mod launch;
+mod moves;
 mod names;
 mod pack;
 mod problem;
@@ -24,6 +25,7 @@ mod world;
 
 pub(crate) use fill::fill;
 pub(crate) use launch::launches;
+pub(crate) use moves::{move_back, move_to_cheaper};
 pub(crate) use pack::{Packing, pack};
 pub(crate) use reasons::reasons;
 pub(crate) use state::State;

@@ -150,6 +150,15 @@ impl<'w, 'a> State<'w, 'a> {
         self.note(|_| Undo::Count { counter, domain, n });
     }
 
+    /// Counts pods in another domain than so far.
+    pub(super) fn recount(&mut self, counter: usize, from: u32, to: u32, n: u32) {
+        let counts = &mut self.counts[counter];
+        if let Some(count) = counts.get_mut(&from) {
+            *count = count.saturating_sub(n);
+        }
+        *counts.entry(to).or_insert(0) += n;
+    }
+
     /// Pods counted in a domain.
     pub(crate) fn counted(&self, counter: usize, domain: u32) -> u32 {
         self.counts[counter].get(&domain).copied().unwrap_or(0)

@@ -1,0 +1,98 @@
+//! Machines moved to cheaper domains: a spread that allows several splits takes the cheapest that single moves lead to.
+//!
+//! First-fit-decreasing evens counts out and the solver keeps the domains that it settled. What a spread leaves free (the
+//! remainder, a skew above one) is used here, on the finished packing: a machine whose contents may as well stand in a
+//! cheaper domain goes there, if every rule of every pod still holds.
+
+use fixedbitset::FixedBitSet as Bits;
+
+use super::bin::{Bin, cheapest};
+use super::launch::possible;
+use super::shelf::Shelf;
+use super::state::State;
+
+/// Passes over all machines; each move makes the plan cheaper, and a pass that moves nothing is the last.
+const MOST_PASSES: usize = 4;
+/// Moves that are tried one by one where not all can be made together.
+const MOST_SINGLE: usize = 200;
+
+/// Machines as they were before they moved, oldest first.
+pub(crate) type Moved = Vec<(usize, Bin)>;
+
+/// Moves machines to cheaper domains. What it gives undoes it.
+pub(crate) fn move_to_cheaper(state: &mut State) -> Moved {
+    let breaches = state.breaches();
+    let moved = pass_over(state, usize::MAX, |_| true);
+    if moved.is_empty() || (state.rules_hold() && state.breaches() <= breaches) {
+        return moved;
+    }
+    move_back(state, moved);
+    pass_over(state, MOST_SINGLE, |state| state.rules_hold() && state.breaches() <= breaches)
+}
+
+/// Puts machines back where they were.
+pub(crate) fn move_back(state: &mut State, moved: Moved) {
+    for (at, before) in moved.into_iter().rev() {
+        state.replace(at, before);
+    }
+}
+
+fn pass_over(state: &mut State, most: usize, is_sound: impl Fn(&State) -> bool) -> Moved {
+    let (mut moved, mut tried) = (Moved::new(), 0);
+    for _ in 0..MOST_PASSES {
+        let before = moved.len();
+        for at in 0..state.bins.len() {
+            let Some(bin) = cheaper(state, at).filter(|_| tried < most) else { continue };
+            tried += 1;
+            let old = state.replace(at, bin);
+            if is_sound(state) {
+                moved.push((at, old));
+            } else {
+                state.replace(at, old);
+            }
+        }
+        if moved.len() == before {
+            break;
+        }
+    }
+    moved
+}
+
+/// The machine in the cheapest domains that its own pods' constraints allow, if these are not where it is.
+fn cheaper(state: &State, at: usize) -> Option<Bin> {
+    let bin = &state.bins[at];
+    let goods = &state.world.shelves[bin.shelf];
+    if bin.pinned.is_empty() || !goods.reservations.is_empty() || !goods.min_values.is_empty() {
+        return None;
+    }
+    let is_counted = |counter: &usize| {
+        let passing = state.world.topology.counters[*counter].passing.as_ref();
+        passing.is_none_or(|passing| goods.sellable.is_subset(&passing[bin.shelf]))
+    };
+    if !bin.contents.iter().all(|placed| state.world.groups[placed.group].counted.iter().all(is_counted)) {
+        return None;
+    }
+    let mut mask = possible(state, at);
+    let chosen = cheapest(goods, &mask, None)?;
+    if goods.choices[chosen].price >= goods.choices[bin.chosen].price {
+        return None;
+    }
+    let mut moved = bin.clone();
+    moved.chosen = chosen;
+    for (key, domain) in &mut moved.pinned {
+        let name = state.world.topology.key_name(*key);
+        if goods.open.get(name).is_none() {
+            let value = goods.label(chosen, name)?;
+            *domain = state.world.topology.known_domain(*key, value)?;
+            keep(goods, &mut mask, name, value);
+        }
+    }
+    moved.mask = mask;
+    Some(moved)
+}
+
+fn keep(goods: &Shelf, mask: &mut Bits, key: &str, value: &str) {
+    if let Some(bits) = goods.with_value(key, value) {
+        mask.intersect_with(bits);
+    }
+}
