@@ -21,6 +21,9 @@ pub(crate) type Moved = Vec<(usize, Bin)>;
 
 /// Moves machines to cheaper domains. What it gives undoes it.
 pub(crate) fn move_to_cheaper(state: &mut State) -> Moved {
+    if !(0..state.bins.len()).any(|at| cheaper(state, at).is_some()) {
+        return Moved::new();
+    }
     let breaches = state.breaches();
     let moved = pass_over(state, usize::MAX, |_| true);
     if moved.is_empty() || (state.rules_hold() && state.breaches() <= breaches) {
