@@ -51,6 +51,9 @@ const NEAR: f64 = 1e-5;
 /// Classes of which at most this many fit into the offer that suits them best get rows of their own.
 const FEW: u32 = 10;
 
+/// An offer suits a class where a thing costs at most so many times what it does in the cheapest.
+const SUITS: f64 = 1.02;
+
 /// Rows of a program: its inverse has their square.
 const MOST_ROWS: usize = 1500;
 
@@ -222,9 +225,15 @@ impl<'a, const R: usize> Engine<'a, R> {
     fn few_to_a_bin(&self) -> (Vec<bool>, bool) {
         let inst = self.inst;
         let mut most_fit = vec![0u32; inst.classes.len()];
-        for offer in &inst.offers[..inst.n_new] {
-            for &(k, _) in &offer.fit {
-                most_fit[k as usize] = most_fit[k as usize].max(inst.fits(k as usize, &offer.holds));
+        let mut least = vec![f64::INFINITY; inst.classes.len()];
+        let each = || inst.offers[..inst.n_new].iter().flat_map(|o| o.fit.iter().map(move |fit| (o, fit.0 as usize)));
+        for (offer, k) in each() {
+            least[k] = least[k].min(offer.price / f64::from(inst.fits(k, &offer.holds)));
+        }
+        for (offer, k) in each() {
+            let n = inst.fits(k, &offer.holds);
+            if n > most_fit[k] && offer.price / f64::from(n) <= SUITS * least[k] {
+                most_fit[k] = n;
             }
         }
         let few: Vec<bool> = (0..inst.classes.len())
