@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use planner::model::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS, quantity};
+use planner::model::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
+use planner::model::shown::shown;
 use planner::model::{MicroUsdPerHour, Resources};
 use planner::plan::{Launch, Plan};
 
@@ -65,11 +66,11 @@ fn row(mut cells: Vec<String>, list: &[&Launch], other: Option<&str>) -> Vec<Str
     ]);
     if other.is_some() {
         let used = list.first().map(|launch| devices(launch)).unwrap_or_default();
-        let shown: Vec<String> = used
+        let text: Vec<String> = used
             .iter()
-            .map(|name| format!("{name} {}/{}", quantity(name, asked.get(name)), quantity(name, has.get(name))))
+            .map(|name| format!("{name} {}/{}", shown(name, asked.get(name)), shown(name, has.get(name))))
             .collect();
-        cells.push(shown.join(" "));
+        cells.push(text.join(" "));
     }
     cells
 }

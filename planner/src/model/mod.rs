@@ -14,6 +14,7 @@ pub mod reason;
 pub mod requirement;
 pub mod resources;
 pub mod selector;
+pub mod shown;
 pub mod snapshot;
 pub mod taint;
 

@@ -217,18 +217,36 @@ impl Requirement {
     }
 }
 
+impl Requirement {
+    /// As a pod writes it, which knows the bounds of numbers as `Gt` and `Lt` only.
+    pub fn of_pod(&self) -> String {
+        let strict = |(operator, values): (Operator, Vec<Str>)| -> (Operator, Vec<Str>) {
+            let number = values.first().and_then(|v| v.parse::<i64>().ok());
+            match (operator, number) {
+                (Operator::Gte, Some(n)) => (Operator::Gt, vec![n.saturating_sub(1).to_string().into()]),
+                (Operator::Lte, Some(n)) => (Operator::Lt, vec![n.saturating_add(1).to_string().into()]),
+                _ => (operator, values),
+            }
+        };
+        self.text(self.entries().into_iter().map(strict))
+    }
+
+    fn text(&self, entries: impl Iterator<Item = (Operator, Vec<Str>)>) -> String {
+        let one = |(operator, values): (Operator, Vec<Str>)| {
+            if values.is_empty() {
+                return format!("{} {operator:?}", self.key);
+            }
+            let shown: Vec<&str> = values.iter().take(8).map(AsRef::as_ref).collect();
+            let more = if values.len() > 8 { format!(" and {} more", values.len() - 8) } else { String::new() };
+            format!("{} {operator:?} [{}{more}]", self.key, shown.join(" "))
+        };
+        entries.map(one).collect::<Vec<String>>().join(" and ")
+    }
+}
+
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (operator, values)) in self.entries().into_iter().enumerate() {
-            let and = if at == 0 { "" } else { " and " };
-            write!(f, "{and}{} {operator:?}", self.key)?;
-            if !values.is_empty() {
-                let shown: Vec<&str> = values.iter().take(8).map(AsRef::as_ref).collect();
-                let more = if values.len() > 8 { format!(" and {} more", values.len() - 8) } else { String::new() };
-                write!(f, " [{}{more}]", shown.join(" "))?;
-            }
-        }
-        Ok(())
+        f.write_str(&self.text(self.entries().into_iter()))
     }
 }
 
@@ -296,6 +314,14 @@ impl FromIterator<Requirement> for Requirements {
             out.add(requirement);
         }
         out
+    }
+}
+
+impl Requirements {
+    /// As a pod writes them.
+    pub fn of_pod(&self) -> String {
+        let all: Vec<String> = self.0.values().map(Requirement::of_pod).collect();
+        all.join(", ")
     }
 }
 

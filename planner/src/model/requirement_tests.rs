@@ -100,6 +100,7 @@ fn entries_are_what_the_api_can_say() {
     assert_eq!(new(NotIn, &["b", "a"]).entries(), [(NotIn, vec!["a".into(), "b".into()])]);
     assert_eq!(new(In, &["b", "a"]).to_string(), "k In [a b]");
     assert_eq!(between.to_string(), "k Gte [2] and k Lte [8]");
+    assert_eq!(between.of_pod(), "k Gt [1] and k Lt [9]");
     let many: Vec<String> = (10..20).map(|n| n.to_string()).collect();
     let shown = Requirement::new("k", In, many).to_string();
     assert_eq!(shown, "k In [10 11 12 13 14 15 16 17 and 2 more]");

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::shown::shown;
 use super::{Quantity, Str};
 
 pub const CPU: &str = "cpu";
@@ -97,19 +98,24 @@ pub fn amount(name: &str, quantity: Quantity) -> i64 {
     if name == CPU { quantity.milli_value() } else { quantity.value() }
 }
 
-/// An amount of resource `name` as a quantity, in the notation people write it in.
+/// An amount of resource `name` as a quantity, in the notation of API objects.
 pub fn quantity(name: &str, amount: i64) -> Quantity {
     match name {
         CPU => Quantity::milli(amount),
-        _ => Quantity::units(amount, name == MEMORY || name == EPHEMERAL_STORAGE || name.starts_with("hugepages-")),
+        _ => Quantity::units(amount, is_bytes(name)),
     }
+}
+
+/// Is the resource counted in bytes?
+pub(super) fn is_bytes(name: &str) -> bool {
+    name == MEMORY || name == EPHEMERAL_STORAGE || name.starts_with("hugepages-")
 }
 
 impl fmt::Display for Resources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (name, amount)) in self.0.iter().enumerate() {
             let comma = if at == 0 { "" } else { ", " };
-            write!(f, "{comma}{name} {}", quantity(name, *amount))?;
+            write!(f, "{comma}{name} {}", shown(name, *amount))?;
         }
         Ok(())
     }

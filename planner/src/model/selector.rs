@@ -1,6 +1,7 @@
 //! Label selectors over pods.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,24 @@ impl LabelSelector {
     }
 }
 
+/// As `kubectl get --selector` takes it; nothing for the one that selects every pod.
+impl fmt::Display for LabelSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, Expression { key, operator, values }) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            let all = || values.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(",");
+            match operator {
+                SelectorOperator::In if values.len() == 1 => write!(f, "{comma}{key}={}", all())?,
+                SelectorOperator::In => write!(f, "{comma}{key} in ({})", all())?,
+                SelectorOperator::NotIn => write!(f, "{comma}{key} notin ({})", all())?,
+                SelectorOperator::Exists => write!(f, "{comma}{key}")?,
+                SelectorOperator::DoesNotExist => write!(f, "{comma}!{key}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +105,21 @@ mod tests {
         ] {
             assert_eq!(selector.matches(&web), matches, "{selector:?}");
         }
+    }
+
+    #[test]
+    fn it_is_written_as_kubectl_takes_it() {
+        use SelectorOperator::{DoesNotExist, Exists, In, NotIn};
+        let all = [
+            one("app", In, &["web"]),
+            one("b", In, &["x", "y"]),
+            one("c", NotIn, &["z"]),
+            one("d", Exists, &[]),
+            one("e", DoesNotExist, &[]),
+        ];
+        let all = LabelSelector(all.into_iter().flat_map(|selector| selector.0).collect());
+        assert_eq!(all.to_string(), "app=web,b in (x,y),c notin (z),d,!e");
+        assert_eq!(LabelSelector::default().to_string(), "");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::Result;
-use planner::model::resources::quantity;
+use planner::model::shown::shown;
 use planner::model::{CapacityType, Labels, MicroUsdPerHour, Resources, Snapshot, Taint, labels};
 use planner::plan::Plan;
 use serde::Serialize;
@@ -146,7 +146,7 @@ fn price(pool: &str, labels: &Labels, snapshot: &Snapshot) -> Option<String> {
 }
 
 fn written(resources: &Resources) -> BTreeMap<String, String> {
-    resources.iter().map(|(name, amount)| (name.to_string(), quantity(name, amount).to_string())).collect()
+    resources.iter().map(|(name, amount)| (name.to_string(), shown(name, amount))).collect()
 }
 
 fn table(node: &NodeAnswer) -> String {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::Result;
-use planner::model::resources::{NODES, quantity};
+use planner::model::resources::NODES;
+use planner::model::shown::shown;
 use planner::model::{Code, MicroUsdPerHour, Pool, Resources, Snapshot, labels};
 use planner::plan::Plan;
 use serde::Serialize;
@@ -129,9 +130,9 @@ fn limits(pool: &Pool, snapshot: &Snapshot, plan: &Plan) -> Vec<LimitRow> {
         .iter()
         .map(|(name, limit)| LimitRow {
             resource: name.to_string(),
-            limit: quantity(name, limit).to_string(),
-            used: quantity(name, used.get(name)).to_string(),
-            after: quantity(name, after.get(name)).to_string(),
+            limit: shown(name, limit),
+            used: shown(name, used.get(name)),
+            after: shown(name, after.get(name)),
         })
         .collect()
 }

@@ -169,8 +169,7 @@ fn pending(snapshot: &Snapshot, key: &str) -> Option<(Str, Arc<PodShape>)> {
 }
 
 fn asked(shape: &PodShape) -> BTreeMap<String, String> {
-    let text =
-        |(name, amount): (&Str, i64)| (name.to_string(), planner::model::resources::quantity(name, amount).to_string());
+    let text = |(name, amount): (&Str, i64)| (name.to_string(), planner::model::shown::shown(name, amount));
     shape.requests.iter().map(text).collect()
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use planner::model::labels::CAPACITY_TYPE;
-use planner::model::resources::{NODES, quantity};
+use planner::model::resources::NODES;
+use planner::model::shown::shown;
 use planner::model::{PodShape, Pool, Snapshot, Taint};
 
 use super::super::market::{Choice, choices, distinct};
@@ -91,12 +92,12 @@ fn limits(subject: Subject<'_>, pool: &Pool, choices: &[Choice<'_>]) -> Vec<Find
         let name: &str = name;
         let smallest = if name == NODES { Some(1) } else { choices.iter().map(|c| c.of.capacity.get(name)).min() };
         let smallest = smallest.filter(|smallest| limit < *smallest)?;
-        let least = quantity(name, smallest);
+        let least = shown(name, smallest);
         let field = format!("spec.limits.{name}");
         let (level, message) = if limit == 0 {
             (Level::Warning, "zero: nothing is ever bought".to_string())
         } else {
-            let limit = quantity(name, limit);
+            let limit = shown(name, limit);
             (Level::Error, format!("{limit} is less than the smallest node has ({least}): nothing is ever bought"))
         };
         Some(subject.finding(level, Mistake::LimitTooSmall, field, message, format!("raise it to {least} or more")))

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use planner::model::resources::{CPU, MEMORY, quantity};
+use planner::model::resources::{CPU, MEMORY};
+use planner::model::shown::shown;
 use planner::model::{PodGroup, Reason, Snapshot};
 use planner::plan::Plan;
 
@@ -68,7 +69,7 @@ pub fn pending_rows(snapshot: &Snapshot, plan: &Plan) -> Vec<PendingRow> {
         let n = |set: &BTreeSet<&str>| pods.iter().filter(|pod| set.contains(*pod)).count();
         let nowhere: Vec<&[Reason]> = pods.iter().filter_map(|pod| unplaced.get(pod).copied()).collect();
         let reasons = nowhere.first().copied().unwrap_or_default();
-        let asked = |name| quantity(name, group.shape.requests.get(name)).to_string();
+        let asked = |name| shown(name, group.shape.requests.get(name));
         (!pods.is_empty()).then(|| PendingRow {
             name: common_name(&pods),
             requests: format!("{} {}", asked(CPU), asked(MEMORY)),
