@@ -10,7 +10,7 @@ use planner::model::{
     CapacityType, Code, Effect, MicroUsdPerHour, Operator, Pod, Pool, Reason, Requirement, Resources, Snapshot, Taint,
     labels,
 };
-use support::{pod, pool, replicas, snapshot, spread, types};
+use support::{pod, pool, replicas, snapshot, spread, term, types, zone_in};
 
 fn only_reason(pool: Pool, pods: Vec<Pod>) -> Reason {
     let snapshot = snapshot(vec![pool], pods);
@@ -40,7 +40,7 @@ fn every_amount_that_is_too_large_is_named() {
     huge.shape.requests.set("memory", 400 << 30);
     let reason = only_reason(pool("general"), vec![huge]);
     assert_eq!(reason.code, Code::NoInstanceTypeFits);
-    assert_eq!(miss(&reason), "cpu 100 → 63900m, memory 400Gi → 262134Mi");
+    assert_eq!(miss(&reason), "cpu 100 → 63900m, memory 400Gi → 255.99Gi");
 }
 
 #[test]
@@ -82,6 +82,159 @@ fn a_label_to_spread_over_that_no_node_has_is_named() {
     open.requirements.add(Requirement::new("rack", Operator::Exists, Vec::<&str>::new()));
     let reason = only_reason(open, pods(2));
     assert_eq!((reason.code, miss(&reason)), (Code::TopologySpread, "values of rack named by NodePool open"));
+}
+
+/// A pod that asks for this of its node.
+fn picky(requirement: Requirement) -> Vec<Pod> {
+    let mut pod = pod("picky", 100);
+    pod.shape.node_selector.add(requirement);
+    vec![pod]
+}
+
+#[test]
+fn counts_and_cores_are_never_shortened() {
+    let mut large = pool("large");
+    large.limits = Resources::of([("cpu", 1_000_000)]);
+    large.requirements.add(Requirement::equal(labels::INSTANCE_TYPE, "t-64x"));
+    let reason = only_reason(large, replicas("web", 1000, 60_000, |_| {}));
+    assert_eq!((reason.code, miss(&reason)), (Code::LimitExceeded, "limits.cpu 1000 → 1024"));
+    assert!(reason.message.contains("limits.cpu is 1000, 960 in use"), "{}", reason.message);
+    let reason = only_reason(pool("general"), vec![pod("typo", 500_000_000)]);
+    assert_eq!(miss(&reason), "cpu 500000 → 63900m");
+}
+
+#[test]
+fn what_a_pool_would_have_to_allow_is_named() {
+    let team = |operator, values: &[&str]| Requirement::new("team", operator, values.iter().copied());
+    let with = |requirement: Requirement| {
+        let mut pool = pool("general");
+        pool.requirements.add(requirement);
+        pool
+    };
+    let mut labelled = pool("general");
+    labelled.labels.insert("team".into(), "q".into());
+    let zones = || with(zone_in(&["a", "b"]));
+    let another = Requirement::new(labels::ZONE, Operator::NotIn, ["a", "b"]);
+    let kind = |value: &str| Requirement::equal(labels::INSTANCE_TYPE, value);
+    for (pool, asked, change) in [
+        (zones(), zone_in(&["c"]), "zone c added to NodePool general"),
+        (zones(), another, "zone c added to NodePool general"),
+        (zones(), zone_in(&["moon"]), "zone a asked for by the pod"),
+        (with(kind("t-1x")), kind("t-2x"), "node.kubernetes.io/instance-type t-2x added to NodePool general"),
+        (labelled.clone(), team(Operator::In, &["z"]), "label team=q → team=z on NodePool general"),
+        (labelled.clone(), team(Operator::NotIn, &["q"]), "another value of label team on NodePool general"),
+        (labelled, team(Operator::DoesNotExist, &[]), "label team left off NodePool general"),
+        (with(team(Operator::In, &["q"])), team(Operator::In, &["z"]), "team z added to NodePool general"),
+        (with(team(Operator::NotIn, &["z"])), team(Operator::In, &["z"]), "team z allowed by NodePool general"),
+        (
+            with(team(Operator::DoesNotExist, &[])),
+            team(Operator::In, &["z"]),
+            "team DoesNotExist → In [z] in NodePool general",
+        ),
+        (
+            with(team(Operator::In, &["q"])),
+            team(Operator::DoesNotExist, &[]),
+            "no requirement on team in NodePool general",
+        ),
+        (
+            pool("general"),
+            Requirement::equal(labels::NODEPOOL, "other"),
+            "karpenter.sh/nodepool general allowed by the pod",
+        ),
+    ] {
+        let reason = only_reason(pool, picky(asked));
+        assert_eq!((reason.code, miss(&reason)), (Code::RequirementConflict, change), "{}", reason.message);
+    }
+}
+
+#[test]
+fn of_all_that_a_pod_asks_only_what_no_type_has_is_named() {
+    const CPU: &str = "karpenter.k8s.aws/instance-cpu";
+    let mut types = types(&["a"]);
+    for (at, kind) in types.iter_mut().enumerate() {
+        kind.labels.insert(CPU.into(), (1 << at).to_string().into());
+    }
+    let mut sold = pool("general");
+    sold.requirements.add(Requirement::equal(labels::ARCH, "amd64"));
+    sold.types = Arc::new(types);
+    let kind = Requirement::equal(labels::INSTANCE_TYPE, "t-6x");
+    for (asked, said, change) in [
+        (
+            kind,
+            "the pod asks for node.kubernetes.io/instance-type In [t-6x], which no instance type of NodePool general meets",
+            "node.kubernetes.io/instance-type t-6x → t-16x",
+        ),
+        (
+            Requirement::new(CPU, Operator::Gt, ["500"]),
+            "the pod asks for karpenter.k8s.aws/instance-cpu Gt [500], which no instance type of NodePool general meets",
+            "karpenter.k8s.aws/instance-cpu Gt [500] → 64",
+        ),
+    ] {
+        let reason = only_reason(sold.clone(), picky(asked));
+        assert_eq!((reason.code, reason.message.as_str(), miss(&reason)), (Code::RequirementConflict, said, change));
+    }
+    // Each is there, and nothing is both.
+    let mut both = picky(Requirement::equal(labels::INSTANCE_TYPE, "t-2x"));
+    both[0].shape.node_selector.add(Requirement::equal(CPU, "8"));
+    let reason = only_reason(sold.clone(), both);
+    assert_eq!((reason.code, miss(&reason)), (Code::NoInstanceTypeFits, "karpenter.k8s.aws/instance-cpu 8 → 2"));
+    sold.requirements.add(Requirement::equal(labels::INSTANCE_TYPE, "t-32"));
+    let reason = only_reason(sold, vec![pod("web", 100)]);
+    assert_eq!(
+        (reason.code, miss(&reason)),
+        (Code::NoInstanceTypeFits, "node.kubernetes.io/instance-type t-32 → t-32x in NodePool general")
+    );
+}
+
+#[test]
+fn only_the_place_that_is_in_the_way_is_named() {
+    let mut elsewhere = pool("general");
+    elsewhere.requirements.add(zone_in(&["moon"]));
+    elsewhere.requirements.add(Requirement::equal(labels::CAPACITY_TYPE, "on-demand"));
+    let reason = only_reason(elsewhere, vec![pod("web", 100)]);
+    assert_eq!((reason.code, miss(&reason)), (Code::NoOffering, "zone a added to NodePool general"));
+    let under = "but none of them is sold under topology.kubernetes.io/zone In [moon] of NodePool general";
+    assert!(reason.message.ends_with(under), "{}", reason.message);
+    let mut spot = pool("general");
+    spot.requirements.add(Requirement::equal(labels::CAPACITY_TYPE, "spot"));
+    let reason = only_reason(spot, vec![pod("web", 100)]);
+    let change = "capacity type on-demand added to NodePool general, or a price for spot";
+    assert_eq!((reason.code, miss(&reason)), (Code::NoOffering, change));
+    let reason = only_reason(pool("general"), picky(Requirement::equal(labels::CAPACITY_TYPE, "spot")));
+    let change = "capacity type on-demand allowed by the pod, or a price for spot";
+    assert_eq!((reason.code, miss(&reason)), (Code::NoOffering, change));
+}
+
+#[test]
+fn a_label_that_only_a_provider_can_define_is_no_unknown_label() {
+    let reason = only_reason(pool("general"), picky(Requirement::equal("topology.k8s.aws/zone-id", "use1-az4")));
+    assert_eq!(reason.code, Code::RequirementConflict);
+    assert_eq!(miss(&reason), "topology.k8s.aws/zone-id not asked for");
+}
+
+#[test]
+fn too_few_domains_are_said_to_be_too_few() {
+    let four_zones = |shape: &mut planner::model::PodShape| {
+        let spread = planner::model::pod::Spread { min_domains: Some(4), ..spread(labels::ZONE, "web") };
+        shape.spreads.push(spread);
+    };
+    let reason = only_reason(pool("general"), replicas("web", 5, 100, four_zones));
+    assert_eq!((reason.code, miss(&reason)), (Code::TopologySpread, "minDomains 4 → 3, or one more zone"));
+    let said = "minDomains 4 over topology.kubernetes.io/zone, of which there are 3: ";
+    assert!(reason.message.starts_with(said) && reason.message.contains("a: 1"), "{}", reason.message);
+}
+
+#[test]
+fn who_the_others_are_is_said() {
+    let mut front = pod("front", 100);
+    front.shape.affinity.push(term(labels::ZONE, "cache"));
+    let reason = only_reason(pool("general"), vec![front]);
+    let change = "a place for a pod with app=cache in namespace shop";
+    assert_eq!((reason.code, miss(&reason)), (Code::PodAffinity, change));
+    let pods = replicas("kafka", 4, 300, |shape| shape.anti_affinity.push(term(labels::ZONE, "kafka")));
+    let reason = only_reason(pool("general"), pods);
+    assert_eq!((reason.code, miss(&reason)), (Code::PodAntiAffinity, "one more zone"));
+    assert!(reason.message.contains("a pod with app=kafka in namespace shop (a: 1, "), "{}", reason.message);
 }
 
 /// One reservation of so many small machines, beside what else is sold.
@@ -187,7 +340,7 @@ fn a_static_pool_that_cannot_be_filled_says_why() {
     let held = Pool { replicas: Some(3), ..reserved(1, false) };
     let nowhere = {
         let mut pool = fixed(3);
-        pool.requirements.add(support::zone_in(&["z"]));
+        pool.requirements.add(zone_in(&["z"]));
         pool
     };
     for (pool, daemons, missing, code) in [

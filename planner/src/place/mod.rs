@@ -6,14 +6,17 @@
 )]
 #![allow(clippy::single_match_else, reason = "found and not found read best side by side")]
 
+mod agreement;
 mod bin;
 mod dims;
+mod domains;
 mod fill;
 mod launch;
 mod moves;
 mod names;
 mod pack;
 mod problem;
+mod reach;
 mod reasons;
 mod replay;
 mod scarce;
@@ -21,6 +24,7 @@ mod shelf;
 mod state;
 mod statics;
 mod topology;
+mod unsold;
 mod world;
 
 pub(crate) use fill::fill;

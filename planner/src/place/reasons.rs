@@ -1,13 +1,14 @@
-//! Why a group has no place: per pool the first predicate that fails, and the change that would have let it pass. What a
-//! pool has to sell is asked about in `scarce`.
+//! Why a group has no place: per pool the first predicate that fails, and the change that would have let it pass. Labels are
+//! asked about here and in `agreement`, volumes in `reach`, what a pool has to sell in `scarce` and `unsold`, topology in
+//! `domains`.
 
 use fixedbitset::FixedBitSet as Bits;
 
 use super::shelf::Shelf;
 use super::state::State;
-use super::topology::{Constraint, Demand};
+use crate::model::labels::well_known;
 use crate::model::taint::untolerated;
-use crate::model::{Code, Pool, Reason, Requirements, Str, labels};
+use crate::model::{Code, Pool, Reason, Requirement, Requirements, Str, labels};
 
 /// One reason per dynamic pool, or one that no pool can change.
 pub(crate) fn reasons(state: &State, group: usize) -> Vec<Reason> {
@@ -106,12 +107,11 @@ impl Case<'_, '_, '_> {
         let terms = shape.node_terms.as_ref()?;
         if terms.is_empty() {
             let message = "the required node affinity has no term that a node could satisfy".to_string();
-            return Some(self.reason(Code::RequirementConflict, message, None));
+            let miss = Some("a term of it that some node can satisfy".into());
+            return Some(self.reason(Code::RequirementConflict, message, miss));
         }
         let mut first = None;
-        for term in terms {
-            let mut all = shape.node_selector.clone();
-            all.add_all(term);
+        for all in self.alternatives() {
             let reason = self.unmet(&all)?;
             first.get_or_insert(reason);
         }
@@ -132,12 +132,8 @@ impl Case<'_, '_, '_> {
                 ));
             }
             let conflict = |offered: String| {
-                let message = format!("the pod asks for {asked}, NodePool {} has {offered}", pool.name);
-                self.reason(
-                    Code::RequirementConflict,
-                    message,
-                    Some(format!("{key} of NodePool {} and the pod to overlap", pool.name)),
-                )
+                let message = format!("the pod asks for {}, NodePool {} has {offered}", asked.of_pod(), pool.name);
+                self.reason(Code::RequirementConflict, message, Some(self.agreement(asked)))
             };
             if let Some(value) = pool.labels.get(key) {
                 if !asked.allows(Some(value)) {
@@ -149,28 +145,42 @@ impl Case<'_, '_, '_> {
                     return Some(conflict(offered.to_string()));
                 }
             } else if asked.wants_label() && !self.carried(key) {
-                let value = asked.any("").filter(|v| !v.is_empty());
-                let label = value.map_or_else(|| key.to_string(), |v| format!("{key}={v}"));
-                let message = format!(
-                    "the pod asks for {asked}, and neither NodePool {} nor its instance types have label {key}",
-                    pool.name
-                );
-                return Some(self.reason(
-                    Code::UnknownLabel,
-                    message,
-                    Some(format!("label {label} on NodePool {}", pool.name)),
-                ));
+                return Some(self.unknown(asked));
             }
         }
         None
     }
 
+    /// Neither the pool nor anything that it sells has the label.
+    fn unknown(&self, asked: &Requirement) -> Reason {
+        let (key, text, pool) = (&asked.key, asked.of_pod(), self.pool());
+        if well_known(key) {
+            // A pool cannot define it: only its provider can.
+            let message = format!("the pod asks for {text}, and nothing that NodePool {pool} sells has label {key}");
+            return self.reason(Code::RequirementConflict, message, Some(format!("{key} not asked for")));
+        }
+        let value = asked.any("").filter(|v| !v.is_empty());
+        let label = value.map_or_else(|| key.to_string(), |v| format!("{key}={v}"));
+        let message =
+            format!("the pod asks for {text}, and neither NodePool {pool} nor its instance types have label {key}");
+        self.reason(Code::UnknownLabel, message, Some(format!("label {label} on NodePool {pool}")))
+    }
+
     /// Does any type or offering of the pool have the label?
     fn carried(&self, key: &str) -> bool {
-        let by_type = |t: &crate::model::InstanceType| {
-            t.labels.contains_key(key) || t.offerings.iter().any(|o| o.labels.contains_key(key))
+        matches!(key, labels::ZONE | labels::CAPACITY_TYPE) || self.values_sold(key).next().is_some()
+    }
+
+    /// What the pod asks of a node's labels; more than one where its node affinity has several terms.
+    pub(super) fn alternatives(&self) -> Vec<Requirements> {
+        let shape = self.state.world.groups[self.group].shape;
+        let Some(terms) = &shape.node_terms else { return vec![shape.node_selector.clone()] };
+        let with = |term: &Requirements| {
+            let mut all = shape.node_selector.clone();
+            all.add_all(term);
+            all
         };
-        matches!(key, labels::ZONE | labels::CAPACITY_TYPE) || self.goods().pool.types.iter().any(by_type)
+        terms.iter().map(with).collect()
     }
 
     pub(super) fn all_labels(&self) -> Bits {
@@ -188,122 +198,5 @@ impl Case<'_, '_, '_> {
             any.union_with(&self.goods().matching(term).mask);
         }
         any
-    }
-
-    fn volumes(&self) -> Option<Reason> {
-        let shape = self.state.world.groups[self.group].shape;
-        let mut mask = self.all_labels();
-        if mask.is_clear() {
-            return None;
-        }
-        for terms in &shape.volumes {
-            let mut next = mask.clone();
-            next.intersect_with(&self.union(terms));
-            if next.is_clear() {
-                let places: Vec<String> = terms.iter().map(ToString::to_string).collect();
-                let places = places.join(" or ");
-                let message = format!(
-                    "a volume of the pod can be reached only from {places}, where NodePool {} sells nothing for it",
-                    self.pool()
-                );
-                let zone = terms.iter().find_map(|t| t.get(labels::ZONE)?.any(""));
-                let miss = zone.map(|zone| format!("zone {zone} added to NodePool {}", self.pool()));
-                return Some(self.reason(Code::VolumeZone, message, miss));
-            }
-            mask = next;
-        }
-        None
-    }
-
-    fn topology(&self) -> Option<Reason> {
-        let world = self.state.world;
-        let level = world.groups[self.group].levels.last()?;
-        let holding = self.holding();
-        let host = self.state.bin_host(self.state.bins.len());
-        level.constraints.iter().find_map(|constraint| {
-            let key = world.topology.key_name(constraint.key);
-            if let Some(reason) = self.without_domains(constraint, key, &holding) {
-                return Some(reason);
-            }
-            let mut counts = Vec::new();
-            let open = if world.topology.is_host(constraint.key) {
-                self.state.allowance(constraint, Some(host)) > 0
-            } else {
-                let mut values = self.goods().values(&holding, key);
-                if let Some(open) = self.goods().open.get(key) {
-                    values = open.concrete().into_iter().flatten().cloned().collect();
-                }
-                let domains: Vec<u32> =
-                    values.iter().filter_map(|v| world.topology.known_domain(constraint.key, v)).collect();
-                for (value, domain) in values.iter().zip(&domains) {
-                    counts.push(format!("{value}: {}", self.state.counted(constraint.counter, *domain)));
-                }
-                domains.iter().any(|d| self.state.allowance(constraint, Some(*d)) > 0)
-            };
-            (!open).then(|| self.blocked_by(constraint, key, &counts))
-        })
-    }
-
-    /// A constraint that wants a label which no machine for the pod would have.
-    fn without_domains(&self, constraint: &Constraint, key: &str, holding: &Bits) -> Option<Reason> {
-        let (code, purpose) = match constraint.demand {
-            Demand::Spread { .. } => (Code::TopologySpread, "over which the pod has to spread"),
-            Demand::Affinity => (Code::PodAffinity, "in which the pod wants others near"),
-            Demand::AntiAffinity => return None,
-        };
-        let (goods, pool) = (self.goods(), self.pool());
-        if self.state.world.topology.is_host(constraint.key) || holding.is_clear() {
-            return None;
-        }
-        if let Some(open) = goods.open.get(key).filter(|open| open.wants_label()) {
-            let unnamed = open.concrete().is_none();
-            let message = format!("NodePool {pool} names no values of label {key}, {purpose}");
-            return unnamed
-                .then(|| self.reason(code, message, Some(format!("values of {key} named by NodePool {pool}"))));
-        }
-        if !goods.values(holding, key).is_empty() {
-            return None;
-        }
-        let message = format!("no node that NodePool {pool} could buy for the pod has label {key}, {purpose}");
-        Some(self.reason(code, message, Some(format!("label {key} on NodePool {pool}"))))
-    }
-
-    fn blocked_by(&self, constraint: &Constraint, key: &str, counts: &[String]) -> Reason {
-        let at = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
-        let pool = self.pool();
-        match constraint.demand {
-            Demand::Spread { max_skew, .. } => {
-                let message = format!(
-                    "every {key} that NodePool {pool} could add to is already {max_skew} ahead of the emptiest{at}"
-                );
-                self.reason(
-                    Code::TopologySpread,
-                    message,
-                    Some(format!("maxSkew {max_skew} → {}, or room in the emptiest {key}", max_skew + 1)),
-                )
-            }
-            Demand::Affinity => {
-                let message =
-                    format!("no node of NodePool {pool} could share its {key} with a pod the affinity asks for{at}");
-                self.reason(Code::PodAffinity, message, Some(format!("a {key} with such a pod and room beside it")))
-            }
-            Demand::AntiAffinity => {
-                let message = format!(
-                    "every {key} of NodePool {pool} holds a pod that anti-affinity keeps apart from this one{at}"
-                );
-                self.reason(Code::PodAntiAffinity, message, Some(format!("one more {key}")))
-            }
-        }
-    }
-
-    fn first_topology_code(&self) -> Code {
-        let level = self.state.world.groups[self.group].levels.last();
-        match level.and_then(|l| l.constraints.first()).map(|c| c.demand) {
-            Some(Demand::Spread { .. }) => Code::TopologySpread,
-            Some(Demand::Affinity) => Code::PodAffinity,
-            Some(Demand::AntiAffinity) => Code::PodAntiAffinity,
-            // Nothing else keeps pods without constraints from a machine that would hold them.
-            None => Code::MinValuesNotMet,
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Why a pool has nothing to sell to a group: types, offerings, limits, reservations, `minValues`.
+//! Why a pool has nothing to sell to a group: sizes, stock, limits, reservations, `minValues`.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,21 @@ use fixedbitset::FixedBitSet as Bits;
 use super::dims::fits;
 use super::reasons::Case;
 use super::shelf::{Shelf, limited_amount};
-use crate::model::resources::{NODES, quantity};
-use crate::model::{Code, InstanceType, Reason, Requirement, Requirements, Resources, labels};
+use crate::model::resources::NODES;
+use crate::model::shown::{Rounding, shown, shown_beside};
+use crate::model::{Code, InstanceType, Reason, Resources};
 
 /// All the changes that are needed, as one text.
 fn joined(misses: &[String]) -> Option<String> {
     (!misses.is_empty()).then(|| misses.join(", "))
+}
+
+/// The largest amount of each resource among some types.
+pub(super) fn most_of<'t>(types: impl Iterator<Item = &'t InstanceType>) -> Resources {
+    types.fold(Resources::default(), |mut most, t| {
+        most.raise_to(&t.allocatable);
+        most
+    })
 }
 
 /// Reservations without a machine left, of which there were so many.
@@ -45,7 +54,10 @@ pub(super) fn used_up(goods: &Shelf, choices: &Bits) -> Option<Reason> {
 pub(super) fn out_of_stock(goods: &Shelf, choices: &Bits, would: &str) -> Reason {
     let pool = &goods.pool.name;
     let reason = |code, message, miss| Reason { pool: pool.clone(), code, message, nearest_miss: Some(miss) };
-    let offerings = format!("{} offerings of NodePool {pool}{would}", choices.count_ones(..));
+    let (offerings, are) = match choices.count_ones(..) {
+        1 => (format!("1 offering of NodePool {pool}{would}"), "it is"),
+        n => (format!("{n} offerings of NodePool {pool}{would}"), "all are"),
+    };
     let without_addresses = choices.ones().map(|at| goods.offering(at)).filter(|sold| sold.no_addresses);
     let zones: BTreeSet<&str> = without_addresses.map(|sold| &*sold.zone).collect();
     if let Some(zone) = zones.first() {
@@ -53,7 +65,7 @@ pub(super) fn out_of_stock(goods: &Shelf, choices: &Bits, would: &str) -> Reason
         let message = format!("{offerings}, and no subnet of its class in {all} has addresses left");
         return reason(Code::SubnetAddressesExhausted, message, format!("a subnet with free addresses in {zone}"));
     }
-    let message = format!("{offerings}, all out of capacity now");
+    let message = format!("{offerings}, and {are} out of capacity now");
     let first = choices.minimum().unwrap_or(0);
     let (name, sold) = (&goods.instance_type(first).name, goods.offering(first));
     let miss = format!("capacity for {name} in {} ({})", sold.zone, sold.capacity_type.as_str());
@@ -101,73 +113,22 @@ impl Case<'_, '_, '_> {
         None
     }
 
-    /// No choice has the labels: is it the type, or only where and how it is sold?
-    fn unsold(&self) -> Reason {
-        let (goods, pool) = (self.goods(), self.goods().pool);
-        let shape = self.state.world.groups[self.group].shape;
-        let place = |r: &&Requirement| matches!(r.key.as_ref(), labels::ZONE | labels::CAPACITY_TYPE);
-        let agrees = |t: &crate::model::InstanceType, list: &Requirements| {
-            let settled = |r: &&Requirement| goods.open.get(&r.key).is_some() || pool.labels.contains_key(&r.key);
-            let of_offering = |r: &&Requirement| t.offerings.iter().any(|o| o.labels.contains_key(&r.key));
-            list.iter()
-                .filter(|r| !place(r) && !settled(r) && !of_offering(r))
-                .all(|r| r.allows(t.labels.get(&r.key).map(AsRef::as_ref)))
-        };
-        let term = |t: &crate::model::InstanceType| {
-            shape.node_terms.as_ref().is_none_or(|terms| terms.iter().any(|x| agrees(t, x)))
-        };
-        let types: Vec<_> = pool
-            .types
-            .iter()
-            .filter(|t| agrees(t, &pool.requirements) && agrees(t, &shape.node_selector) && term(t))
-            .collect();
-        let asked = self.asked();
-        if types.is_empty() {
-            let message = format!("no instance type of NodePool {} has {asked}", pool.name);
-            return self.reason(
-                Code::NoInstanceTypeFits,
-                message,
-                Some(format!("an instance type with {asked} allowed by NodePool {}", pool.name)),
-            );
-        }
-        let Some(fit) = types.iter().find(|t| shape.requests.fits(&t.allocatable)) else {
-            let none = Resources(shape.requests.iter().map(|(name, _)| (name.clone(), 0)).collect());
-            let largest = types.iter().fold(none, |mut top, t| {
-                top.raise_to(&t.allocatable);
-                top
-            });
-            return self.larger_than(&largest);
-        };
-        let message =
-            format!("{} would hold the pod, but nothing is sold under {asked} in NodePool {}", fit.name, pool.name);
-        let zones: Vec<&str> = fit.offerings.iter().map(|o| o.zone.as_ref()).collect();
-        let miss = zones.first().map(|zone| format!("zone {zone} or another capacity type allowed for {}", fit.name));
-        self.reason(Code::NoOffering, message, miss)
-    }
-
-    /// What pod and pool ask of zone, capacity type and type labels, in words.
-    fn asked(&self) -> String {
-        let shape = self.state.world.groups[self.group].shape;
-        let mut all = self.goods().pool.requirements.clone();
-        all.add_all(&shape.node_selector);
-        if let Some([term]) = shape.node_terms.as_deref() {
-            all.add_all(term);
-        }
-        all.to_string()
-    }
-
     fn too_large(&self, mask: &Bits) -> Reason {
         let (goods, world) = (self.goods(), self.state.world);
+        let wanted = &world.groups[self.group].shape.requests;
         let need = &world.groups[self.group].need;
         let top = goods.top(mask, world.dims.len());
         let over = (0..need.len()).filter(|d| need[*d] > top[*d]);
         let largest: Resources = Resources(over.map(|d| (world.dims.name(d).clone(), top[d].max(0))).collect());
+        let sold = goods.of_kind.iter().zip(goods.pool.types.iter());
+        let allowed = || sold.clone().filter(|(choices, _)| choices.iter().any(|c| mask.contains(*c))).map(|(_, t)| t);
         if !largest.0.is_empty() {
-            return self.larger_than(&largest);
+            return self.larger_than(&largest, &most_of(allowed()));
         }
-        let wanted = &world.groups[self.group].shape.requests;
+        let daemons = if allowed().any(|t| wanted.fits(&t.allocatable)) { " beside what DaemonSets take" } else { "" };
         let message = format!(
-            "the pod asks for {wanted}; each amount alone fits some instance type of NodePool {}, no type has all of them",
+            "the pod asks for {wanted}; each amount alone fits some instance type of NodePool {}, no type has all of \
+             them{daemons}",
             self.pool()
         );
         self.reason(
@@ -177,13 +138,20 @@ impl Case<'_, '_, '_> {
         )
     }
 
-    fn larger_than(&self, largest: &Resources) -> Reason {
+    /// `largest`: what pods can have of each resource; `whole`: the same before `DaemonSets` take theirs.
+    pub(super) fn larger_than(&self, largest: &Resources, whole: &Resources) -> Reason {
         let wanted = &self.state.world.groups[self.group].shape.requests;
         let short = wanted.iter().filter(|(name, amount)| largest.0.get(*name).is_some_and(|most| amount > most));
         let (mut said, mut misses) = (Vec::new(), Vec::new());
         for (name, amount) in short {
-            let (asked, most) = (quantity(name, amount), quantity(name, largest.get(name)));
-            said.push(format!("{asked} of {name} asked, {most} at most"));
+            let available = |most: i64| shown_beside(name, most, amount, Rounding::Down);
+            let (asked, most) = (shown(name, amount), available(largest.get(name)));
+            let daemons = if whole.get(name) > largest.get(name) {
+                format!(", DaemonSets take the rest of {}", available(whole.get(name)))
+            } else {
+                String::new()
+            };
+            said.push(format!("{asked} of {name} asked, {most} at most{daemons}"));
             misses.push(format!("{name} {asked} → {most}"));
         }
         let message = format!("no instance type of NodePool {} is large enough: {}", self.pool(), said.join("; "));
@@ -223,9 +191,10 @@ impl Case<'_, '_, '_> {
             let more = limited_amount(&choice.capacity, name);
             let after = used + more;
             if after > most {
-                let (limit, used) = (quantity(name, most), quantity(name, *used));
-                said.push(format!("limits.{name} is {limit}, {used} in use, {}", self.asked_of(name, choice)));
-                misses.push(format!("limits.{name} {limit} → {}", quantity(name, after)));
+                let beside = |amount: i64| shown_beside(name, amount, most, Rounding::Up);
+                let (limit, used) = (shown(name, most), beside(*used));
+                said.push(format!("limits.{name} is {limit}, {used} in use, {}", self.asked_of(name, most, choice)));
+                misses.push(format!("limits.{name} {limit} → {}", beside(after)));
             }
         }
         let message = format!("NodePool {} has no room left under its limits: {}", goods.pool.name, said.join("; "));
@@ -233,15 +202,15 @@ impl Case<'_, '_, '_> {
     }
 
     /// What one more machine for the pod takes of a limit, in words.
-    fn asked_of(&self, name: &str, choice: &InstanceType) -> String {
+    fn asked_of(&self, name: &str, limit: i64, choice: &InstanceType) -> String {
         let machine = &choice.name;
         if name == NODES {
             return "1 more asked".into();
         }
-        let more = quantity(name, limited_amount(&choice.capacity, name));
+        let more = shown_beside(name, limited_amount(&choice.capacity, name), limit, Rounding::Up);
         match self.state.world.groups[self.group].shape.requests.get(name) {
             0 => format!("{more} more asked ({machine})"),
-            pod => format!("{more} more asked ({machine} for the pod's {})", quantity(name, pod)),
+            pod => format!("{more} more asked ({machine} for the pod's {})", shown(name, pod)),
         }
     }
 
@@ -268,7 +237,8 @@ impl Case<'_, '_, '_> {
         for (key, least) in &goods.min_values {
             let have = goods.distinct(&holding, key);
             if have < *least {
-                said.push(format!("at least {least} values of {key} to choose from, {have} hold the pod{limits}"));
+                let hold = if have == 1 { "holds" } else { "hold" };
+                said.push(format!("at least {least} values of {key} to choose from, {have} {hold} the pod{limits}"));
                 misses.push(format!("minValues of {key} {least} → {have}"));
             }
         }

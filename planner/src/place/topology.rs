@@ -11,6 +11,9 @@ use crate::model::selector::LabelSelector;
 use crate::model::taint::untolerated;
 use crate::model::{PodShape, Requirements, Str, Toleration};
 
+/// Namespaces named in one message.
+const MOST_NAMESPACES: usize = 4;
+
 /// Which pods a counter counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
@@ -179,6 +182,26 @@ impl Topology {
                 }
         };
         (0..self.counters.len()).filter(|at| counts(&self.counters[*at])).collect()
+    }
+
+    /// The pods of a counter, in words.
+    pub(crate) fn picked(&self, counter: usize) -> String {
+        let (namespaces, selector, those) = match &self.counters[counter].id.what {
+            What::Picked { namespaces, selector } => (namespaces, selector, "a pod"),
+            What::Carriers(term) => {
+                (&term.namespaces, &term.selector, "one whose own anti-affinity keeps away from pods")
+            }
+        };
+        let labels = match selector.as_ref().map(ToString::to_string) {
+            None => " that nothing selects".to_string(),
+            Some(all) if all.is_empty() => String::new(),
+            Some(labels) => format!(" with {labels}"),
+        };
+        let first: Vec<&str> = namespaces.iter().take(MOST_NAMESPACES).map(AsRef::as_ref).collect();
+        let more = namespaces.len().saturating_sub(MOST_NAMESPACES);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let word = if namespaces.len() == 1 { "namespace" } else { "namespaces" };
+        format!("{those}{labels} in {word} {}{more}", first.join(", "))
     }
 
     /// Do pods on this node count for the counter?
