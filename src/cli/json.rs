@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use planner::model::resources::quantity;
 use planner::model::{Code, MicroUsdPerHour, Pool, Reason, Resources, Snapshot, Taint};
-use planner::plan::{Launch, Plan, RankedOffering};
+use planner::plan::{Launch, Plan, RankedOffering, Unplaced};
 use serde::Serialize;
 
 use super::offerings;
@@ -125,11 +125,7 @@ pub fn document(snapshot: &Snapshot, plan: &Plan) -> Document {
             .map(|n| NominationRow { pod: n.pod.to_string(), node: n.node.to_string() })
             .collect(),
         disruptions: Vec::new(),
-        unplaced: plan
-            .unplaced
-            .iter()
-            .map(|u| UnplacedRow { pods: strings(&u.pods), reasons: u.reasons.iter().map(ReasonRow::from).collect() })
-            .collect(),
+        unplaced: plan.unplaced.iter().map(unplaced_row).collect(),
         ignored: plan
             .ignored
             .iter()
@@ -194,6 +190,17 @@ fn launch_row(launch: &Launch, pool: Option<&Pool>) -> LaunchRow {
         startup_taints: taints(&launch.startup_taints),
         pods: strings(&launch.pods),
     }
+}
+
+/// Each message names the pods, so that it can be read by itself.
+fn unplaced_row(unplaced: &Unplaced) -> UnplacedRow {
+    let who = match unplaced.pods.as_slice() {
+        [] => String::new(),
+        [pod] => format!("pod {pod}: "),
+        [first, others @ ..] => format!("pod {first} and {} more: ", others.len()),
+    };
+    let named = |reason: &Reason| ReasonRow { message: format!("{who}{}", reason.message), ..reason.into() };
+    UnplacedRow { pods: strings(&unplaced.pods), reasons: unplaced.reasons.iter().map(named).collect() }
 }
 
 fn offering_row(offering: &RankedOffering) -> OfferingRow {
