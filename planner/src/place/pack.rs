@@ -19,7 +19,7 @@ pub(crate) struct Packing<'w, 'a> {
 }
 
 /// Steps after which it is asked whether more are worth it.
-const GLANCE: u64 = 20_000;
+const GLANCES: [u64; 2] = [20_000, 40_000];
 /// With more items than this a glance is over before there is a packing to better, and all of it would be done twice.
 const MOST_GLANCED: usize = 1500;
 /// A packing within one part in so many of its bound is left as it is: nothing more than this is left to save.
@@ -29,17 +29,25 @@ fn is_near(cost: i64, bound: i64) -> bool {
     cost <= bound.saturating_add(bound / NEAR)
 }
 
-/// The steps of an effort, in the turns in which they are spent on so many items: a glance, and all if that does not settle it.
+/// The steps of an effort, in the turns in which they are spent on so many items: glances, and all if these do not settle it.
 fn turns(effort: u64, n_items: usize) -> impl Iterator<Item = Effort> {
-    let glance = (effort > GLANCE && n_items <= MOST_GLANCED).then_some(GLANCE);
-    [glance, Some(effort)].into_iter().flatten().map(Effort)
+    let glances = GLANCES.into_iter().filter(move |glance| effort > *glance && n_items <= MOST_GLANCED);
+    glances.chain([effort]).map(Effort)
+}
+
+/// Whether the turn before took as long already, so that only all of the effort can find more.
+fn is_spent(turn: Effort, effort: u64, last: u64) -> bool {
+    turn.0 < effort && turn.0 <= last
 }
 
 /// Solves with as much of the effort as there is something to save. Gives the steps that were spent too.
 fn solve(problem: &Problem, effort: u64) -> (Solution, u64) {
     let (mut best, mut spent) = (Solution::default(), 0);
-    for effort in turns(effort, problem.items.len()) {
-        best = solver::solve(problem, effort, &Cancel::new());
+    for turn in turns(effort, problem.items.len()) {
+        if is_spent(turn, effort, best.effort_spent) {
+            continue;
+        }
+        best = solver::solve(problem, turn, &Cancel::new());
         spent += best.effort_spent;
         if is_near(best.cost, best.cost_lower_bound) {
             break;
@@ -51,8 +59,11 @@ fn solve(problem: &Problem, effort: u64) -> (Solution, u64) {
 /// A bound for plans that cost no more than `cost`, with as much of the effort as it may still rise.
 fn bound(problem: &Problem, cost: i64, effort: u64) -> LowerBound {
     let (mut best, mut spent) = (LowerBound::default(), 0);
-    for effort in turns(effort, problem.items.len()) {
-        best = solver::lower_bound(problem, effort);
+    for turn in turns(effort, problem.items.len()) {
+        if is_spent(turn, effort, best.effort_spent) {
+            continue;
+        }
+        best = solver::lower_bound(problem, turn);
         spent += best.effort_spent;
         if is_near(cost, best.cost) {
             break;
