@@ -33,7 +33,7 @@ use crate::lease::Lost;
 use crate::observe::mirror::{Facts, Kind, Mirror};
 #[cfg(feature = "aws")]
 use crate::observe::read_prices;
-use crate::observe::{InputError, read_text, watch};
+use crate::observe::{InputError, MinValuesPolicy, read_text, watch};
 use crate::telemetry::Metrics;
 use crate::telemetry::http::{Health, ListenError, Ports};
 
@@ -275,6 +275,7 @@ fn parts(ground: &Ground, mirror: &Mirror, cloud: &Arc<AnyCloud>, stop: &Cancell
     let deciding = Decide {
         mirror: mirror.clone(),
         facts,
+    deps.takes_less_choice = config.min_values_policy == MinValuesPolicy::BestEffort;
         world,
         cloud: cloud.clone(),
         once: clients.once.clone(),

@@ -62,6 +62,7 @@ impl World {
             annotations: Labels::new(),
             taints: Vec::new(),
             startup_taints: Vec::new(),
+            takes_less_choice: false,
         }
     }
 }

@@ -72,6 +72,8 @@ pub struct Deps<C> {
     pub repairs: bool,
     /// How `NodeOverlay`s are read; None while they are not applied (the feature gate `NodeOverlay`).
     pub overlays: Option<Options>,
+    /// Whether machines are bought that leave less choice than `minValues` ask for (`--min-values-policy BestEffort`).
+    pub takes_less_choice: bool,
     /// Whether series of each node and pod are shown.
     pub observes_state: bool,
     /// Told when a node has come to rest and may be taken away.
@@ -100,6 +102,7 @@ impl<C: Cloud> Deps<C> {
             clock,
             repairs: false,
             overlays: None,
+            takes_less_choice: false,
             observes_state: true,
             rested: Notify::new(),
             health: Mutex::default(),

@@ -30,6 +30,7 @@ fn order() -> LaunchOrder {
         annotations: Labels::from([("note".into(), "x".into())]),
         taints: Vec::new(),
         startup_taints: Vec::new(),
+        takes_less_choice: false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use planner::model::{CapacityType, Labels, Resources, Str};
+use planner::model::{CapacityType, Labels, Requirement, Resources, Str};
 
 use super::template::fnv;
 use crate::labels::{INTERRUPTIBLE, PARTITION, RESERVATION_TYPE};
@@ -39,11 +39,8 @@ pub(super) fn choose(order: &LaunchOrder) -> Vec<&Offer> {
     let Some(capacity_type) = offers.iter().map(|offer| offer.key.capacity_type).min() else { return offers };
     offers.retain(|offer| offer.key.capacity_type == capacity_type);
     one_partition(order, &mut offers);
-    let mut types = BTreeSet::new();
-    offers.retain(|offer| {
-        let name = &offer.key.instance_type;
-        types.contains(name) || types.len() < MOST_TYPES && types.insert(name.clone())
-    });
+    let types = types_of(order, &offers);
+    offers.retain(|offer| types.contains(&offer.key.instance_type));
     bounded(&mut offers);
     offers
 }
@@ -62,17 +59,46 @@ fn bounded(offers: &mut Vec<&Offer>) {
     });
 }
 
-/// The requirement whose least number of values the types of these offers no longer have, with how many they have. All ways to
-/// buy those types count: a fleet pays in one way only, and is not short of ways to pay for that. Where the plan has lowered
-/// such numbers, nothing is asked any more.
-pub(super) fn lacks_values(order: &LaunchOrder, offers: &[&Offer]) -> Option<(Str, usize)> {
-    if order.annotations.get(RELAXED).is_some_and(|relaxed| &**relaxed == "true") {
+/// As many types of these offers as a fleet may have: those that bring the values which the order wants to choose from, then
+/// the cheapest.
+fn types_of<'a>(order: &LaunchOrder, offers: &[&'a Offer]) -> BTreeSet<&'a Str> {
+    let mut types = BTreeSet::new();
+    for requirement in order.requirements.iter() {
+        let Some(least) = least(requirement) else { continue };
+        let mut values = BTreeSet::new();
+        for offer in offers {
+            let value = offer.labels.get(&requirement.key).filter(|value| requirement.has(value));
+            if types.len() < MOST_TYPES && values.len() < least && value.is_some_and(|value| values.insert(value)) {
+                types.insert(&offer.key.instance_type);
+            }
+        }
+    }
+    for offer in offers {
+        if types.len() < MOST_TYPES {
+            types.insert(&offer.key.instance_type);
+        }
+    }
+    types
+}
+
+/// How many values there are to be to choose from.
+fn least(requirement: &Requirement) -> Option<usize> {
+    usize::try_from(requirement.min_values?).ok()
+}
+
+/// The requirement whose least number of values the order's types do not have, with how many they have. All ways to buy them
+/// count: a fleet pays in one way only, and is not short of others for that. Where less choice will do, or the plan has lowered
+/// such numbers, nothing is asked.
+pub(super) fn lacks_values(order: &LaunchOrder) -> Option<(Str, usize)> {
+    let is_relaxed = order.annotations.get(RELAXED).is_some_and(|relaxed| &**relaxed == "true");
+    if order.takes_less_choice || is_relaxed {
         return None;
     }
-    let types: BTreeSet<&Str> = offers.iter().map(|offer| &offer.key.instance_type).collect();
-    let of_types = || order.offers.iter().filter(|offer| types.contains(&offer.key.instance_type));
+    let offers: Vec<&Offer> = order.offers.iter().collect();
+    let types = types_of(order, &offers);
+    let of_types = || offers.iter().filter(|offer| types.contains(&offer.key.instance_type));
     order.requirements.iter().find_map(|requirement| {
-        let least = usize::try_from(requirement.min_values?).ok()?;
+        let least = least(requirement)?;
         let values = of_types().filter_map(|offer| offer.labels.get(&requirement.key));
         let n_values = values.filter(|value| requirement.has(value)).collect::<BTreeSet<_>>().len();
         (n_values < least).then(|| (requirement.key.clone(), n_values))
@@ -142,7 +168,7 @@ fn reserved<'a>(offers: &[&'a Offer]) -> Vec<&'a Offer> {
 
 #[cfg(test)]
 mod tests {
-    use planner::model::{MicroUsdPerHour, Operator, Requirement};
+    use planner::model::{MicroUsdPerHour, Operator};
 
     use super::*;
     use crate::OfferingKey;
@@ -214,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_values_than_the_claim_wants_to_choose_from_are_told_unless_the_plan_has_lowered_them() {
+    fn fewer_values_than_the_claim_wants_to_choose_from_are_told_unless_fewer_will_do() {
         let mut wide = order((0..3).map(|at| offer(&format!("m{at}"), CapacityType::OnDemand, at)).collect());
         for offer in &mut wide.offers {
             offer.labels.insert("node.kubernetes.io/instance-type".into(), offer.key.instance_type.clone());
@@ -222,10 +248,30 @@ mod tests {
         let mut many = Requirement::new("node.kubernetes.io/instance-type", Operator::Exists, Vec::<&str>::new());
         many.min_values = Some(4);
         wide.requirements.add(many);
-        let lacks = |order: &LaunchOrder| lacks_values(order, &choose(order)).map(|(_, n)| n);
+        let lacks = |order: &LaunchOrder| lacks_values(order).map(|(_, n)| n);
         assert_eq!(lacks(&wide), Some(3));
+        wide.takes_less_choice = true;
+        assert_eq!((lacks(&wide), choose(&wide).len()), (None, 3), "by the policy");
+        wide.takes_less_choice = false;
         wide.annotations.insert(RELAXED.into(), "true".into());
-        assert_eq!(lacks(&wide), None);
+        assert_eq!(lacks(&wide), None, "the plan has lowered them");
+    }
+
+    #[test]
+    fn of_too_many_types_those_stay_that_bring_values_the_claim_wants_to_choose_from() {
+        const FAMILY: &str = "karpenter.k8s.aws/instance-family";
+        let mut wide = order((0..100).map(|at| offer(&format!("m{at:03}"), CapacityType::OnDemand, at)).collect());
+        for (at, offer) in wide.offers.iter_mut().enumerate() {
+            offer.labels.insert(FAMILY.into(), format!("family-{}", at / 20).into());
+        }
+        let mut five = Requirement::new(FAMILY, Operator::Exists, Vec::<&str>::new());
+        five.min_values = Some(5);
+        wide.requirements.add(five);
+        let found = chosen(&wide);
+        assert_eq!((found.len(), found[0], found[59]), (60, "m000", "m080"));
+        assert_eq!(lacks_values(&wide), None);
+        wide.offers.truncate(80);
+        assert_eq!(lacks_values(&wide).map(|(_, n)| n), Some(4));
     }
 
     #[test]
@@ -240,9 +286,9 @@ mod tests {
         both.requirements.add(two);
         let found = choose(&both);
         assert!(found.iter().all(|offer| offer.key.capacity_type == CapacityType::Spot));
-        assert_eq!(lacks_values(&both, &found), None);
+        assert_eq!(lacks_values(&both), None);
         both.offers.truncate(1);
-        assert_eq!(lacks_values(&both, &choose(&both)).map(|(_, n)| n), Some(1));
+        assert_eq!(lacks_values(&both).map(|(_, n)| n), Some(1));
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Seller {
             let message = "no offering in stock meets the claim's requirements".to_owned();
             return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message });
         }
-        if let Some((key, n_values)) = lacks_values(order, &offers) {
+        if let Some((key, n_values)) = lacks_values(order) {
             let message =
                 format!("what is in stock has {n_values} values of {key}, fewer than the claim wants to choose from");
             return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message });

@@ -25,4 +25,6 @@ pub struct LaunchOrder {
     /// Without the unregistered taint, which every cloud adds.
     pub taints: Vec<Taint>,
     pub startup_taints: Vec<Taint>,
+    /// Less choice than `minValues` of the requirements ask for will do.
+    pub takes_less_choice: bool,
 }

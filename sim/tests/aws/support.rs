@@ -123,6 +123,7 @@ impl Stand {
             annotations: Labels::new(),
             taints: Vec::new(),
             startup_taints: Vec::new(),
+            takes_less_choice: false,
         }
     }
 

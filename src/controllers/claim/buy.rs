@@ -43,6 +43,7 @@ impl<C: Cloud> Claims<C> {
             order.annotations.insert(key.into(), "true".into());
         }
         order.offers = offers;
+        order.takes_less_choice = deps.takes_less_choice;
         let call = deps.calling("nodeclaim.lifecycle", "Create");
         Ok(deps.metrics.cloud_call(call, deps.cloud.launch(&order), LaunchError::label).await)
     }

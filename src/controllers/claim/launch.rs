@@ -38,7 +38,10 @@ pub fn requirements_of(list: &[crds::Requirement]) -> Requirements {
             crds::Operator::Gte => Operator::Gte,
             crds::Operator::Lte => Operator::Lte,
         };
-        Requirement::new(&requirement.key, operator, requirement.values.iter().map(String::as_str))
+        let values = requirement.values.iter().map(String::as_str);
+        let mut stated = Requirement::new(&requirement.key, operator, values);
+        stated.min_values = requirement.min_values.and_then(|least| u32::try_from(least).ok());
+        stated
     };
     list.iter().map(one).collect()
 }
@@ -74,6 +77,7 @@ pub fn order(claim: &NodeClaim, offers: Vec<Offer>) -> LaunchOrder {
         annotations: labels(&of_node(&meta.annotations)),
         taints: taints(&claim.spec.taints),
         startup_taints: taints(&claim.spec.startup_taints),
+        takes_less_choice: false,
     }
 }
 
@@ -244,7 +248,7 @@ mod tests {
             key: "karpenter.sh/capacity-type".to_owned(),
             operator: crds::Operator::In,
             values: vec!["spot".to_owned()],
-            min_values: None,
+            min_values: Some(1),
         }];
         let requests = [("cpu".to_owned(), Quantity::from("1500m")), ("memory".to_owned(), Quantity::from("1Gi"))];
         claim.spec.resources = Some(crds::node_claim::ResourceRequirements { requests: requests.into() });
@@ -254,5 +258,6 @@ mod tests {
         assert_eq!(order.requests, Resources::of([("cpu", 1500), ("memory", 1 << 30)]));
         let spot = order.requirements.get("karpenter.sh/capacity-type").unwrap();
         assert!(spot.has("spot") && !spot.has("on-demand"));
+        assert_eq!(spot.min_values, Some(1), "how much there is to be to choose from goes along");
     }
 }
