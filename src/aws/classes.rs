@@ -5,20 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cloud::ClassRef;
 use cloud::aws::{NodeClass, profile, reserve, resolve};
 use cloud::catalog::{AmiFamily, PlacementGroup, default_pods};
-use cloud::{ClassRef, Offer, offers};
 use crds::hash::EC2_NODE_CLASS_HASH_VERSION;
 use crds::names::aws as names;
 use crds::{Ec2NodeClass, NodeClaim};
-use planner::model::{CapacityType, Requirements, Resources};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::market::Kept;
 use super::verdict::{Draft, Findings, Found, Rehearsal};
-use super::{CLASSES, Shared, translate, version};
+use super::{CLASSES, Shared, translate, trial, version};
 use crate::act::ActError;
 use crate::events::{About, catalog};
 use crate::observe::mirror::{Change, Kind};
@@ -34,8 +33,6 @@ const TICK: Duration = Duration::from_secs(1);
 const REHEARSED: Duration = Duration::from_mins(30);
 /// How long it holds that one was refused: somebody may be granting what was missing. What AWS did not answer holds for no time.
 const REFUSED: Duration = Duration::from_mins(1);
-/// Types that a launch is tried with if the class sells them.
-const COMMON: [&str; 2] = ["m5.large", "m6g.large"];
 
 /// Classes that are looked at at once.
 const AT_ONCE: usize = 10;
@@ -243,11 +240,12 @@ async fn look(shared: &Shared, rehearsals: &Rehearsals, class: &Ec2NodeClass) ->
     Ok(looked)
 }
 
-/// What a launch under the class would come to: tried anew when the class changed, or half an hour has passed. None when it
-/// sells nothing that could be tried.
+/// What a launch under the class would come to: tried anew when the class or what its pools may buy changed, or half an hour has
+/// passed. None when it sells nothing that could be tried.
 async fn rehearse(shared: &Shared, rehearsals: &Rehearsals, class: &Ec2NodeClass) -> Option<Rehearsal> {
     let name = class.metadata.name();
     let status = class.status.clone().unwrap_or_default();
+    let wishes = trial::wishes(&shared.mirror.pools(), name);
     // Any change of an annotation asks for another try, as with Karpenter; our own follow from the spec.
     let key = json!([
         class.spec,
@@ -255,7 +253,8 @@ async fn rehearse(shared: &Shared, rehearsals: &Rehearsals, class: &Ec2NodeClass
         [&status.instance_profile],
         status.amis,
         status.subnets,
-        status.security_groups
+        status.security_groups,
+        wishes
     ])
     .to_string();
     if let Some(rehearsal) = rehearsals.of(name, &key) {
@@ -267,17 +266,11 @@ async fn rehearse(shared: &Shared, rehearsals: &Rehearsals, class: &Ec2NodeClass
         }
     }
     let catalog = shared.catalog(&class_ref(name), class).ok()?;
-    let all = offers(&catalog, &Requirements::new(), &Resources::default());
     let resolved = shared.resolved(&class_ref(name), class);
-    let runs = |offer: &&Offer| {
-        offer.key.capacity_type == CapacityType::OnDemand
-            && resolved.images.iter().any(|image| image.requirements.allow(&offer.labels))
-    };
-    let usual = |offer: &&Offer| COMMON.contains(&&*offer.key.instance_type) && runs(offer);
-    let offer = all.iter().find(usual).or_else(|| all.iter().find(runs))?;
+    let offer = trial::offer(&catalog, &wishes, &resolved)?;
     let types = [&*offer.key.instance_type].into();
     let resolved = NodeClass { kubelets: shared.market.kubelets(class, &types, &shared.settings), ..resolved };
-    let rehearsal = shared.seller.rehearse(&resolved, offer).await;
+    let rehearsal = shared.seller.rehearse(&resolved, &offer).await;
     if rehearsal.as_ref().err().is_none_or(|refused| !refused.is_unanswered() && !refused.is_about_profile()) {
         rehearsals.locked(|all| all.insert(name.to_owned(), (Instant::now(), key, rehearsal.clone())));
     }

@@ -22,6 +22,7 @@ mod tagging;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod trial;
 mod verdict;
 mod version;
 
