@@ -12,7 +12,7 @@ use crate::{LaunchError, ListError, TerminateError};
 
 /// A call that came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{action}: {}{message}{}", if code.is_empty() { String::new() } else { format!("{code}: ") }, hint(*kind, action))]
+#[error("{action}: {}{message}{}", if code.is_empty() { String::new() } else { format!("{code}: ") }, hint(*kind, action, message))]
 pub struct Fault {
     /// `ec2:CreateFleet`
     pub action: &'static str,
@@ -138,11 +138,21 @@ fn kind(code: &str, status: u16) -> Kind {
 }
 
 /// What to do about it, for people.
-fn hint(kind: Kind, action: &str) -> String {
+fn hint(kind: Kind, action: &str, message: &str) -> String {
     match kind {
-        Kind::Unauthorized => format!(" (grant {action} to the controller's role, as deploy/aws/policies does)"),
+        Kind::Unauthorized => {
+            let missing = missing(message).unwrap_or(action);
+            format!(" (grant {missing} to the controller's role, as deploy/aws/policies does)")
+        }
         _ => String::new(),
     }
+}
+
+/// The action that is missing, where AWS names it: a call may take more than the action of its name, such as `iam:PassRole`.
+fn missing(message: &str) -> Option<&str> {
+    let (_, named) = message.split_once("is not authorized to perform: ")?;
+    let action = named.split_whitespace().next()?.trim_end_matches(['.', ',']);
+    action.contains(':').then_some(action)
 }
 
 /// What a part of code or message stands for, in Karpenter's order.
@@ -254,6 +264,16 @@ mod tests {
         );
         assert_eq!(fault.reason(), "Unauthorized");
         assert!(matches!(LaunchError::from(fault), LaunchError::Rejected { reason, .. } if reason == "Unauthorized"));
+    }
+
+    #[test]
+    fn what_a_call_takes_beside_its_own_action_is_what_is_to_be_granted() {
+        let message = "You are not authorized to perform this operation. User: arn:aws:sts::1:assumed-role/m/s is not authorized to perform: \
+                       iam:PassRole on resource: arn:aws:iam::1:role/n because no identity-based policy allows the iam:PassRole action";
+        let text = fault("UnauthorizedOperation", 403, message).to_string();
+        assert!(text.starts_with("ec2:CreateFleet: ") && text.contains("(grant iam:PassRole to"), "{text}");
+        let text = fault("AccessDenied", 403, "m is not authorized to perform: this").to_string();
+        assert!(text.contains("(grant ec2:CreateFleet to"), "{text}");
     }
 
     #[test]

@@ -226,6 +226,15 @@ impl State {
         self.ask("CreateTags", self.arn(thing), &[("aws:ResourceTag", there), ("aws:RequestTag", new)])
     }
 
+    /// # Errors
+    /// When the policy does not allow machines of EC2 to be given a role.
+    pub fn authorize_passing(&self, role: &str) -> Result<(), Refusal> {
+        let Some(policy) = &self.policy else { return Ok(()) };
+        let mut question = self.question("iam:PassRole", format!("arn:aws:iam::{ACCOUNT}:role/{role}"), &[]);
+        question.keys.insert("iam:PassedToService".to_owned(), vec!["ec2.amazonaws.com".to_owned()]);
+        policy.answer(&question)
+    }
+
     fn ask(&self, action: &str, resource: String, tags: &[(&str, &Tags)]) -> Result<(), Refusal> {
         let Some(policy) = &self.policy else { return Ok(()) };
         policy.answer(&self.question(&format!("ec2:{action}"), resource, tags))

@@ -69,18 +69,9 @@ async fn a_reservation_is_drawn_on_until_it_is_used_up() {
     stand.ec2.locked(|state| {
         state.reserve(sim::ec2::Reservation::new("cr-1", "m5.large", zone, 1));
     });
-    let reserved = |claim: &str| {
-        let mut order = stand.order(claim, &["m5.large"], &["on-demand"]);
-        order.offers.retain(|offer| &*offer.key.zone == "us-west-2a");
-        let offer = &mut order.offers[0];
-        offer.key.capacity_type = CapacityType::Reserved;
-        offer.key.reservation = Some("cr-1".into());
-        offer.labels.insert("karpenter.k8s.aws/capacity-reservation-type".into(), "default".into());
-        order
-    };
-    let bought = stand.seller.launch(&stand.class, &reserved("a")).await.unwrap();
+    let bought = stand.seller.launch(&stand.class, &stand.reserved("a", "cr-1")).await.unwrap();
     assert_eq!((bought.capacity_type, bought.reservation.as_deref()), (CapacityType::Reserved, Some("cr-1")));
-    let error = stand.seller.launch(&stand.class, &reserved("b")).await.unwrap_err();
+    let error = stand.seller.launch(&stand.class, &stand.reserved("b", "cr-1")).await.unwrap_err();
     let LaunchError::InsufficientCapacity { refused, message } = error else { panic!("{error}") };
     assert!(message.contains("ReservationCapacityExceeded") && refused[0].key.reservation.as_deref() == Some("cr-1"));
     tokio::time::advance(Duration::from_secs(2)).await;

@@ -127,6 +127,17 @@ impl Stand {
         }
     }
 
+    /// An order for an m5.large in the first zone, on a capacity reservation of its own.
+    pub fn reserved(&self, claim: &str, reservation: &str) -> LaunchOrder {
+        let mut order = self.order(claim, &["m5.large"], &["on-demand"]);
+        order.offers.retain(|offer| *offer.key.zone == *format!("{REGION}a"));
+        let offer = &mut order.offers[0];
+        offer.key.capacity_type = CapacityType::Reserved;
+        offer.key.reservation = Some(reservation.into());
+        offer.labels.insert("karpenter.k8s.aws/capacity-reservation-type".into(), "default".into());
+        order
+    }
+
     /// Machines that have not begun to end, with the claims they were bought for.
     pub fn bought(&self) -> Vec<(String, String)> {
         let machines = self.ec2.machines().into_iter();

@@ -9,6 +9,7 @@ mod run;
 use cloud::OfferingKey;
 use planner::model::CapacityType;
 
+use super::filter::Tags;
 use super::params::Params;
 use super::refusal::Refusal;
 use super::state::{Answer, State};
@@ -119,7 +120,7 @@ fn strategy(params: &Params, capacity_type: CapacityType) -> Result<Strategy, Re
 /// Everything that making a fleet (or running machines) touches has to be allowed.
 fn authorize(state: &State, action: &str, params: &Params) -> Result<(), Refusal> {
     for thing in ["image/*", "snapshot/*", "security-group/*", "subnet/*"] {
-        state.authorize_on(action, thing, &super::filter::Tags::new())?;
+        state.authorize_on(action, thing, &Tags::new())?;
     }
     let mut made = tags::by_kind(params)?;
     let specifications: Vec<&Params> = match action {
@@ -132,6 +133,7 @@ fn authorize(state: &State, action: &str, params: &Params) -> Result<(), Refusal
     for specification in specifications {
         let template = template::named(state, specification)?;
         state.authorize_on(action, &format!("launch-template/{}", template.id), &template.tags)?;
+        authorize_named(state, action, &template.data)?;
         made.extend(tags::by_kind(&template.data)?);
     }
     let of = |kind: &str| made.iter().find(|(of, _)| of == kind).map(|(_, tags)| tags.clone()).unwrap_or_default();
@@ -144,6 +146,25 @@ fn authorize(state: &State, action: &str, params: &Params) -> Result<(), Refusal
         }
     }
     kinds.into_iter().try_for_each(|kind| state.authorize_create(action, kind, &of(kind)))
+}
+
+/// What a template names has to be allowed too: the role of the profile, the reservation, the placement group.
+fn authorize_named(state: &State, action: &str, data: &Params) -> Result<(), Refusal> {
+    let profile = data.get("IamInstanceProfile").and_then(|profile| profile.text("Name"));
+    if let Some(role) = profile.and_then(|profile| state.land.profiles.get(profile)?.role.as_deref()) {
+        state.authorize_passing(role)?;
+    }
+    let target = data.get("CapacityReservationSpecification").and_then(|of| of.get("CapacityReservationTarget"));
+    if let Some(id) = target.and_then(|target| target.text("CapacityReservationId")) {
+        let tags = state.reservations.get(id).map(|one| one.tags.clone()).unwrap_or_default();
+        state.authorize_on(action, &format!("capacity-reservation/{id}"), &tags)?;
+    }
+    if let Some(id) = data.get("Placement").and_then(|placement| placement.text("GroupId")) {
+        let group = state.placement_groups.values().find(|group| group.id == id);
+        let (name, tags) = group.map(|group| (group.name.as_str(), group.tags.clone())).unwrap_or((id, Tags::new()));
+        state.authorize_on(action, &format!("placement-group/{name}"), &tags)?;
+    }
+    Ok(())
 }
 
 /// A pool for each override.
