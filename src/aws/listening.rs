@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloud::aws::Kind;
-use cloud::{ListError, Notice};
+use cloud::{ListError, Notice, NoticeKind};
+use crds::names::aws as names;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -31,11 +32,28 @@ pub(super) async fn queue(shared: Arc<Shared>, heard: mpsc::Sender<Heard>) {
         if answer.as_ref().is_ok_and(Vec::is_empty) {
             continue;
         }
+        answer.iter().flatten().for_each(|notice| reservations(&shared, notice));
         if heard.send(answer).await.is_err() {
             return;
         }
         if is_error {
             sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Nothing is bought from a reservation that takes its machines back, until EC2 is asked again what is in it.
+fn reservations(shared: &Shared, notice: &Notice) {
+    if notice.kind != NoticeKind::ReservationEnds {
+        return;
+    }
+    for claim in shared.mirror.claims() {
+        let provider_id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).unwrap_or_default();
+        let id = provider_id.rsplit('/').next().unwrap_or_default();
+        if notice.instances.iter().any(|instance| **instance == *id)
+            && let Some(reservation) = claim.metadata.labels.get(names::CAPACITY_RESERVATION_ID)
+        {
+            shared.market.emptied(reservation);
         }
     }
 }

@@ -362,6 +362,14 @@ impl Market {
         });
     }
 
+    /// A reservation had no machine, or takes back those that it gave: until the next look there is none in it.
+    pub(super) fn emptied(&self, reservation: &str) {
+        self.locked(|inner| {
+            let all = inner.kept.values_mut().flat_map(|kept| &mut kept.reservations);
+            all.filter(|one| one.id == reservation).for_each(|one| one.n_left = 0);
+        });
+    }
+
     /// Pools had nothing inside the placement group of a class.
     pub(super) fn shun(&self, class: &ClassRef, pools: Vec<OfferingKey>) {
         let until = Instant::now() + SHUNNED;

@@ -273,7 +273,7 @@ impl Cloud for Aws {
         let profile = resolved.profile.clone();
         let mut answer = shared.seller.launch(&resolved, order).await;
         if resolved.placement_group.is_some() {
-            shared.market.shun(&order.class, refused_of(&mut answer));
+            shared.market.shun(&order.class, refused_of(&mut answer, |one| one.because != Because::Account));
         }
         if matches!(answer, Err(LaunchError::InsufficientCapacity { .. })) {
             shared.note_full(&resolved, order);
@@ -285,6 +285,10 @@ impl Cloud for Aws {
         if instance.capacity == Resources::default() {
             // Found again, bought by an offer that is no longer made: what it has follows from its type.
             let types = self.catalog(&order.class).await.unwrap_or_default();
+        // EC2 tells how many a reservation has left: it counts again from the next look on.
+        for key in refused_of(&mut answer, |one| one.key.reservation.is_some()) {
+            key.reservation.iter().for_each(|id| shared.market.emptied(id));
+        }
             if let Some(kind) = types.iter().find(|kind| kind.name == instance.instance_type) {
                 instance.capacity = kind.capacity.clone();
                 instance.allocatable = kind.allocatable.clone();
@@ -343,14 +347,13 @@ async fn watch(mut tasks: JoinSet<()>, broken: CancellationToken) {
     }
 }
 
-/// Takes the pools out of an answer that had nothing in a placement group: what is true inside it says nothing of the
-/// pools outside.
-fn refused_of(answer: &mut Result<Instance, LaunchError>) -> Vec<OfferingKey> {
+/// Takes refused offerings of a kind out of an answer: what is true of a reservation, or inside a placement group, says nothing
+/// of the pools outside.
+fn refused_of(answer: &mut Result<Instance, LaunchError>, is_of_kind: impl Fn(&Refused) -> bool) -> Vec<OfferingKey> {
     match answer {
         Ok(Instance { refused, .. })
         | Err(LaunchError::InsufficientCapacity { refused, .. } | LaunchError::Rejected { refused, .. }) => {
-            let of_pools = |one: &mut Refused| one.because != Because::Account;
-            refused.extract_if(.., of_pools).map(|one| one.key).collect()
+            refused.extract_if(.., |one| is_of_kind(one)).map(|one| one.key).collect()
         }
         Err(_) => Vec::new(),
     }

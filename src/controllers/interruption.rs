@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use cloud::{Cloud, Notice, NoticeKind, OfferingKey};
 use crds::{NodeClaim, names};
-use planner::model::labels::RESERVATION_ID;
 use planner::model::{CapacityType, Str};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -125,19 +124,17 @@ async fn on_claim<C: Cloud>(deps: &Deps<C>, notice: &Notice, claim: &NodeClaim) 
     Ok(())
 }
 
-/// The spot pool or the reservation that is being emptied.
+/// The spot pool that is being emptied. Of what is in reservations their provider keeps count.
 fn offering(claim: &NodeClaim, kind: NoticeKind) -> Option<OfferingKey> {
+    if kind != NoticeKind::SpotInterruption {
+        return None;
+    }
     let label = |key: &str| claim.metadata.labels.get(key).map(|value| Str::from(value.as_str()));
-    let (capacity_type, reservation) = match kind {
-        NoticeKind::SpotInterruption => (CapacityType::Spot, None),
-        NoticeKind::ReservationEnds => (CapacityType::Reserved, Some(label(RESERVATION_ID)?)),
-        _ => return None,
-    };
     Some(OfferingKey {
         instance_type: label(names::kubernetes::INSTANCE_TYPE)?,
         zone: label(names::kubernetes::ZONE)?,
-        capacity_type,
-        reservation,
+        capacity_type: CapacityType::Spot,
+        reservation: None,
     })
 }
 
@@ -203,9 +200,6 @@ mod tests {
         let found = offering(&claim, NoticeKind::SpotInterruption).unwrap();
         assert_eq!((&*found.instance_type, &*found.zone, found.capacity_type), ("m5.large", "z", CapacityType::Spot));
         assert_eq!(offering(&claim, NoticeKind::Terminated), None);
-        assert_eq!(offering(&claim, NoticeKind::ReservationEnds), None, "it is in none");
-        claim.metadata.labels.insert(RESERVATION_ID.to_owned(), "cr-1".to_owned());
-        let found = offering(&claim, NoticeKind::ReservationEnds).unwrap();
-        assert_eq!((found.capacity_type, found.reservation.as_deref()), (CapacityType::Reserved, Some("cr-1")));
+        assert_eq!(offering(&claim, NoticeKind::ReservationEnds), None);
     }
 }
