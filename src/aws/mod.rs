@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloud::aws::alias::Parameters;
-use cloud::aws::{Clients, Fault, NodeClass, Seller, n_addresses};
+use cloud::aws::{Clients, Fault, NodeClass, Seller};
 use cloud::{
     Because, Class, ClassError, ClassImage, ClassKind, ClassRef, Cloud, Instance, LaunchError, LaunchOrder, ListError,
     Notice, OfferingKey, Refused, RepairPolicy, TerminateError, Termination,
@@ -207,7 +207,7 @@ impl Shared {
 
     /// Takes down in which zones no subnet of the class had room for an order.
     fn note_full(&self, class: &NodeClass, order: &LaunchOrder) {
-        let needed = n_addresses(order);
+        let needed = self.seller.n_addresses(order);
         let zones: BTreeSet<&Str> = order.offers.iter().map(|offer| &offer.key.zone).collect();
         let full = zones.into_iter().filter(|zone| !self.seller.has_room(&class.subnets, zone, needed));
         self.market.lacks_room(&order.class, full.cloned(), needed);

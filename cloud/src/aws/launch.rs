@@ -96,6 +96,13 @@ impl Seller {
         self.buy(class, order, &fleet, &offers).await
     }
 
+    /// How many addresses of its subnet a machine takes: its own, and one for each pod it is bought for. Where pods have
+    /// addresses of IPv6, of which no subnet runs out, its own.
+    pub fn n_addresses(&self, order: &LaunchOrder) -> i64 {
+        let of_pods = if self.cluster.is_ipv6() { 0 } else { order.requests.get(planner::model::resources::PODS) };
+        of_pods.max(0) + 1
+    }
+
     /// Whether one of these subnets that is in the zone has so many addresses left.
     pub fn has_room(&self, subnets: &[Subnet], zone: &str, n_addresses: i64) -> bool {
         self.addresses.best(subnets, zone, n_addresses).is_some()
@@ -104,7 +111,7 @@ impl Seller {
     /// Chooses subnets anew: others may have been bought in them while this order waited for its turn.
     fn choose_subnets(&self, class: &NodeClass, order: &LaunchOrder, fleet: &mut Fleet<'_>) {
         fleet.ways.retain_mut(|way| {
-            match self.addresses.best(&class.subnets, &way.offer.key.zone, n_addresses(order)) {
+            match self.addresses.best(&class.subnets, &way.offer.key.zone, self.n_addresses(order)) {
                 Some(subnet) => way.subnet = subnet.id.clone(),
                 None => return false,
             }
@@ -119,7 +126,7 @@ impl Seller {
         fleet: &Fleet<'_>,
         offers: &[&Offer],
     ) -> Result<Instance, LaunchError> {
-        let held = self.addresses.hold(fleet.ways.iter().map(|way| &*way.subnet), n_addresses(order));
+        let held = self.addresses.hold(fleet.ways.iter().map(|way| &*way.subnet), self.n_addresses(order));
         let answer = again(&self.clients, "ec2:CreateFleet", || fleet.call(&self.clients).send()).await;
         let answer = match answer {
             Ok(answer) => answer,
@@ -224,7 +231,7 @@ impl Seller {
         let mut made: BTreeMap<Group<'_>, String> = BTreeMap::new();
         for offer in offers {
             let image = class.images.iter().find(|image| image.requirements.allow(&offer.labels));
-            let subnet = self.addresses.best(&class.subnets, &offer.key.zone, n_addresses(order));
+            let subnet = self.addresses.best(&class.subnets, &offer.key.zone, self.n_addresses(order));
             let (Some(image), Some(subnet)) = (image, subnet) else { continue };
             let group = group(class, order, offer, image);
             let name = if let Some(name) = made.get(&group) {
@@ -381,11 +388,6 @@ fn known(class: &NodeClass, order: &LaunchOrder, offers: &[&Offer], found: Insta
             ..found
         },
     })
-}
-
-/// How many addresses of its subnet a machine takes: its own, and one for each pod it is bought for.
-pub fn n_addresses(order: &LaunchOrder) -> i64 {
-    order.requests.get(planner::model::resources::PODS).max(0) + 1
 }
 
 /// What the machine has: interfaces for RDMA only if it was bought with some.

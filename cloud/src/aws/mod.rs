@@ -39,7 +39,6 @@ pub use class::{Cluster, Device, Image, Metadata, NodeClass, Subnet, Tracking};
 pub use client::{Clients, ConnectError, Connection};
 pub use facts::{Facts, spot_prices};
 pub use fault::{Fault, Kind};
-pub use launch::n_addresses;
 pub use prices::on_demand;
 pub use rehearse::Refused;
 pub use seller::Seller;

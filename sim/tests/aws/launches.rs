@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use cloud::{InstanceState, LaunchError, Termination};
-use planner::model::CapacityType;
+use cloud::aws::{Cluster, Seller};
+use cloud::{InstanceState, LaunchError, LaunchOrder, Termination};
+use planner::model::{CapacityType, Resources};
 use tokio::time::{Instant, advance};
 
-use super::support::{key, stand};
+use super::support::{cluster, key, stand};
 
 const BOTH: &[&str] = &["spot", "on-demand"];
 
@@ -131,6 +132,21 @@ async fn a_full_subnet_is_passed_over() {
         bought.refused.is_empty() && again.refused.is_empty(),
         "which says nothing of the pools: others may buy there"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_with_addresses_of_ipv6_take_none_of_a_subnet() {
+    let mut stand = stand(|_| {}).await;
+    stand.class.subnets.iter_mut().for_each(|subnet| subnet.available = 5);
+    let order = |claim: &str| LaunchOrder {
+        requests: Resources::of([("cpu", 500), ("pods", 20)]),
+        ..stand.order(claim, &["m5.large"], &["on-demand"])
+    };
+    let error = stand.seller.launch(&stand.class, &order("a")).await.unwrap_err();
+    assert!(error.to_string().contains("out of addresses"), "{error}");
+    let ipv6 = Cluster { dns: Some("fd00:10:100::a".into()), ..cluster() };
+    let seller = Seller::new(stand.seller.clients().clone(), ipv6);
+    seller.launch(&stand.class, &order("b")).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
