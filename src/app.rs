@@ -188,9 +188,9 @@ pub async fn lead_on_aws_with<C: Cloud>(
     let api = crate::act::Api::new(clients.client.clone(), clients.once.clone());
     let broken = CancellationToken::new();
     let told = broken.clone();
-    let leading = lead(ground, &[Kind::Ec2NodeClass], stop, |mirror| {
+    let leading = lead(ground, &[Kind::Ec2NodeClass], stop, |mirror, facts| {
         let recorder = ground.recorder.clone();
-        Ok(around(crate::aws::Aws::new(started, metrics.clone(), recorder, (mirror, api), told)))
+        Ok(around(crate::aws::Aws::new(started, metrics.clone(), recorder, (mirror, facts, api), told)))
     });
     tokio::select! {
         biased;
@@ -209,7 +209,7 @@ async fn lead_on_kwok(ground: &Ground, stop: CancellationToken) -> Result<(), Ap
     };
     let settings = KwokSettings { types, unavailable: Vec::new() };
     let stock = Stock::default();
-    lead(ground, &[Kind::KwokNodeClass], stop, |mirror| {
+    lead(ground, &[Kind::KwokNodeClass], stop, |mirror, _| {
         Ok(Kwok::new(ground.clients.once.clone(), mirror, ground.clock, &settings, stock)?)
     })
     .await
@@ -223,12 +223,13 @@ pub async fn lead<C: Cloud>(
     ground: &Ground,
     classes: &[Kind],
     stop: CancellationToken,
-    cloud: impl FnOnce(Mirror) -> Result<C, AppError>,
+    cloud: impl FnOnce(Mirror, Facts) -> Result<C, AppError>,
 ) -> Result<(), AppError> {
     let config = &ground.config;
     let kinds = watch::kinds(classes, &config.feature_gates, config.scheduler_config.is_some());
     let mirror = Mirror::new(&kinds);
-    let cloud = Arc::new(AnyCloud::new(cloud(mirror.clone())?));
+    let facts = Facts::default();
+    let cloud = Arc::new(AnyCloud::new(cloud(mirror.clone(), facts.clone())?));
     ground.health.leads(true);
     ground.metrics.cluster_state_synced.set([], 0.0);
     let mut watches = JoinSet::new();
@@ -241,7 +242,7 @@ pub async fn lead<C: Cloud>(
     }
     tracing::info!(nodes = mirror.nodes().len(), pods = mirror.n_pods(), cloud = cloud.name(), "mirror is filled");
     ground.health.synced(true);
-    let mut parts = parts(ground, &mirror, &cloud, &stop);
+    let mut parts = parts(ground, (&mirror, &facts), &cloud, &stop);
     let ended = until(&stop, &mut parts, &mut watches).await;
     ground.insight.observe_with(None);
     ground.health.leads(false);
@@ -251,9 +252,13 @@ pub async fn lead<C: Cloud>(
 }
 
 /// Starts deciding and acting on a mirror that is filled. Each gives its name when it ends.
-fn parts(ground: &Ground, mirror: &Mirror, cloud: &Arc<AnyCloud>, stop: &CancellationToken) -> JoinSet<&'static str> {
+fn parts(
+    ground: &Ground,
+    (mirror, facts): (&Mirror, &Facts),
+    cloud: &Arc<AnyCloud>,
+    stop: &CancellationToken,
+) -> JoinSet<&'static str> {
     let Ground { config, clients, clock, metrics, recorder, insight, .. } = ground;
-    let facts = Facts::default();
     let world = World::new(mirror.clone(), facts.clone()).with_batches_of(config.batch_max);
     let nominations =
         Nominations::new(clients.client.clone(), mirror.clone(), metrics.clone(), config.enforce_placement);
@@ -270,12 +275,12 @@ fn parts(ground: &Ground, mirror: &Mirror, cloud: &Arc<AnyCloud>, stop: &Cancell
     deps.gate = Arc::new(nominations.clone());
     deps.repairs = config.feature_gates.node_repair;
     deps.overlays = config.feature_gates.node_overlay.then(|| settings.options.clone());
+    deps.takes_less_choice = config.min_values_policy == MinValuesPolicy::BestEffort;
     deps.observes_state = config.cluster_state_observability;
     let acting = controllers::run(Arc::new(deps), stop.clone());
     let deciding = Decide {
         mirror: mirror.clone(),
-        facts,
-    deps.takes_less_choice = config.min_values_policy == MinValuesPolicy::BestEffort;
+        facts: facts.clone(),
         world,
         cloud: cloud.clone(),
         once: clients.once.clone(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cloud::OfferingKey;
 use cloud::aws::{Telling, Told};
 use crds::names::aws as names;
 use planner::model::{CapacityType, MicroUsdPerHour};
@@ -93,6 +94,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 fn offerings(shared: &Shared) {
     let metrics = &shared.metrics;
     let mut offered = Offered::new();
+    let refused = shared.facts.unavailable(shared.clock.seconds());
     let mut types = BTreeMap::new();
     for class in shared.mirror.ec2_classes() {
         let name = classes::class_ref(class.metadata.name());
@@ -101,10 +103,13 @@ fn offerings(shared: &Shared) {
             // As EC2 counts it, before anything is kept from nodes.
             let mib = kind.labels.get(names::INSTANCE_MEMORY).and_then(|mib| mib.parse::<i64>().ok()).unwrap_or(0);
             types.insert(kind.name.to_string(), (kind.capacity.get("cpu"), mib << 20));
+            let of_kind: Vec<&OfferingKey> = refused.iter().filter(|key| key.is_about(&kind.name)).collect();
             for offering in &kind.offerings {
+                let this = OfferingKey::of(&kind.name, offering);
+                let is_refused = of_kind.iter().any(|key| key.names(&this));
                 let key = (kind.name.to_string(), offering.capacity_type, offering.zone.to_string());
                 let of = offered.entry(key).or_insert((false, offering.price));
-                *of = (of.0 || offering.available, of.1.min(offering.price));
+                *of = (of.0 || offering.available && !is_refused, of.1.min(offering.price));
             }
         }
     }

@@ -51,7 +51,7 @@ use crate::act::Api;
 use crate::clock::Clock;
 use crate::controllers::claim::launch::unsettled;
 use crate::events::Recorder;
-use crate::observe::mirror::Mirror;
+use crate::observe::mirror::{Facts, Mirror};
 use crate::telemetry::Metrics;
 
 pub use market::Market;
@@ -96,6 +96,8 @@ struct Inner {
 struct Shared {
     seller: Seller,
     mirror: Mirror,
+    /// What EC2 has refused lately.
+    facts: Facts,
     api: Api,
     clock: Clock,
     market: Market,
@@ -114,14 +116,25 @@ impl Aws {
         started: Started,
         metrics: Metrics,
         recorder: Recorder,
-        (mirror, api): (Mirror, Api),
+        (mirror, facts, api): (Mirror, Facts, Api),
         broken: CancellationToken,
     ) -> Self {
         let Started { seller, market, settings, version } = started;
         let clock = settings.clock;
         let parameters = Parameters::default();
-        let shared =
-            Arc::new(Shared { seller, mirror, api, clock, market, settings, version, metrics, recorder, parameters });
+        let shared = Arc::new(Shared {
+            seller,
+            mirror,
+            facts,
+            api,
+            clock,
+            market,
+            settings,
+            version,
+            metrics,
+            recorder,
+            parameters,
+        });
         let (hearing, heard) = mpsc::channel(listening::MOST_WAITING);
         let mut tasks = JoinSet::new();
         tasks.spawn(classes::run(shared.clone()));
@@ -272,6 +285,10 @@ impl Cloud for Aws {
         resolved.kubelets = shared.market.kubelets(&class, &types, &shared.settings);
         let profile = resolved.profile.clone();
         let mut answer = shared.seller.launch(&resolved, order).await;
+        // EC2 tells how many a reservation has left: it counts again from the next look on.
+        for key in refused_of(&mut answer, |one| one.key.reservation.is_some()) {
+            key.reservation.iter().for_each(|id| shared.market.emptied(id));
+        }
         if resolved.placement_group.is_some() {
             shared.market.shun(&order.class, refused_of(&mut answer, |one| one.because != Because::Account));
         }
@@ -285,10 +302,6 @@ impl Cloud for Aws {
         if instance.capacity == Resources::default() {
             // Found again, bought by an offer that is no longer made: what it has follows from its type.
             let types = self.catalog(&order.class).await.unwrap_or_default();
-        // EC2 tells how many a reservation has left: it counts again from the next look on.
-        for key in refused_of(&mut answer, |one| one.key.reservation.is_some()) {
-            key.reservation.iter().for_each(|id| shared.market.emptied(id));
-        }
             if let Some(kind) = types.iter().find(|kind| kind.name == instance.instance_type) {
                 instance.capacity = kind.capacity.clone();
                 instance.allocatable = kind.allocatable.clone();

@@ -48,12 +48,7 @@ impl Market {
         for kind in &mut types {
             let of_kind: Vec<&OfferingKey> = refused.iter().filter(|key| key.is_about(&kind.name)).collect();
             for offering in kind.offerings.iter_mut().filter(|_| !of_kind.is_empty()) {
-                let this = OfferingKey {
-                    instance_type: kind.name.clone(),
-                    zone: offering.zone.clone(),
-                    capacity_type: offering.capacity_type,
-                    reservation: offering.reservation.as_ref().map(|r| r.id.clone()),
-                };
+                let this = OfferingKey::of(&kind.name, offering);
                 let is_out = of_kind.iter().any(|key| key.names(&this));
                 offering.available &= !is_out;
                 offering.no_addresses &= !is_out;

@@ -112,7 +112,7 @@ impl Cluster {
         let (on, until) = (ground.clone(), stop.clone());
         let leading = tokio::spawn(async move {
             let (once, clock) = (on.clients.once.clone(), on.clock);
-            lead(&on, &[Kind::KwokNodeClass], until, |mirror| {
+            lead(&on, &[Kind::KwokNodeClass], until, |mirror, _| {
                 Ok(Kwok::new(once, mirror, clock, &KwokSettings::default(), Stock::default())?)
             })
             .await

@@ -14,6 +14,16 @@ pub struct OfferingKey {
 }
 
 impl OfferingKey {
+    /// Names an offering of an instance type.
+    pub fn of(instance_type: &Str, offering: &Offering) -> Self {
+        Self {
+            instance_type: instance_type.clone(),
+            zone: offering.zone.clone(),
+            capacity_type: offering.capacity_type,
+            reservation: offering.reservation.as_ref().map(|reservation| reservation.id.clone()),
+        }
+    }
+
     /// What stands for every offering that is paid for in this way.
     pub fn all_of(capacity_type: CapacityType) -> Self {
         Self { instance_type: ANY.into(), zone: ANY.into(), capacity_type, reservation: None }
@@ -129,12 +139,7 @@ fn labels_of(kind: &InstanceType, offering: &Offering) -> Labels {
 fn offer(kind: &InstanceType, offering: &Offering, labels: Labels) -> Offer {
     Offer {
         price: offering.price,
-        key: OfferingKey {
-            instance_type: kind.name.clone(),
-            zone: offering.zone.clone(),
-            capacity_type: offering.capacity_type,
-            reservation: offering.reservation.as_ref().map(|r| r.id.clone()),
-        },
+        key: OfferingKey::of(&kind.name, offering),
         labels,
         capacity: kind.capacity.clone(),
         allocatable: kind.allocatable.clone(),

@@ -14,7 +14,7 @@ pub async fn on(ground: Ground, shelves: Shelves, heard: Shortages, stop: Cancel
     match shelves {
         Shelves::Kwok(stock) => {
             let (once, clock) = (ground.clients.once.clone(), ground.clock);
-            lead(&ground, &[Kind::KwokNodeClass], stop, |mirror| {
+            lead(&ground, &[Kind::KwokNodeClass], stop, |mirror, _| {
                 let kwok = Kwok::new(once, mirror, clock, &KwokSettings::default(), stock)?;
                 Ok(Overheard::new(kwok, heard))
             })
