@@ -426,7 +426,16 @@ async fn let_go(shared: &Shared, class: &Ec2NodeClass) -> Result<(), ClassFault>
         return Ok(());
     }
     if !shared.settings.config.isolated_vpc {
-        profile::delete_all(shared.clients(), &owner(shared, class, &BTreeMap::new())).await?;
+        let tags = BTreeMap::new();
+        let owner = owner(shared, class, &tags);
+        profile::delete_all(shared.clients(), &owner).await?;
+        // One that somebody names is theirs.
+        let is_named = |name: &String| {
+            shared.mirror.ec2_classes().iter().any(|class| class.spec.instance_profile.as_ref() == Some(name))
+        };
+        if let Some(legacy) = profile::legacy_name(shared.clients(), &owner).filter(|name| !is_named(name)) {
+            profile::remove(shared.clients(), &legacy).await?;
+        }
     }
     shared.seller.delete_templates(meta.name()).await?;
     let kept: Vec<&String> = meta.finalizers.iter().filter(|one| *one != names::TERMINATION_FINALIZER).collect();

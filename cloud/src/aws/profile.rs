@@ -17,6 +17,12 @@ const PAGE: i32 = 100;
 /// No answer has more pages.
 const MOST_PAGES: usize = 100;
 
+/// The longest name that IAM takes, in characters.
+const MOST_OF_A_NAME: usize = 128;
+/// <http://www.isthe.com/chongo/tech/comp/fnv/>
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+
 /// For whom a profile is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner<'a> {
@@ -115,6 +121,17 @@ pub async fn delete_all(clients: &Clients, owner: &Owner<'_>) -> Result<(), Faul
         delete(clients, &name, roles).await?;
     }
     Ok(())
+}
+
+/// The name that earlier versions of Karpenter gave the profile of a class, which has no path to be found by; none if IAM takes no
+/// such name.
+pub fn legacy_name(clients: &Clients, owner: &Owner<'_>) -> Option<String> {
+    // FNV-1, not the FNV-1a of our own names.
+    let text = format!("{}{}", clients.region(), owner.class);
+    let hash = text.bytes().fold(FNV_OFFSET, |hash, byte| hash.wrapping_mul(FNV_PRIME) ^ u64::from(byte));
+    let name = format!("{}_{hash}", owner.cluster);
+    let is_good = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    (name.len() <= MOST_OF_A_NAME && name.chars().all(is_good)).then_some(name)
 }
 
 /// Names of all profiles that were made for classes of a cluster.

@@ -144,7 +144,7 @@ async fn an_alias_finds_an_image_for_each_kind_of_machine() {
 
 #[tokio::test(start_paused = true)]
 async fn a_role_gets_one_profile_however_often_it_is_asked_for() {
-    use cloud::aws::profile::{Owner, delete_all, ensure};
+    use cloud::aws::profile::{Owner, delete_all, ensure, legacy_name};
     let ec2 = service(|_| {});
     let clients = clients(&ec2).await;
     let tags = std::collections::BTreeMap::new();
@@ -160,6 +160,9 @@ async fn a_role_gets_one_profile_however_often_it_is_asked_for() {
     assert_eq!(ec2.n_calls("iam:CreateInstanceProfile"), 1);
     let missing = ensure(&clients, &owner, "nobody", None).await.unwrap_err();
     assert!(missing.to_string().contains("nobody cannot be found"), "{missing}");
+    // FNV-1 of "us-west-2default".
+    assert_eq!(legacy_name(&clients, &owner).as_deref(), Some("demo_4067990795380418201"));
+    assert_eq!(legacy_name(&clients, &Owner { cluster: "a/b", ..owner.clone() }), None, "IAM takes no such name");
     delete_all(&clients, &owner).await.unwrap();
     assert_eq!(ec2.locked(|state| state.land.profiles.len()), 1, "only that of the account's own is left");
 }
