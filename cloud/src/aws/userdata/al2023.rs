@@ -17,7 +17,7 @@ pub(super) fn text(data: &UserData<'_>) -> Result<String, UserDataError> {
             mime::parts(custom)?.into_iter().map(|part| Part::new(&part.kind, part.text)).collect()
         }
         Some(custom) => {
-            let kind = if is_yaml_mapping(custom) { mime::NODE_CONFIG } else { mime::SHELL };
+            let kind = if is_mapping(custom) { mime::NODE_CONFIG } else { mime::SHELL };
             vec![Part::new(kind, custom.to_owned())]
         }
     };
@@ -27,17 +27,10 @@ pub(super) fn text(data: &UserData<'_>) -> Result<String, UserDataError> {
     Ok(mime::join(&parts))
 }
 
-/// A script begins with `#!` or has a line that is no key and no comment at the left margin.
-fn is_yaml_mapping(text: &str) -> bool {
-    let mut lines = text.lines().filter(|line| {
-        let is_nested = line.starts_with([' ', '\t', '-', '#']) && !line.starts_with("#!");
-        !line.trim().is_empty() && !is_nested && line.trim() != "---"
-    });
-    let is_key = |line: &str| {
-        let Some((key, rest)) = line.split_once(':') else { return false };
-        (rest.is_empty() || rest.starts_with(' ')) && !key.contains(['$', '(', ' '])
-    };
-    lines.clone().next().is_some() && lines.all(is_key)
+/// Whether it is YAML, of which JSON is a part, that maps keys to values.
+fn is_mapping(text: &str) -> bool {
+    let documents = || serde_saphyr::from_multiple::<Map<String, Value>>(text);
+    !text.trim_start().starts_with("#!") && documents().is_ok_and(|all| !all.is_empty())
 }
 
 fn node_config(data: &UserData<'_>, cidr: &str) -> Value {

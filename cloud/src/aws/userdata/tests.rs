@@ -133,6 +133,17 @@ fn a_mapping_is_a_node_config_and_anything_else_a_script() {
         kind_of("apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec:\n  kubelet: {}\n"),
         "Content-Type: application/node.eks.aws"
     );
+    for custom in [
+        r#"{"apiVersion": "node.eks.aws/v1alpha1", "kind": "NodeConfig", "spec": {"kubelet": {"config": {"maxPods": 7}}}}"#,
+        "{\n  \"apiVersion\": \"node.eks.aws/v1alpha1\",\n  \"kind\": \"NodeConfig\"\n}\n",
+        "\n---\napiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {\n  kubelet: {}\n}\n",
+        "# of the team\nkind: NodeConfig\nspec:\n  containerd:\n    config: |\n      version = 2\n",
+    ] {
+        assert_eq!(kind_of(custom), "Content-Type: application/node.eks.aws", "{custom}");
+    }
+    for custom in ["# nothing\n", "[ -e /x ] && echo hi\n", "export A=b\necho $A: $B\n", "- a\n- b\n"] {
+        assert_eq!(kind_of(custom), "Content-Type: text/x-shellscript; charset=\"us-ascii\"", "{custom}");
+    }
     assert_eq!(kind_of("#!/bin/bash\necho: hi\n"), "Content-Type: text/x-shellscript; charset=\"us-ascii\"");
     assert_eq!(kind_of("echo hi\n"), "Content-Type: text/x-shellscript; charset=\"us-ascii\"");
 }
