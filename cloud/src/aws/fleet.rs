@@ -120,8 +120,10 @@ const NO_CAPACITY: [&str; 9] = [
     "ReservationCapacityExceeded",
     NO_SPOT_ROLE,
 ];
-/// Not sold in this zone.
+/// Not sold in this zone, or not in the configuration that is asked for, which is the class'.
 const UNSUPPORTED: &str = "Unsupported";
+/// With [`UNSUPPORTED`]: it is about the zone.
+const IN_ZONE: &str = "in your requested Availability Zone";
 pub(super) const FULL_SUBNET: &str = "InsufficientFreeAddressesInSubnet";
 /// Said of a spread placement group that takes no more machines in a zone, of whatever type.
 const FULL_SPREAD: &str = "limit of instances in this spread placement group";
@@ -156,7 +158,8 @@ impl Said {
     }
 
     fn because(&self) -> Because {
-        if self.code == UNSUPPORTED { Because::Unsupported } else { Because::Stock }
+        let is_about_zone = self.code == UNSUPPORTED && self.message.contains(IN_ZONE);
+        if is_about_zone { Because::Unsupported } else { Because::Stock }
     }
 }
 
@@ -232,5 +235,20 @@ impl Outcome {
                 LaunchError::Rejected { reason, message, refused: self.refused }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_sold_in_a_zone_is_left_alone_for_long() {
+        let because = |code: &str, message: &str| Said { code: code.into(), message: message.into() }.because();
+        let zone = "Your requested instance type (p5.48xlarge) is not supported in your requested Availability Zone (us-west-2d).";
+        assert_eq!(because("Unsupported", zone), Because::Unsupported);
+        let configuration = "The requested configuration is currently not supported. Please check the documentation for supported configurations.";
+        assert_eq!(because("Unsupported", configuration), Because::Stock, "another class may ask for something else");
+        assert_eq!(because("InsufficientInstanceCapacity", "none in your requested Availability Zone"), Because::Stock);
     }
 }
