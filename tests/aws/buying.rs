@@ -170,6 +170,115 @@ async fn the_reservation_of_a_smaller_machine_is_used_for_a_small_pod() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reservation_that_was_full_is_used_again_as_soon_as_it_has_room() {
+    let stage = Stage::open(|_| {});
+    stage.allow_reserved();
+    let key = stage.ec2.locked(|state| {
+        let reservation = Reservation::new("cr-0a", "m5.large", state.land.zones[1].clone(), 1);
+        let key = reservation.key();
+        state.reserve(reservation);
+        key
+    });
+    stage.change_class(|class| class["spec"]["capacityReservationSelectorTerms"] = json!([{ "id": "cr-0a" }]));
+    let is_known = |stage: &Stage| stage.class()["status"]["capacityReservations"][0]["id"] == "cr-0a";
+    stage.until(60, "the reservation is known", is_known).await;
+    // Somebody else was there since it was looked at.
+    stage.ec2.set_stock(&key, 0);
+    stage.direct.put(pod("web-0", "500m", "1Gi")).unwrap();
+    stage.until(30, "a machine is bought otherwise", |stage| stage.ec2.machines().len() == 1).await;
+    assert_eq!(stage.ec2.machines()[0].key.reservation, None);
+    let refused = "reason=\"LaunchFailed\"";
+    assert!(stage.metrics.render().contains(refused), "it was asked for");
+    stage.ec2.set_stock(&key, 1);
+    let mut second = pod("web-1", "500m", "1Gi");
+    second["spec"]["nodeSelector"] = json!({ "karpenter.sh/capacity-type": "reserved" });
+    stage.direct.put(second).unwrap();
+    // A class is looked at once a minute; what is left alone for its stock is so for three at least.
+    let is_used = |stage: &Stage| stage.ec2.machines().iter().any(|one| one.key.reservation == key.reservation);
+    stage.until(90, "it is used", is_used).await;
+    stage.close().await;
+}
+
+/// The pool with these types, bought on demand, and with so many of them to choose from.
+fn on_demand(setup: &mut super::stage::Setup, types: &[&str], least: u32) {
+    setup.objects[1]["spec"]["template"]["spec"]["requirements"] = json!([
+        { "key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"] },
+        { "key": "node.kubernetes.io/instance-type", "operator": "In", "values": types, "minValues": least },
+    ]);
+}
+
+/// Nothing is left of a type on demand, in any zone.
+fn sell_out(ec2: &sim::ec2::Ec2, instance_type: &str) {
+    let keys: Vec<_> = ec2.locked(|state| {
+        let of_type = |key: &&cloud::OfferingKey| {
+            *key.instance_type == *instance_type && key.capacity_type == CapacityType::OnDemand
+        };
+        state.market.offerings().filter(of_type).cloned().collect()
+    });
+    for key in &keys {
+        ec2.set_stock(key, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_is_asked_for_all_the_types_that_a_claim_wants_to_choose_from() {
+    // A machine with a GPU is left out of fleets that other types can fill, unless there is to be choice.
+    let types = ["m5.large", "g4dn.xlarge"];
+    let stage = Stage::set_up(|setup| on_demand(setup, &types, 2), |ec2| sell_out(ec2, "m5.large"));
+    stage.direct.put(pod("web-0", "500m", "1Gi")).unwrap();
+    stage.until(120, "the pod runs", |stage| stage.running() == 1).await;
+    assert_eq!(&*stage.ec2.machines()[0].key.instance_type, "g4dn.xlarge");
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ec2_refused_is_shown_as_not_to_be_had_for_as_long_as_it_is_left_alone() {
+    let types = ["c5.large", "m5.large"];
+    let stage = Stage::set_up(|setup| on_demand(setup, &types, 1), |ec2| sell_out(ec2, "c5.large"));
+    let shows = |stage: &Stage, kind: &str, value: &str| {
+        let name = format!(
+            "karpenter_cloudprovider_instance_type_offering_available{{capacity_type=\"on-demand\",instance_type=\"{kind}\",zone=\"us-west-2a\"}} {value}"
+        );
+        stage.metrics.render().lines().any(|line| line == name)
+    };
+    stage.direct.put(pod("web-0", "500m", "1Gi")).unwrap();
+    stage.until(120, "the pod runs", |stage| stage.running() == 1).await;
+    assert_eq!(&*stage.ec2.machines()[0].key.instance_type, "m5.large");
+    stage.until(70, "what was refused is shown", |stage| shows(stage, "c5.large", "0")).await;
+    assert!(shows(&stage, "m5.large", "1"));
+    stage.until(300, "it may be tried again", |stage| shows(stage, "c5.large", "1")).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_profile_that_an_earlier_karpenter_made_for_a_class_goes_with_it_unless_somebody_names_it() {
+    for (is_named, n_left) in [(false, 1), (true, 2)] {
+        let legacy = "demo_4067990795380418201";
+        let stage = Stage::set_up(
+            |setup| {
+                if is_named {
+                    let spec = setup.objects[0]["spec"].as_object_mut().unwrap();
+                    spec.remove("role");
+                    spec.insert("instanceProfile".into(), json!(legacy));
+                }
+            },
+            |ec2| {
+                ec2.locked(|state| {
+                    let profile = state.land.profiles["KarpenterNodeInstanceProfile-demo"].clone();
+                    state.land.profiles.insert(legacy.into(), profile);
+                });
+            },
+        );
+        stage.until(60, "the class is ready", Stage::is_ready).await;
+        stage.delete_class();
+        stage.until(120, "the class is gone", |stage| stage.class().is_null()).await;
+        let has = stage.ec2.locked(|state| (state.land.profiles.len(), state.land.profiles.contains_key(legacy)));
+        assert_eq!(has, (n_left, is_named));
+        stage.close().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_class_that_waits_for_its_claims_says_so() {
     let stage = Stage::open(|_| {});
     stage.direct.put(deployment(1, "500m", "1Gi")).unwrap();
