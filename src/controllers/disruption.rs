@@ -1,6 +1,7 @@
 //! The loop that takes nodes away voluntarily: what was cut short is undone, what is empty is proposed, and what has been
 //! proposed for long enough is done.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use planner::disrupt::settle::Proposals;
 use planner::disrupt::{Fleet, Machine, Occupant, PoolTerms, Retirement};
 use planner::drain::Protection;
 use planner::model::budget::{Allowance, Budget, Budgets, DisruptionReason};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::claim::Draft;
@@ -35,10 +37,33 @@ const GATHER: Duration = Duration::from_secs(1);
 /// Nodes whose retirement is written at the same time.
 const RETIRED_AT_ONCE: usize = 16;
 
+/// How long the mirror may take to show that a claim's deletion was accepted.
+const DELETION_SHOWN: Duration = Duration::from_secs(30);
+
 /// Proposals between two looks.
 #[derive(Debug, Default)]
 pub struct Disruption {
     proposals: Proposals,
+    retired: Retired,
+}
+
+/// Uids of claims whose deletion was accepted of late: the mirror may show the marks on them before the deletion.
+#[derive(Debug, Default)]
+struct Retired(BTreeMap<String, Instant>);
+
+impl Retired {
+    fn note(&mut self, uid: &str, now: Instant) {
+        self.0.insert(uid.to_owned(), now);
+    }
+
+    /// Forgets those that the mirror has had the time to show.
+    fn forget(&mut self, now: Instant) {
+        self.0.retain(|_, at| now.duration_since(*at) < DELETION_SHOWN);
+    }
+
+    fn has(&self, claim: &NodeClaim) -> bool {
+        claim.metadata.uid.as_ref().is_some_and(|uid| self.0.contains_key(uid))
+    }
 }
 
 /// Looks until `stop`.
@@ -67,8 +92,9 @@ impl Disruption {
         if !deps.world.mirror.synced() {
             return Ok(Duration::from_secs(1));
         }
-        undo_left_overs(deps).await;
-        let started = tokio::time::Instant::now();
+        self.retired.forget(Instant::now());
+        undo_left_overs(deps, &self.retired).await;
+        let started = Instant::now();
         let now = deps.clock.seconds();
         let fleet = fleet(deps, now);
         let verdict = empty_nodes(&fleet);
@@ -87,8 +113,9 @@ impl Disruption {
         let mut fault = None;
         while let Some((retirement, result)) = retired.next().await {
             match result {
-                Ok(()) => {
+                Ok(uid) => {
                     self.proposals.forget(&retirement.node);
+                    self.retired.note(&uid, Instant::now());
                     metrics.voluntary_disruption_decisions_total.inc(["delete", "empty", "empty"]);
                     let labels = [&*retirement.pool, "delete", "empty", "empty"];
                     metrics.voluntary_disruption_decisions_by_nodepool_total.inc(labels);
@@ -106,11 +133,12 @@ impl Disruption {
     }
 }
 
-/// Taint, reason, deletion, in this order. Cut short anywhere, [`undo_left_overs`] takes back what there is.
-async fn retire<C: Cloud>(deps: &Deps<C>, retirement: &Retirement) -> Result<(), Fault> {
+/// Taint, reason, deletion, in this order; gives the uid of the claim. Cut short anywhere, [`undo_left_overs`] takes back
+/// what there is.
+async fn retire<C: Cloud>(deps: &Deps<C>, retirement: &Retirement) -> Result<String, Fault> {
     let reason = name_of(retirement.reason);
     let (Some(node), Some(claim)) = (deps.world.node(&retirement.node), deps.world.claim(&retirement.claim)) else {
-        return Ok(());
+        return Ok(String::new());
     };
     let node_uid = node.metadata.uid.clone().unwrap_or_default();
     if let Some(patch) = node.patch_to(&disrupt::begun(&node)) {
@@ -129,13 +157,14 @@ async fn retire<C: Cloud>(deps: &Deps<C>, retirement: &Retirement) -> Result<(),
     deps.recorder.publish(About::node_claim(name, uid), catalog::disruption_terminating_claim(uid, reason));
     deps.disrupted(&claim, &reason.to_lowercase());
     tracing::info!(Node = node.name(), NodeClaim = name, NodePool = &*retirement.pool, reason, "disrupting node");
-    Ok(())
+    Ok(uid.to_owned())
 }
 
-/// Takes the marks off nodes whose disruption was begun and is not going on. One that cannot be written keeps none of the others.
-async fn undo_left_overs<C: Cloud>(deps: &Deps<C>) {
+/// Takes the marks off nodes whose disruption was begun and is not going on, but for those that were retired of late. One
+/// that cannot be written keeps none of the others.
+async fn undo_left_overs<C: Cloud>(deps: &Deps<C>, retired: &Retired) {
     for node in deps.world.nodes() {
-        let Some(claim) = deps.world.claim_of(&node).filter(|claim| disrupt::is_left_over(&node, claim)) else {
+        let Some(claim) = deps.world.claim_of(&node).filter(|claim| is_to_undo(deps, &node, claim, retired)) else {
             continue;
         };
         deps.metrics.voluntary_disruption_queue_failures_total.inc(["delete", "empty", "empty"]);
@@ -143,6 +172,11 @@ async fn undo_left_overs<C: Cloud>(deps: &Deps<C>) {
             tracing::error!(controller = "disruption", Node = node.name(), error = %fault, "Reconciler error");
         }
     }
+}
+
+/// Whether what is left of a disruption is ours to take back: other autoscalers mark their nodes alike.
+fn is_to_undo<C: Cloud>(deps: &Deps<C>, node: &Node, claim: &NodeClaim, retired: &Retired) -> bool {
+    disrupt::is_left_over(node, claim) && deps.is_managed(&claim.spec.node_class_ref) && !retired.has(claim)
 }
 
 async fn undo<C: Cloud>(deps: &Deps<C>, node: &Node, claim: &NodeClaim) -> Result<(), Fault> {
@@ -322,6 +356,19 @@ mod tests {
         let terms = terms(&pool, true);
         assert_eq!(terms.budgets, Budgets::Of(Vec::new()));
         assert!(!terms.consolidates);
+    }
+
+    #[test]
+    fn a_claim_that_was_retired_of_late_is_no_left_over_though_the_mirror_is_behind() {
+        use super::super::claim::testing::initialized;
+        let (claim, now) = (initialized("a"), Instant::now());
+        let mut retired = Retired::default();
+        assert!(!retired.has(&claim));
+        retired.note("uid-of-a", now);
+        retired.forget(now + DELETION_SHOWN / 2);
+        assert!(retired.has(&claim) && !retired.has(&initialized("b")));
+        retired.forget(now + DELETION_SHOWN);
+        assert!(!retired.has(&claim) && retired.0.is_empty());
     }
 
     #[test]

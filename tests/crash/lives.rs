@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cloud::catalog::UnavailablePattern;
+use serde_json::Value;
 use serde_json::json;
 use sim::kube::object::Key;
 use sim::kube::{DeleteOptions, Id, Part};
@@ -84,6 +85,35 @@ async fn only_the_empty_node_is_taken_and_the_other_follows_its_last_pod() {
     assert!(!claim.text("/status/lastPodEventTime").is_empty(), "the pod's coming was noted");
     stage.direct.delete(Id::POD, &Key::new("default", "busy"), &DeleteOptions::now()).unwrap();
     stage.until(&[], |stage| left(stage).is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn marks_on_nodes_of_another_autoscaler_are_left_alone() {
+    let stage = nodes(19, 1).await;
+    let mut claim = stage.direct.get(claims(), &Key::cluster("p-0")).unwrap().value().clone();
+    let mut node = stage.direct.get(Id::NODE, &Key::cluster("p-0")).unwrap().value().clone();
+    for object in [&mut claim, &mut node] {
+        object["metadata"] = json!({ "name": "foreign", "labels": { "karpenter.sh/nodepool": "other" } });
+    }
+    claim["spec"]["nodeClassRef"] = json!({ "group": "example.com", "kind": "Theirs", "name": "default" });
+    claim["status"]["providerID"] = "theirs://foreign".into();
+    node["spec"] = json!({ "providerID": "theirs://foreign",
+        "taints": [{ "key": "karpenter.sh/disrupted", "effect": "NoSchedule" }] });
+    stage.direct.put(claim).unwrap();
+    stage.direct.put(node).unwrap();
+    let mark = |old: &Value| {
+        let mut new = old.clone();
+        new["spec"]["taints"] = json!([{ "key": "karpenter.sh/disrupted", "effect": "NoSchedule" }]);
+        new
+    };
+    stage.direct.update(Id::NODE, &Key::cluster("p-0"), Part::Main, mark).unwrap();
+    stage.pass(Duration::from_mins(1)).await;
+    let taints = |name: &str| {
+        let node = stage.direct.get(Id::NODE, &Key::cluster(name)).unwrap();
+        let taints = node.at("/spec/taints").and_then(Value::as_array).cloned().unwrap_or_default();
+        taints.iter().filter(|taint| taint["key"] == "karpenter.sh/disrupted").count()
+    };
+    assert_eq!((taints("p-0"), taints("foreign")), (0, 1), "ours were left behind by a process that ended");
 }
 
 #[tokio::test(start_paused = true)]
