@@ -10,7 +10,7 @@
 //! if a pod of one kind could take the room of another.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,7 +144,9 @@ impl Waves {
             let of = self.of_claim.get(&claim).copied();
             match of.and_then(|id| Some((id, self.by_id.get_mut(&id)?.members.get_mut(&claim)?))) {
                 Some((id, member)) => {
-                    member.pods.extend(pods);
+                    // A plan that puts the same pods there again says nothing new.
+                    let known: HashSet<Str> = member.pods.iter().map(|pod| pod.key.clone()).collect();
+                    member.pods.extend(pods.into_iter().filter(|pod| !known.contains(&pod.key)));
                     changed.insert(id);
                 }
                 None => drop(fresh.insert(claim, Member { room, pods, node: None })),

@@ -1,9 +1,8 @@
 //! When to plan: something asks for it, and then it has been quiet for a moment.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use crds::names::core::DISRUPTED_TAINT;
 use planner::model::Str;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -62,6 +61,10 @@ pub(super) struct Batcher {
     seen: HashMap<Str, Instant>,
     /// What pools last said.
     pool_terms: HashMap<Str, u64>,
+    /// Nodes on their way out.
+    going: HashSet<Str>,
+    /// Those of them on which there may be pods that need another place.
+    moving: BTreeSet<Str>,
 }
 
 impl Batcher {
@@ -76,6 +79,8 @@ impl Batcher {
             settled: HashSet::new(),
             seen: HashMap::new(),
             pool_terms: HashMap::new(),
+            going: HashSet::new(),
+            moving: BTreeSet::new(),
         }
     }
 
@@ -130,6 +135,10 @@ impl Batcher {
         match change.kind {
             Kind::Pod => {
                 let pod = self.mirror.pod(&change.namespace, &change.name)?;
+                if let Some(node) = pod.node.as_ref().filter(|node| self.going.contains(*node)) {
+                    let is_first = pod.is_mover() && self.moving.insert(node.clone());
+                    return is_first.then(|| (Wake::NodeGoing, pod.uid.clone()));
+                }
                 let is_known = |uid| self.settled.contains(uid) || self.seen.contains_key(uid);
                 if is_known(&pod.uid) || !self.mirror.is_pending(&pod) {
                     return None;
@@ -145,10 +154,17 @@ impl Batcher {
                 Some((Wake::PendingPods, pod.uid.clone()))
             }
             Kind::Node => {
-                let node = self.mirror.node(&change.name)?;
-                let goes =
-                    node.metadata.deleting() || node.spec.taints.iter().any(|taint| &*taint.key == DISRUPTED_TAINT);
-                (goes && self.has_movers(&change.name)).then(|| (Wake::NodeGoing, node.metadata.uid.clone()))
+                let Some(node) = self.mirror.node(&change.name).filter(|node| node.is_going()) else {
+                    self.going.remove(&change.name);
+                    self.moving.remove(&change.name);
+                    return None;
+                };
+                self.going.insert(change.name.clone());
+                let has_movers = self.mirror.has_movers(&change.name);
+                if has_movers {
+                    self.moving.insert(change.name.clone());
+                }
+                has_movers.then(|| (Wake::NodeGoing, node.metadata.uid.clone()))
             }
             Kind::NodeClaim => {
                 let goes = self.mirror.claim(&change.name).is_none_or(|claim| claim.metadata.is_deleting());
@@ -166,15 +182,22 @@ impl Batcher {
         }
     }
 
-    /// Does anything wait for a node?
-    pub(super) fn waits(&self) -> bool {
-        self.terms_buy || self.mirror.has_pending()
+    /// Does anything wait for a node, or will when it is sent away from the one it has? What is bought for the latter stands
+    /// empty until then, and is kept and replaced for as long as it is planned for.
+    pub(super) fn waits(&mut self) -> bool {
+        self.terms_buy || self.mirror.has_pending() || self.has_movers()
     }
 
-    /// Are there pods on a node that need another place?
-    fn has_movers(&self, node: &str) -> bool {
-        use planner::model::pod::Owner;
-        self.mirror.pods_on(node).iter().any(|pod| !matches!(pod.form.owner(), Owner::DaemonSet | Owner::Node))
+    /// Are there pods on any node on its way out that need another place? Nodes that have none are not looked at again
+    /// before a pod there changes that does.
+    fn has_movers(&mut self) -> bool {
+        while let Some(node) = self.moving.first() {
+            if self.mirror.has_movers(node) {
+                return true;
+            }
+            self.moving.pop_first();
+        }
+        false
     }
 }
 
@@ -298,5 +321,42 @@ mod tests {
         assert!(batcher.asks(&gone).is_none());
         waiting(&mirror, "a");
         assert_eq!(batcher.asks(&gone).unwrap().0, Wake::ClaimGone);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_of_a_node_on_its_way_out_wait_until_the_last_of_them_has_gone() {
+        let mirror = Mirror::new(&[]);
+        let mut batcher = Batcher::new(mirror.clone(), IDLE, MAX, false);
+        let change =
+            |kind, namespace: &str, name: &str| Change { kind, namespace: namespace.into(), name: name.into() };
+        let (of_node, of_pod) = (change(Kind::Node, "", "n"), change(Kind::Pod, "shop", "a"));
+        let node = |taints: serde_json::Value| {
+            let node = json!({"metadata": {"name": "n", "uid": "n"}, "spec": {"taints": taints}});
+            mirror.apply(Object::Node(serde_json::from_value(node).unwrap()));
+        };
+        let bound = |annotations: serde_json::Value| {
+            let pod = json!({
+                "metadata": {"namespace": "shop", "name": "a", "uid": "a", "annotations": annotations},
+                "spec": {"nodeName": "n", "containers": []},
+            });
+            mirror.apply(Object::Pod(serde_json::from_value(pod).unwrap()));
+        };
+        node(json!([]));
+        bound(json!({}));
+        assert!(batcher.asks(&of_node).is_none() && !batcher.waits());
+        node(json!([{"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}]));
+        assert_eq!(batcher.asks(&of_node).unwrap().0, Wake::NodeGoing);
+        assert!(batcher.waits());
+        assert_eq!(batcher.asks(&change(Kind::NodeClaim, "", "c")).unwrap().0, Wake::ClaimGone);
+        bound(json!({"karpenter.sh/do-not-disrupt": "true"}));
+        assert!(!batcher.waits(), "it stays where it is");
+        bound(json!({}));
+        assert_eq!(batcher.asks(&of_pod).unwrap().0, Wake::NodeGoing, "what comes late is seen too");
+        assert!(batcher.asks(&of_pod).is_none() && batcher.waits());
+        mirror.remove(Kind::Pod, "shop", "a");
+        assert!(!batcher.waits());
+        bound(json!({}));
+        node(json!([]));
+        assert!(batcher.asks(&of_node).is_none() && batcher.asks(&of_pod).is_none() && !batcher.waits());
     }
 }

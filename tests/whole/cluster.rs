@@ -50,6 +50,8 @@ impl Default for Setup {
 pub struct Cluster {
     pub server: ApiServer,
     pub direct: Direct,
+    /// What the cloud has run out of.
+    pub stock: Stock,
     config: Arc<Config>,
     clock: Clock,
     world: JoinHandle<()>,
@@ -92,7 +94,7 @@ impl Cluster {
         direct.put(pool).expect("a valid pool");
         let world = tokio::spawn(World::new(&server, &Options { seed, node_ready, ..Options::default() }).run());
         let clock = Clock::from(Timestamp::from_second(server.clock().seconds()).expect("a time that can be written"));
-        Self { server, direct, config: Arc::new(config), clock, world }
+        Self { server, direct, stock: Stock::default(), config: Arc::new(config), clock, world }
     }
 
     /// Begins a life. The session is this life's way to the API server.
@@ -109,11 +111,11 @@ impl Cluster {
             names: || Names::seeded(LIVES.get()),
         };
         let stop = CancellationToken::new();
-        let (on, until) = (ground.clone(), stop.clone());
+        let (on, until, stock) = (ground.clone(), stop.clone(), self.stock.clone());
         let leading = tokio::spawn(async move {
             let (once, clock) = (on.clients.once.clone(), on.clock);
             lead(&on, &[Kind::KwokNodeClass], until, |mirror, _| {
-                Ok(Kwok::new(once, mirror, clock, &KwokSettings::default(), Stock::default())?)
+                Ok(Kwok::new(once, mirror, clock, &KwokSettings::default(), stock)?)
             })
             .await
         });

@@ -1,5 +1,6 @@
 //! Nodes and what describes them.
 
+use crds::names::core::DISRUPTED_TAINT;
 use planner::model::{Labels, Str};
 use serde::Deserialize;
 
@@ -42,6 +43,13 @@ pub struct NodeStatus {
     pub capacity: Amounts,
     pub allocatable: Amounts,
     pub conditions: Vec<Condition>,
+}
+
+impl Node {
+    /// Is it on its way out?
+    pub fn is_going(&self) -> bool {
+        self.metadata.deleting() || self.spec.taints.iter().any(|taint| &*taint.key == DISRUPTED_TAINT)
+    }
 }
 
 /// A namespace.

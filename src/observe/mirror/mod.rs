@@ -247,6 +247,23 @@ impl Mirror {
         keys.filter_map(|key| state.pods.get(key)).filter(|pod| pod.node.as_deref() == Some(node)).cloned().collect()
     }
 
+    /// Pods that are nominated to a node and not bound, by node.
+    pub fn nominated(&self) -> BTreeMap<Str, Vec<Arc<Pod>>> {
+        let state = self.read();
+        let mut out = BTreeMap::<Str, Vec<Arc<Pod>>>::new();
+        for pod in state.pods_by_node.values().flatten().filter_map(|key| state.pods.get(key)) {
+            if let (None, Some(node), false) = (&pod.node, &pod.nominated, pod.is_deleting()) {
+                out.entry(node.clone()).or_default().push(pod.clone());
+            }
+        }
+        out
+    }
+
+    /// Are there pods bound to a node that need another place when it goes?
+    pub fn has_movers(&self, node: &str) -> bool {
+        self.read().has_movers(node)
+    }
+
     /// What a node has left beside the pods that are bound to it; None where it does not say.
     pub fn room_on(&self, node: &str) -> Option<Resources> {
         self.read().room_on(&node.into())

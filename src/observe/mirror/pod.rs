@@ -166,6 +166,17 @@ impl Pod {
         self.form.spec.priority.is_some_and(|priority| priority > 0)
     }
 
+    /// Does it need another place when its node goes? Those on their way out need none, but for members of a `StatefulSet`, who
+    /// come back under the same name; those that must not be disturbed stay for as long as they are.
+    pub fn is_mover(&self) -> bool {
+        let is_movable = match self.form.owner() {
+            Owner::DaemonSet | Owner::Node => false,
+            Owner::StatefulSet => true,
+            Owner::Other => !self.is_deleting(),
+        };
+        is_movable && !self.is_finished() && self.form.do_not_disrupt() != Some("true")
+    }
+
     fn is_free(&self) -> bool {
         self.node.is_none()
             && self.nominated.is_none()

@@ -52,6 +52,17 @@ pub(super) struct Promise {
     due: Option<i64>,
 }
 
+/// How the pod stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has no node.
+    Waits,
+    /// It lies on a node that is on its way out, and will need its place when it is sent away.
+    Moves,
+    /// It has a node, or is gone or on its way out, or is another one of the name.
+    Settled,
+}
+
 /// How far a claim is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -72,25 +83,28 @@ impl Promises {
         self.0.insert(pod, Promise { claim, uid, due: None });
     }
 
-    /// Forgets what has come true or cannot any more. `waits`: is there a pod of this key and uid without a node?
+    /// Forgets what has come true or cannot any more. `standing`: how does the pod of this key and uid stand?
     /// `stage`: how far a claim of this name is. `takes_room`: does this pod find room on the node of this claim, beside those
     /// that did before? Gives whether a pod waits that was forgotten.
     pub(super) fn keep(
         &mut self,
         now: i64,
-        waits: impl Fn(&str, &str) -> bool,
+        standing: impl Fn(&str, &str) -> Standing,
         stage: impl Fn(&str) -> Stage,
         mut takes_room: impl FnMut(&str, &Str) -> bool,
     ) -> bool {
         let due = DUE.saturating_add_unsigned(self.backlog());
         let mut is_left = false;
         self.0.retain(|pod, promise| {
-            if !waits(pod, &promise.uid) {
+            let standing = standing(pod, &promise.uid);
+            if standing == Standing::Settled {
                 return false;
             }
             let stays = match stage(&promise.claim) {
                 Stage::Gone => false,
                 Stage::Coming => true,
+                // When it is sent away is not for the scheduler to say.
+                Stage::Initialized if standing == Standing::Moves => takes_room(pod, &promise.claim),
                 Stage::Initialized => now - *promise.due.get_or_insert(now) < due && takes_room(pod, &promise.claim),
             };
             is_left |= !stays;
@@ -132,20 +146,41 @@ mod tests {
         out
     }
 
+    fn waits(is_waiting: bool) -> Standing {
+        if is_waiting { Standing::Waits } else { Standing::Settled }
+    }
+
+    fn all_wait(_: &str, _: &str) -> Standing {
+        Standing::Waits
+    }
+
+    #[test]
+    fn a_pod_that_is_still_to_be_sent_away_keeps_its_place_for_as_long_as_that_takes() {
+        let mut promises = Promises::default();
+        promises.give("shop/a".into(), "u1".into(), "x".into());
+        let moves = |_: &str, _: &str| Standing::Moves;
+        for now in [1000, 2000, 3000] {
+            assert!(!promises.keep(now, moves, |_| Stage::Initialized, |_, _| true), "{now}");
+        }
+        assert!(promises.contains("shop/a"));
+        assert!(promises.keep(3001, moves, |_| Stage::Gone, |_, _| true), "it is to be planned anew");
+        assert!(!promises.contains("shop/a"));
+    }
+
     #[test]
     fn a_promise_holds_until_its_pod_is_bound_or_its_time_is_up() {
         let mut promises = Promises::default();
         promises.give("shop/a".into(), "u1".into(), "x".into());
         promises.give("shop/b".into(), "u2".into(), "x".into());
         promises.give("shop/c".into(), "u3".into(), "y".into());
-        promises.keep(900, |_, _| true, |_| Stage::Coming, |_, _| false);
+        promises.keep(900, all_wait, |_| Stage::Coming, |_, _| false);
         assert_eq!(pods(&promises).len(), 3, "a claim may take as long as it likes");
         let stage = |claim: &str| if claim == "x" { Stage::Initialized } else { Stage::Coming };
-        promises.keep(1000, |_, _| true, stage, |_, _| true);
-        let is_left = promises.keep(1009, |pod, _| pod != "shop/a", stage, |_, _| true);
+        promises.keep(1000, all_wait, stage, |_, _| true);
+        let is_left = promises.keep(1009, |pod, _| waits(pod != "shop/a"), stage, |_, _| true);
         assert!(!is_left, "what is bound is not left");
         assert_eq!(pods(&promises), ["shop/b on x", "shop/c on y"]);
-        assert!(promises.keep(1010, |_, _| true, stage, |_, _| true), "b is to be planned anew");
+        assert!(promises.keep(1010, all_wait, stage, |_, _| true), "b is to be planned anew");
         assert_eq!(pods(&promises), ["shop/c on y"]);
     }
 
@@ -155,7 +190,7 @@ mod tests {
         for n in 0..10 * PER_SECOND {
             promises.give(n.to_string().into(), "u".into(), "x".into());
         }
-        let mut keep = |now| promises.keep(now, |_, _| true, |_| Stage::Initialized, |_, _| true);
+        let mut keep = |now| promises.keep(now, all_wait, |_| Stage::Initialized, |_, _| true);
         assert_eq!([1000, 1000 + DUE, 1009 + DUE, 1010 + DUE].map(&mut keep), [false, false, false, true]);
     }
 
@@ -169,7 +204,7 @@ mod tests {
         let is_bound = |pod: &str| pod == "shop/a";
         promises.keep(
             1000,
-            |pod, _| !is_bound(pod),
+            |pod, _| waits(!is_bound(pod)),
             |_| Stage::Initialized,
             |_, _| {
                 n_left -= 1;
@@ -184,7 +219,7 @@ mod tests {
         let mut promises = Promises::default();
         promises.give("shop/a".into(), "u1".into(), "x".into());
         promises.give("shop/b".into(), "u2".into(), "x".into());
-        promises.keep(1000, |_, _| true, |_| Stage::Initialized, |pod, claim| (pod, &**claim) != ("shop/a", "x"));
+        promises.keep(1000, all_wait, |_| Stage::Initialized, |pod, claim| (pod, &**claim) != ("shop/a", "x"));
         assert_eq!(pods(&promises), ["shop/b on x"]);
     }
 
@@ -203,7 +238,7 @@ mod tests {
         promises.give("shop/a".into(), "u1".into(), "x".into());
         promises.give("shop/b".into(), "u2".into(), "y".into());
         let stage = |claim: &str| if claim == "y" { Stage::Gone } else { Stage::Coming };
-        promises.keep(0, |_, uid| uid != "u1", stage, |_, _| true);
+        promises.keep(0, |_, uid| waits(uid != "u1"), stage, |_, _| true);
         assert!(pods(&promises).is_empty());
     }
 }

@@ -13,7 +13,7 @@ use super::changes::Listeners;
 use super::expectations::Expectations;
 use super::kind::{Both, Change, Kind, Object};
 use super::pod::{Forms, Pod};
-use super::promises::{self, MEANT_FOR, Promises, Stage};
+use super::promises::{self, MEANT_FOR, Promises, Stage, Standing};
 use super::waiting::Waiting;
 
 /// Namespace and name; the namespace is empty for kinds without.
@@ -284,8 +284,15 @@ impl State {
     /// Forgets promises that have come true or cannot any more; whether a pod waits that had one.
     pub(super) fn keep_promises(&mut self, now: i64) -> bool {
         let mut promises = std::mem::take(&mut self.promises);
-        let waits = |key: &str, uid: &str| {
-            self.pods.get(key).is_some_and(|pod| *pod.uid == *uid && pod.node.is_none() && !pod.is_deleting())
+        let standing = |key: &str, uid: &str| {
+            let Some(pod) = self.pods.get(key).filter(|pod| *pod.uid == *uid && !pod.is_deleting()) else {
+                return Standing::Settled;
+            };
+            match &pod.node {
+                None => Standing::Waits,
+                Some(node) if self.is_going(node) && pod.is_mover() => Standing::Moves,
+                Some(_) => Standing::Settled,
+            }
         };
         let stage = |name: &str| match self.whole_claims.get(name) {
             None if self.expected.contains(name) => Stage::Coming,
@@ -303,7 +310,7 @@ impl State {
             });
             self.pods.get(pod).zip(room.as_mut()).is_none_or(|(pod, room)| room.take(&pod.requests()))
         };
-        let is_left = promises.keep(now, waits, stage, takes_room);
+        let is_left = promises.keep(now, standing, stage, takes_room);
         self.promises = promises;
         is_left
     }
@@ -322,6 +329,20 @@ impl State {
         let provider = claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).unwrap_or_default();
         let mut names = self.node_by_provider.get(provider).into_iter().flatten();
         names.find_map(|name| self.nodes.get(&(Str::default(), name.clone())))
+    }
+
+    /// Is a node on its way out?
+    fn is_going(&self, node: &Str) -> bool {
+        let Some(node) = self.nodes.get(&(Str::default(), node.clone())) else { return false };
+        let claims = self.claim_by_provider.get(&node.spec.provider_id).into_iter().flatten();
+        let mut claims = claims.filter_map(|name| self.whole_claims.get(name));
+        node.is_going() || claims.any(|claim| claim.metadata.is_deleting())
+    }
+
+    /// Are there pods bound to a node that need another place when it goes?
+    pub(super) fn has_movers(&self, node: &str) -> bool {
+        let mut there = self.pods_by_node.get(node).into_iter().flatten().filter_map(|key| self.pods.get(key));
+        there.any(|pod| pod.node.as_deref() == Some(node) && pod.is_mover())
     }
 
     /// May pods run on its node?

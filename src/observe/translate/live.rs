@@ -341,7 +341,13 @@ impl Known {
                 && is_movable(owner, pod.is_deleting())
                 && !protected()
                 && !world.held_by_budget(&self.form.meta, !pod.ready);
-            return if moves { Lot::Moves } else { Lot::Lies { node: node.clone(), promised: false } };
+            // What an earlier plan has bought for it is there already.
+            let host = promised.filter(|host| deleting.get(*host) == Some(&false));
+            return match host {
+                Some(host) if moves => Lot::Lies { node: host.clone(), promised: false },
+                None if moves => Lot::Moves,
+                _ => Lot::Lies { node: node.clone(), promised: false },
+            };
         }
         if is_stationary(owner) || pod.is_deleting() {
             return Lot::Nowhere;
