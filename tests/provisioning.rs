@@ -134,6 +134,23 @@ async fn what_vanishes_while_the_watch_is_cut_off_vanishes_from_the_mirror() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_whose_connection_has_died_in_silence_is_begun_anew_within_a_minute() {
+    let world = World::start(&json!({}));
+    let pods = Filter { id: Some(Id::POD), verb: Some(Verb::Watch), ..Filter::default() };
+    let seconds = std::time::Duration::from_secs;
+    world.server.add_fault(Rule::first(1, pods, Fault::WatchSilent(seconds(5))));
+    tokio::time::sleep(seconds(10)).await;
+    world.waiting("web", 3, "1", "1Gi");
+    tokio::time::sleep(seconds(20)).await;
+    assert_eq!(world.mirror.n_pods(), 0, "nothing comes of the watch");
+    tokio::time::sleep(seconds(10)).await;
+    assert_eq!(world.mirror.n_pods(), 3);
+    world.settled().await;
+    assert!(!world.nodes().is_empty());
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_cannot_stream_lists_is_read_in_pages() {
     let world = World::without_streams(&json!({}));
     world.waiting("web", 1200, "100m", "100Mi");

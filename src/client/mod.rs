@@ -9,6 +9,7 @@
 mod authority;
 mod bucket;
 mod meter;
+mod patience;
 mod retry;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::config::Config;
 use crate::telemetry::Metrics;
 pub(crate) use bucket::Bucket;
 use meter::Call;
+pub(crate) use patience::WATCH_SECONDS;
 
 /// Until the head of an answer is there, and for all but watches until the last byte of it.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
@@ -161,7 +163,8 @@ struct Gate {
 struct NoAnswer;
 
 impl Gate {
-    async fn send(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+    async fn send(self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        patience::with_time_for_lists(&mut request);
         if let Some(bucket) = &self.bucket {
             let waited = bucket.take().await;
             if !waited.is_zero() {

@@ -29,6 +29,8 @@ pub enum Fault {
     Delay(Duration),
     /// The watch ends after this time.
     WatchClosed(Duration),
+    /// After this time nothing more comes of the watch, and it does not end: as when a connection is half open.
+    WatchSilent(Duration),
     /// The changes that the watch asks for are forgotten: it gets a 410.
     WatchGap,
 }
@@ -94,7 +96,7 @@ impl Fault {
     fn suits(self, call: &Call) -> bool {
         let is_watch = call.verb == Verb::Watch;
         match self {
-            Self::WatchClosed(_) | Self::WatchGap => is_watch,
+            Self::WatchClosed(_) | Self::WatchSilent(_) | Self::WatchGap => is_watch,
             Self::LostAfter => call.verb.is_write(),
             Self::Conflict => matches!(call.verb, Verb::Update | Verb::Patch),
             _ => true,
@@ -127,6 +129,7 @@ impl Fault {
             Self::Unavailable => "answered 503".to_owned(),
             Self::Delay(time) => format!("delayed by {} ms", time.as_millis()),
             Self::WatchClosed(time) => format!("closed after {} ms", time.as_millis()),
+            Self::WatchSilent(time) => format!("silent after {} ms", time.as_millis()),
             Self::WatchGap => "gap".to_owned(),
         }
     }

@@ -70,6 +70,7 @@ use call::Route;
 use faults::Faults;
 use session::Connection;
 use state::State;
+use watch::Cut;
 
 /// The server. Clones are the same server.
 #[derive(Clone)]
@@ -285,11 +286,12 @@ impl Session {
         if let Some(fault) = fault {
             self.server.note(name, &format!("{}: {}", call.words(), fault.words()));
         }
-        let mut closed_after = None;
+        let mut cut = None;
         match fault {
             Some(Fault::LostBefore) => return Err(Lost),
             Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
-            Some(Fault::WatchClosed(time)) => closed_after = Some(time),
+            Some(Fault::WatchClosed(time)) => cut = Some(Cut::Closed(time)),
+            Some(Fault::WatchSilent(time)) => cut = Some(Cut::Silent(time)),
             Some(Fault::WatchGap) => self.server.compact(call.id),
             _ => {}
         }
@@ -302,7 +304,7 @@ impl Session {
         {
             std::future::pending::<()>().await;
         }
-        let result = serve::serve(&self.server, &self.connection, call, closed_after);
+        let result = serve::serve(&self.server, &self.connection, call, cut);
         self.record(call, number, result.as_ref().err());
         if call.verb.is_write() && self.connection.ask(call, number, Moment::After) == Verdict::Stop {
             std::future::pending::<()>().await;

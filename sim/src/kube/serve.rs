@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Response;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -21,19 +20,19 @@ use super::selector::{FieldSelector, LabelSelector};
 use super::session::Connection;
 use super::state::State;
 use super::status::{self, Cause, Status};
-use super::watch::{self, Watch};
+use super::watch::{self, Cut, Watch};
 use super::write::{Part, WriteOptions};
 
-/// Executes a call. `closed_after` cuts a watch short.
+/// Executes a call. `cut` says what befalls it if it is a watch.
 pub(super) fn serve(
     server: &ApiServer,
     connection: &Arc<Connection>,
     call: &Call,
-    closed_after: Option<Duration>,
+    cut: Option<Cut>,
 ) -> Result<Response<Body>, Status> {
     match call.verb {
         Verb::Watch => {
-            let watch = Watch::open(server, connection, call, closed_after)?;
+            let watch = Watch::open(server, connection, call, cut)?;
             let mut response = answer::json(200, "");
             *response.body_mut() = StreamBody::new(watch.into_stream()).boxed_unsync();
             Ok(response)

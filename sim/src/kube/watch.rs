@@ -30,6 +30,15 @@ const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
 /// How many changes are read at once.
 const BATCH: usize = 500;
 
+/// What befalls a watch before its time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// It ends after this time.
+    Closed(Duration),
+    /// Nothing more comes of it after this time.
+    Silent(Duration),
+}
+
 /// One watch.
 pub(super) struct Watch {
     server: ApiServer,
@@ -48,6 +57,8 @@ pub(super) struct Watch {
     /// Whether a mark follows what was there first.
     wants_mark: bool,
     deadline: Instant,
+    /// Nothing is sent from then on.
+    silent_from: Option<Instant>,
     next_bookmark: Instant,
     /// Nothing but what was there first is sent before.
     held_back_until: Instant,
@@ -62,7 +73,7 @@ impl Watch {
         server: &ApiServer,
         connection: &Arc<Connection>,
         call: &Call,
-        closed_after: Option<Duration>,
+        cut: Option<Cut>,
     ) -> Result<Self, Status> {
         let id = call.id;
         let labels = LabelSelector::parse(call.param("labelSelector"))?;
@@ -71,6 +82,11 @@ impl Watch {
         let wants_first = wants_first(call)?;
         let now = Instant::now();
         let timeout = call.param("timeoutSeconds").parse().map_or(TIMEOUT, Duration::from_secs);
+        let (closed_after, silent_from) = match cut {
+            Some(Cut::Closed(time)) => (time.min(timeout), None),
+            Some(Cut::Silent(time)) => (timeout, Some(now + time)),
+            None => (timeout, None),
+        };
         let (version, first, closings, held_back) = server.locked(|state| {
             let current = state.store.resource_version();
             let closings = state.closings[id.stored().index()];
@@ -106,7 +122,8 @@ impl Watch {
             version,
             first,
             wants_mark: call.flag("sendInitialEvents") && call.flag("allowWatchBookmarks"),
-            deadline: now + closed_after.map_or(timeout, |closed_after| closed_after.min(timeout)),
+            deadline: now + closed_after,
+            silent_from,
             next_bookmark: now + BOOKMARK_EVERY,
             held_back_until: now + held_back,
             closings,
@@ -129,7 +146,7 @@ impl Watch {
     /// The next lines; nothing when the watch is over.
     async fn next(&mut self) -> Option<Vec<u8>> {
         loop {
-            if self.connection.is_stopped() {
+            if self.connection.is_stopped() || self.is_silent() {
                 futures::future::pending::<()>().await;
             }
             if self.is_over {
@@ -174,10 +191,18 @@ impl Watch {
                     biased;
                     () = connection.stopped() => {}
                     () = self.changed.rung() => {}
-                    () = tokio::time::sleep_until(until) => return self.on_time(),
+                    () = tokio::time::sleep_until(until) => {
+                        if !self.is_silent() {
+                            return self.on_time();
+                        }
+                    }
                 }
             }
         }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.silent_from.is_some_and(|from| Instant::now() >= from)
     }
 
     fn on_time(&mut self) -> Option<Vec<u8>> {

@@ -2,7 +2,8 @@
 //!
 //! Lists are streamed where the server can do so and paged where it cannot. A streamed list may be some seconds old, so what
 //! was bought is always read in pages, from the store. A watch that falls behind starts anew with a list; whatever that
-//! list does not show has vanished. An object that cannot be read is passed over and said so: it never stops the others.
+//! list does not show has vanished. A watch is begun anew twice a minute from where it was, so that one whose connection has died
+//! in silence is noticed soon. An object that cannot be read is passed over and said so: it never stops the others.
 
 mod wire;
 
@@ -17,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::mirror::{Kind, Mirror, Object};
 use super::options::FeatureGates;
+use crate::client::WATCH_SECONDS;
 use crate::telemetry::Metrics;
 use wire::{PodWire, Source, Tree, Watched, source};
 
@@ -138,6 +140,7 @@ async fn follow<T: Watched>(source: &'static Source, client: Client, mirror: Mir
             Lists::Streamed => Config::default().streaming_lists(),
             Lists::Paged => Config::default(),
         };
+        let config = config.timeout(WATCH_SECONDS);
         let events = watcher(api.clone(), config);
         pin_mut!(events);
         while let Some(event) = events.next().await {
