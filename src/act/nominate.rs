@@ -8,11 +8,12 @@
 //! A patch per pod is dear. The pods of one kind need none: with all others held to their nodes, the room that is left
 //! takes as many of them as were planned, wherever they go. Unless others wait that no plan has placed yet.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crds::NodeClassRef;
 use planner::model::{Node, PodShape, Resources, Snapshot, Str};
 use planner::plan::Plan;
 use tokio::sync::Notify;
@@ -37,6 +38,9 @@ const MENDING: [Duration; 3] = [Duration::from_millis(200), Duration::from_milli
 /// five minutes, and a nominated pod gets no other node until then. It is taken back once the mirror shows so, and so long
 /// after the node opened at the latest, whatever the reason; longer while the scheduler is busy.
 const TAKE_BACK: Duration = Duration::from_secs(15);
+/// A patch that takes one back may be lost, as the server may be busy. It is sent again after so long, until the mirror shows
+/// that it has come through.
+const TAKE_BACK_AGAIN: Duration = Duration::from_secs(5);
 /// How often the nodes that have opened are looked at for that.
 const STRAY_LOOK: Duration = Duration::from_secs(1);
 /// How often waves are looked at while one is gathering: a claim that is gone may have been the last that was waited for.
@@ -55,8 +59,8 @@ struct Inner {
     waves: Mutex<Waves>,
     /// Claims that are to ask again.
     again: Mutex<Vec<Str>>,
-    /// Nodes that have opened, and when what is still nominated to them is taken back.
-    opened: Mutex<VecDeque<(Instant, Meeting)>>,
+    /// Nodes to which pods were nominated and that have opened.
+    opened: Mutex<Vec<Visited>>,
     /// Told when a claim is ready.
     ready: Notify,
 }
@@ -77,6 +81,14 @@ impl Drop for Launching {
 type Meeting = (Str, Vec<Str>);
 /// Nodes, and the pods to hold to each.
 type Held = Vec<Meeting>;
+
+/// A node to which pods may still be nominated.
+struct Visited {
+    node: Str,
+    pods: Vec<Str>,
+    /// When what is still nominated is taken back.
+    until: Instant,
+}
 
 /// What became of the nominations for a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,7 +112,7 @@ impl Nominations {
         }))
     }
 
-    fn opened(&self) -> MutexGuard<'_, VecDeque<(Instant, Meeting)>> {
+    fn opened(&self) -> MutexGuard<'_, Vec<Visited>> {
         self.0.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -158,20 +170,51 @@ impl Nominations {
         let writer = &self.0.writer;
         let opened = if was_held { writer.nominate(&nodes, until).await.0 } else { writer.hold(&nodes, until).await };
         if !all.is_empty() {
-            let until = Instant::now() + TAKE_BACK + self.0.mirror.backlog();
-            self.opened().push_back((until, (node.into(), all)));
-            self.0.ready.notify_one();
+            self.look_at(node.into(), all);
         }
         opened
+    }
+
+    /// What these pods are nominated to is opening: whatever comes of it is seen to.
+    fn look_at(&self, node: Str, pods: Vec<Str>) {
+        let until = Instant::now() + TAKE_BACK + self.0.mirror.backlog();
+        self.opened().push(Visited { node, pods, until });
+        self.0.ready.notify_one();
+    }
+
+    /// After a restart: what the process before has nominated and not seen bound is seen to by this one. Nominations to nodes
+    /// of others are theirs, and those of pods that the scheduler itself makes room for.
+    pub fn adopt(&self, is_ours: impl Fn(&NodeClassRef) -> bool) {
+        if !self.0.is_enforced {
+            return;
+        }
+        let mirror = &self.0.mirror;
+        for (node, pods) in mirror.nominated() {
+            if let Some(seen) = mirror.node(&node) {
+                let claims = mirror.claims_of_provider(&seen.spec.provider_id);
+                if !claims.iter().any(|claim| is_ours(&claim.spec.node_class_ref)) {
+                    continue;
+                }
+            }
+            let pods: Vec<Str> =
+                pods.iter().filter(|pod| !self.0.writer.preempts(pod, &node)).map(|pod| pod.key.clone()).collect();
+            if !pods.is_empty() {
+                debug!(Node = &*node, n_pods = pods.len(), "pods that an earlier process nominated");
+                self.look_at(node, pods);
+            }
+        }
     }
 
     /// Pods whose nomination has come to nothing, by node.
     fn stranded(&self) -> Held {
         let (now, writer, mut out) = (Instant::now(), &self.0.writer, Held::new());
-        self.opened().retain_mut(|(at, (node, pods))| {
+        self.opened().retain_mut(|Visited { node, pods, until }| {
+            let is_over = *until <= now;
             // What is taken back is looked after until its time is over: it may be nominated here once more.
-            let lost = writer.stranded(node, pods);
-            let lost = if *at <= now { std::mem::take(pods) } else { lost };
+            let lost = if is_over { writer.overdue(node, pods) } else { writer.stranded(node, pods) };
+            if is_over {
+                *until = now + TAKE_BACK_AGAIN;
+            }
             if !lost.is_empty() {
                 out.push((node.clone(), lost));
             }
@@ -335,3 +378,6 @@ fn left(node: &Node) -> Resources {
     }
     left
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,31 @@ impl Writer {
         let nominated: Vec<Arc<Pod>> =
             pods.iter().filter_map(|pod| self.pod(pod)).filter(|pod| is_nominated(pod)).collect();
         let Some(mut room) = nominated.first().and_then(|_| self.mirror.room_on(node)) else { return Vec::new() };
-        nominated.iter().filter(|pod| !room.take(&pod.requests())).map(|pod| pod.key.clone()).collect()
+        let lost = nominated.iter().filter(|pod| !room.take(&pod.requests()) && !self.preempts(pod, node));
+        lost.map(|pod| pod.key.clone()).collect()
+    }
+
+    /// Leaves in `pods` those that are still nominated to this node, and gives those of them to take back. None are left once
+    /// the server does not let us.
+    pub(super) fn overdue(&self, node: &str, pods: &mut Vec<Str>) -> Vec<Str> {
+        if self.is_refused.load(Ordering::Relaxed) {
+            pods.clear();
+        }
+        let nominated = |key: &Str| {
+            self.pod(key)
+                .filter(|pod| pod.node.is_none() && !pod.is_deleting() && pod.nominated.as_deref() == Some(node))
+        };
+        pods.retain(|key| nominated(key).is_some());
+        let is_left = |key: &&Str| nominated(key).is_some_and(|pod| !self.preempts(&pod, node));
+        pods.iter().filter(is_left).cloned().collect()
+    }
+
+    /// Does the scheduler itself make room for the pod on this node? It has sent others away from there, and nominates the
+    /// pod until they are gone.
+    pub(super) fn preempts(&self, pod: &Pod, node: &str) -> bool {
+        let priority = |pod: &Pod| pod.form.spec.priority.unwrap_or_default();
+        let is_victim = |other: &Arc<Pod>| other.is_deleting() && priority(other) < priority(pod);
+        pod.may_preempt() && self.mirror.pods_on(node).iter().any(is_victim)
     }
 
     /// The pods that wait and whose room is still there, node by node.

@@ -129,6 +129,8 @@ impl<C: Cloud> Decide<C> {
         // Until it is known what claims were bought for, none of them opens.
         let starting = self.nominations.launching();
         self.mirror.promise_anew();
+        let kinds = self.cloud.classes();
+        self.nominations.adopt(|class| kinds.iter().any(|kind| kind.group == class.group && kind.kind == class.kind));
         let mut pass = Pass {
             mirror: self.mirror,
             facts: self.facts,
