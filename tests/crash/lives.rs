@@ -1,5 +1,7 @@
 //! Lives of claims and nodes that nobody kills: what pods, budgets, deadlines and the stock of the cloud do to them.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloud::catalog::UnavailablePattern;
@@ -85,6 +87,24 @@ async fn only_the_empty_node_is_taken_and_the_other_follows_its_last_pod() {
     assert!(!claim.text("/status/lastPodEventTime").is_empty(), "the pod's coming was noted");
     stage.direct.delete(Id::POD, &Key::new("default", "busy"), &DeleteOptions::now()).unwrap();
     stage.until(&[], |stage| left(stage).is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_of_one_age_expire_a_second_apart() {
+    const N_CLAIMS: usize = 5;
+    let stage = Stage::new(18);
+    stage.claims_with(N_CLAIMS, &json!({ "expireAfter": "5m" }));
+    stage.until(&[], |stage| stage.n_initialized() == N_CLAIMS).await;
+    let ends = RefCell::new(BTreeMap::new());
+    let is_bare = |stage: &Stage| {
+        let claims = stage.direct.list(claims());
+        let deleted = claims.iter().filter(|claim| claim.is_deleting());
+        let when = |claim: &sim::kube::Object| claim.text("/metadata/deletionTimestamp").to_owned();
+        ends.borrow_mut().extend(deleted.map(|claim| (when(claim), claim.name().to_owned())));
+        stage.is_bare()
+    };
+    stage.until(&[], is_bare).await;
+    assert_eq!(ends.borrow().len(), N_CLAIMS, "one in each second: {ends:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,11 +1,15 @@
 //! Claims that took too long to become nodes, and nodes that have lived long enough.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::draft::{Draft, LAUNCHED, REGISTERED};
 use crate::controllers::time;
 
 /// From creation to an instance, in seconds.
 pub const LAUNCH_LIMIT_SECONDS: i64 = 5 * 60;
-/// From creation to a registered Node, in seconds.
+/// From creation, or from a launch that had to wait for its turn, to a registered Node, in seconds.
 pub const REGISTRATION_LIMIT_SECONDS: i64 = 15 * 60;
 
 /// What its age says about a claim.
@@ -20,7 +24,7 @@ pub enum Age {
 }
 
 /// Whether the claim is overdue. Both limits run from creation, as the conditions do; that of the launch not before it was first
-/// tried, at `tried_at`: many claims at once wait for their turn.
+/// tried, at `tried_at`, and that of the registration not before the launch: many claims at once wait for their turn.
 pub fn overdue(draft: &Draft, tried_at: Option<i64>) -> Age {
     if draft.is_true(REGISTERED) {
         return Age::Unlimited;
@@ -32,7 +36,8 @@ pub fn overdue(draft: &Draft, tried_at: Option<i64>) -> Age {
     let mut next = Age::Unlimited;
     for (condition, limit, reason) in limits.into_iter().filter(|(condition, ..)| !draft.is_true(condition)) {
         let Some(since) = draft.since(condition) else { continue };
-        let since = if condition == LAUNCHED { since.max(tried_at.unwrap_or(since)) } else { since };
+        let begun = if draft.is_true(LAUNCHED) { draft.since(LAUNCHED) } else { tried_at };
+        let since = since.max(begun.unwrap_or(since));
         let at = since.saturating_add(limit);
         if draft.now >= at {
             return Age::Over(reason);
@@ -55,6 +60,25 @@ pub fn expired(draft: &Draft) -> Age {
     }
 }
 
+/// Between two claims that end because they have expired: the reference ends one a second, so that the pods of many nodes of
+/// one age do not all move at once.
+const BETWEEN_EXPIRIES: Duration = Duration::from_secs(1);
+
+/// Gives each claim that has expired its turn to end.
+#[derive(Debug, Default)]
+pub struct Turns {
+    last: Option<Instant>,
+}
+
+impl Turns {
+    /// The first moment that is free from `now` on; it is taken then.
+    pub fn take(&mut self, now: Instant) -> Instant {
+        let turn = self.last.map_or(now, |last| now.max(last + BETWEEN_EXPIRIES));
+        self.last = Some(turn);
+        turn
+    }
+}
+
 fn earlier(age: Age, at: i64) -> Age {
     match age {
         Age::Until(other) if other <= at => age,
@@ -64,7 +88,7 @@ fn earlier(age: Age, at: i64) -> Age {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{claim, launched, registered};
+    use super::super::testing::{claim, launched, registered, with};
     use super::*;
 
     #[test]
@@ -79,6 +103,25 @@ mod tests {
         ] {
             assert_eq!(overdue(&Draft::new(claim, now), None), expected, "{now}");
         }
+    }
+
+    #[test]
+    fn what_waited_for_its_turn_to_launch_has_its_time_from_then_on() {
+        assert_eq!(overdue(&Draft::new(claim("a"), 1000), Some(990)), Age::Until(1290), "from its first try");
+        let late = with(claim("a"), 1000, |draft| {
+            draft.conditions.set_true(LAUNCHED);
+        });
+        assert_eq!(overdue(&Draft::new(late.clone(), 1001), Some(990)), Age::Until(1900));
+        assert_eq!(overdue(&Draft::new(late.clone(), 1001), None), Age::Until(1900), "after a restart too");
+        assert_eq!(overdue(&Draft::new(late, 1900), Some(990)), Age::Over("registration_timeout"));
+    }
+
+    #[test]
+    fn claims_that_have_expired_end_a_second_apart() {
+        let (mut turns, start) = (Turns::default(), Instant::now());
+        let wait = |turn: Instant| turn.duration_since(start).as_secs();
+        assert_eq!([0, 0, 0, 1].map(|at| wait(turns.take(start + Duration::from_secs(at)))), [0, 1, 2, 3]);
+        assert_eq!(wait(turns.take(start + Duration::from_mins(1))), 60, "no turn is saved up");
     }
 
     #[test]

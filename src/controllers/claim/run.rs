@@ -9,7 +9,7 @@ use crds::{NodeClaim, names};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::age::Age;
+use super::age::{Age, Turns};
 use super::draft::{CONSOLIDATABLE, Draft, INITIALIZED, LAUNCHED, REGISTERED};
 use super::finalize::{Ending, POLL_SECONDS};
 use super::initialize::Initialization;
@@ -42,6 +42,7 @@ pub struct Claims<C> {
     pub(super) deps: Arc<Deps<C>>,
     memory: Mutex<BTreeMap<String, Memory>>,
     launching: Semaphore,
+    expiries: Mutex<Turns>,
 }
 
 /// What is remembered of a claim, by name. All of it can be lost.
@@ -56,6 +57,8 @@ struct Memory {
     checked_at: Option<i64>,
     /// When its launch was first tried.
     tried_at: Option<i64>,
+    /// When it is its turn to end because it has expired.
+    expires_at: Option<Instant>,
     /// When the deletion of its Nodes was last asked for.
     ended_at: Option<Instant>,
     unseen: Unseen,
@@ -63,7 +66,7 @@ struct Memory {
 
 impl<C: Cloud> Claims<C> {
     pub fn new(deps: Arc<Deps<C>>) -> Self {
-        Self { deps, memory: Mutex::default(), launching: Semaphore::new(MOST_LAUNCHING) }
+        Self { deps, memory: Mutex::default(), launching: Semaphore::new(MOST_LAUNCHING), expiries: Mutex::default() }
     }
 
     fn memory(&self) -> MutexGuard<'_, BTreeMap<String, Memory>> {
@@ -138,7 +141,7 @@ impl<C: Cloud> Claims<C> {
                 next.at(at);
             }
         }
-        for age in [age::overdue(&draft, tried_at), age::expired(&draft)] {
+        for age in [age::overdue(&draft, tried_at), self.expired(&draft)] {
             match age {
                 Age::Over(reason) => {
                     let unwritten = self.flush(&mut draft).await.err();
@@ -157,6 +160,21 @@ impl<C: Cloud> Claims<C> {
         self.marks(&mut draft, nodes.first(), &mut next);
         self.flush(&mut draft).await?;
         Ok(retry.unwrap_or_else(|| next.again(self.deps.clock.seconds())))
+    }
+
+    /// Whether the claim has expired and it is its turn to end for that.
+    fn expired(&self, draft: &Draft) -> Age {
+        let age = age::expired(draft);
+        let Age::Over(_) = age else { return age };
+        let now = Instant::now();
+        let turn = self.remember(&draft.claim, |memory| memory.expires_at);
+        let turn = turn.unwrap_or_else(|| self.expiries.lock().unwrap_or_else(PoisonError::into_inner).take(now));
+        self.remember(&draft.claim, |memory| memory.expires_at = Some(turn));
+        if turn <= now {
+            return age;
+        }
+        let wait = turn.duration_since(now).as_secs().saturating_add(1);
+        Age::Until(draft.now.saturating_add_unsigned(wait))
     }
 
     /// Buys what the claim asks for, unless that was done and only the writing failed.
