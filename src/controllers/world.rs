@@ -12,6 +12,7 @@ use planner::model::taint::{Effect, Toleration, TolerationOperator};
 use planner::model::{InstanceType, Pool, Str};
 
 use super::node::object::{NodeCondition, NodeSpec, NodeStatus};
+use super::node::termination::Attachment;
 use super::node::{Node, Pod};
 use super::pods::Clocks;
 use crate::observe::k8s;
@@ -109,11 +110,14 @@ impl World {
         self.mirror.pods_on(node).iter().map(|pod| (self.pod(pod), budgets.obstacle(pod))).collect()
     }
 
-    /// Names of the volumes that are attached to a node.
-    pub fn attached(&self, node: &str) -> Vec<String> {
+    /// The `PersistentVolume`s that are attached to a node.
+    pub fn attached(&self, node: &str) -> Vec<Attachment> {
         let attached = self.mirror.attachments(node);
-        let names = attached.iter().map(|attachment| attachment.spec.source.persistent_volume_name.to_string());
-        names.filter(|name| !name.is_empty()).collect()
+        let all = attached.iter().map(|attachment| Attachment {
+            name: attachment.metadata.name.clone(),
+            volume: attachment.spec.source.persistent_volume_name.clone(),
+        });
+        all.filter(|attachment| !attachment.volume.is_empty()).collect()
     }
 
     /// What the class sold when it was last asked; None if it never was.

@@ -193,8 +193,13 @@ pub fn consolidation_approved(uid: &str, message: &str) -> Event {
 
 // Ends of nodes.
 
-/// On a node; `scope` is what the share was counted over.
-pub fn node_repair_blocked(node_uid: &str, message: &str) -> Event {
+/// On a node; the share was counted over its pool, or over the cluster. The texts are Karpenter's to the letter.
+pub fn node_repair_blocked(node_uid: &str, of_pool: bool) -> Event {
+    let message = if of_pool {
+        "more than 20% nodes are unhealthy in the nodepool"
+    } else {
+        "more then 20% nodes are unhealthy in the cluster"
+    };
     Event::warning("NodeRepairBlocked", message).dedupe([node_uid]).window(QUARTER_HOUR)
 }
 
@@ -262,6 +267,8 @@ mod tests {
             (nominated("u", Some("a"), Some("n")), "Pod should schedule on: nodeclaim/a, node/n"),
             (failed_scheduling("u", "x"), "Failed to schedule pod, x"),
             (awaiting_volume_detachment("n", &["a", "b"]), "Awaiting deletion of bound volumeattachments (a, b)"),
+            (node_repair_blocked("u", true), "more than 20% nodes are unhealthy in the nodepool"),
+            (node_repair_blocked("u", false), "more then 20% nodes are unhealthy in the cluster"),
             (disruption_terminating_node("u", "Empty"), "Disrupting Node: Empty"),
             (
                 condition_changed("Launched", "u", "Unknown", "True", "Launched", ""),

@@ -27,6 +27,23 @@ pub fn illness(node: &Node, policies: &[RepairPolicy]) -> Option<Illness> {
     found.min_by_key(|illness| illness.until)
 }
 
+/// A condition's type as the metric has it: `ContainerRuntimeReady` is `container_runtime_ready`.
+pub fn snake_case(type_: &str) -> String {
+    let chars: Vec<char> = type_.chars().collect();
+    let mut out = String::with_capacity(type_.len() + 4);
+    for (at, char) in chars.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| chars.get(at));
+        let ends_word = before.is_some_and(|before| before.is_lowercase() || before.is_ascii_digit());
+        let ends_letters = before.is_some_and(|before| before.is_uppercase())
+            && chars.get(at + 1).is_some_and(|after| after.is_lowercase());
+        if char.is_uppercase() && (ends_word || ends_letters) {
+            out.push('_');
+        }
+        out.extend(char.to_lowercase());
+    }
+    out
+}
+
 /// Whether so few of these nodes are ill that replacing one is likely to help.
 pub fn few_are_ill<'a>(nodes: impl Iterator<Item = &'a Node>, policies: &[RepairPolicy]) -> bool {
     let (mut n_nodes, mut n_ill) = (0_usize, 0_usize);
@@ -75,6 +92,19 @@ mod tests {
             (node("Unknown", Some(20)), Some(("DiskBroken", 30))),
         ] {
             assert_eq!(illness(&node, &POLICIES).map(|i| (i.condition, i.until)), expected);
+        }
+    }
+
+    #[test]
+    fn a_condition_is_named_in_the_metric_as_karpenter_does() {
+        for (type_, expected) in [
+            ("Ready", "ready"),
+            ("ContainerRuntimeReady", "container_runtime_ready"),
+            ("GPUReady", "gpu_ready"),
+            ("ready", "ready"),
+            ("", ""),
+        ] {
+            assert_eq!(snake_case(type_), expected);
         }
     }
 

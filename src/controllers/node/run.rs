@@ -109,9 +109,9 @@ impl<C: Cloud> Nodes<C> {
                     let wait = u64::try_from(until - now).unwrap_or_default().max(1);
                     return Ok(Again::After(Duration::from_secs(wait)));
                 }
-                Step::AwaitVolumes(volumes) => {
-                    let volumes: Vec<&str> = volumes.iter().map(String::as_str).collect();
-                    self.say(&node, catalog::awaiting_volume_detachment(node.name(), &volumes));
+                Step::AwaitVolumes(attachments) => {
+                    let attachments: Vec<&str> = attachments.iter().map(AsRef::as_ref).collect();
+                    self.say(&node, catalog::awaiting_volume_detachment(node.name(), &attachments));
                     return Ok(Again::After(DRAIN_PERIOD));
                 }
                 Step::Terminate => match deps.terminate(&node.spec.provider_id).await? {
@@ -295,10 +295,8 @@ impl<C: Cloud> Nodes<C> {
         let nodes = deps.world.nodes();
         let is_peer = |peer: &&Node| pool.is_none() || peer.metadata.labels.get(names::core::NODE_POOL) == pool;
         if !repair::few_are_ill(nodes.iter().filter(is_peer), policies) {
-            let scope = if pool.is_some() { "nodepool" } else { "cluster" };
             let uid = node.metadata.uid.as_deref().unwrap_or_default();
-            let message = format!("more than 20% nodes are unhealthy in the {scope}");
-            self.say(node, catalog::node_repair_blocked(uid, &message));
+            self.say(node, catalog::node_repair_blocked(uid, pool.is_some()));
             return Ok(Again::After(REPAIR_PAUSE));
         }
         let mut draft = Draft::new((*claim).clone(), now);
@@ -315,7 +313,8 @@ impl<C: Cloud> Nodes<C> {
         deps.disrupted(&claim, "unhealthy");
         let label = |key: &str| claim.metadata.labels.get(key).map(String::as_str).unwrap_or_default();
         let image = claim.status.as_ref().and_then(|status| status.image_id.as_deref()).unwrap_or_default();
-        let labels = [illness.condition, label(names::core::NODE_POOL), label(names::core::CAPACITY_TYPE), image];
+        let condition = repair::snake_case(illness.condition);
+        let labels = [&*condition, label(names::core::NODE_POOL), label(names::core::CAPACITY_TYPE), image];
         deps.metrics.nodeclaims_unhealthy_disrupted_total.inc(labels);
         Ok(Again::OnChange)
     }

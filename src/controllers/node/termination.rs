@@ -9,6 +9,7 @@
 
 use crds::{TaintEffect, names};
 use planner::drain::{Drain, Order, drain};
+use planner::model::Str;
 
 use super::object::{Node, add_taints, mark};
 use super::pod::Pod;
@@ -23,12 +24,20 @@ const LEAST_DRAIN_SECONDS: i64 = 5;
 pub struct Scene<'a> {
     pub node: &'a Node,
     pub pods: &'a [Pod],
-    /// `PersistentVolume`s that are attached to the node.
-    pub attached: &'a [String],
+    pub attached: &'a [Attachment],
     /// What the cloud said of the instance, where it was asked.
     pub instance: Instance,
     /// Seconds since the epoch.
     pub now: i64,
+}
+
+/// A `PersistentVolume` that is attached to the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Of the `VolumeAttachment`.
+    pub name: Str,
+    /// Of the `PersistentVolume`.
+    pub volume: Str,
 }
 
 /// What is known of the instance.
@@ -54,8 +63,8 @@ pub enum Step {
     Drain(Drain),
     /// Drained, and to be looked at again at this time.
     AwaitPods { until: i64 },
-    /// These volumes are still attached.
-    AwaitVolumes(Vec<String>),
+    /// These `VolumeAttachment`s are still there.
+    AwaitVolumes(Vec<Str>),
     /// The instance is to be ended, or asked for again.
     Terminate,
     /// It is to lose its finalizer.
@@ -115,16 +124,21 @@ fn release(node: &Node) -> Step {
     Step::Release(Box::new(after))
 }
 
-/// The step that the drain still needs.
+/// The step that the drain still needs. What was drained is looked at again until the machine's end is asked for: a pod may
+/// have been bound in the meantime by somebody who asked no scheduler.
 fn drained(scene: &Scene<'_>, deadline: Option<i64>, claim: Option<&mut Draft>) -> Option<Step> {
     let Some(draft) = claim else {
         let state = drain(&passengers(scene.pods), deadline, scene.now);
         return (!state.done()).then_some(Step::Drain(state));
     };
-    if draft.is_true(DRAINED) {
+    // A machine that is being ended can keep no pod, and waiting for one would keep the Node for ever.
+    if draft.is_true(DRAINED) && draft.is_true(INSTANCE_TERMINATING) {
         return None;
     }
     let state = drain(&passengers(scene.pods), deadline, scene.now);
+    if draft.is_true(DRAINED) && state.done() {
+        return None;
+    }
     if draft.conditions.get(DRAINED).is_none() || !state.done() {
         draft.conditions.set_unknown_because(DRAINED, "Draining", "Draining");
     }
@@ -146,11 +160,12 @@ fn passengers(pods: &[Pod]) -> Vec<planner::drain::Passenger> {
 /// The step that the volumes still need. Volumes of pods that nothing makes leave are not waited for: they are attached for as
 /// long as those pods are there.
 fn detached(scene: &Scene<'_>, deadline: Option<i64>, claim: Option<&mut Draft>) -> Option<Step> {
-    let is_kept = |volume: &str| {
-        let mut holders = scene.pods.iter().filter(|pod| pod.volumes.iter().any(|other| **other == *volume));
+    let is_kept = |volume: &Str| {
+        let mut holders = scene.pods.iter().filter(|pod| pod.volumes.contains(volume));
         holders.any(|pod| pod.passenger().stays(scene.now))
     };
-    let left: Vec<String> = scene.attached.iter().filter(|volume| !is_kept(volume)).cloned().collect();
+    let left = scene.attached.iter().filter(|attachment| !is_kept(&attachment.volume));
+    let left: Vec<Str> = left.map(|attachment| attachment.name.clone()).collect();
     let is_over = deadline.is_some_and(|deadline| scene.now > deadline);
     let waits = !left.is_empty() && !is_over;
     if let Some(draft) = claim
@@ -190,7 +205,7 @@ mod tests {
         node: Node,
         claim: Option<Draft>,
         pods: Vec<Pod>,
-        attached: Vec<String>,
+        attached: Vec<Attachment>,
         instance: Instance,
         now: i64,
     }
@@ -231,6 +246,10 @@ mod tests {
         Pod { namespace: "n".into(), name: "p".into(), grace_seconds: 30, ..Pod::default() }
     }
 
+    fn attached() -> Vec<Attachment> {
+        vec![Attachment { name: "csi-1".into(), volume: "pv".into() }]
+    }
+
     fn said(status: &str, reason: &str) -> (String, String) {
         (status.to_owned(), reason.to_owned())
     }
@@ -239,7 +258,7 @@ mod tests {
     fn a_node_ends_in_the_order_of_the_reference() {
         let mut world = World::new();
         world.pods = vec![pod()];
-        world.attached = vec!["pv".to_owned()];
+        world.attached = attached();
         assert!(matches!(world.next(), Step::Mark(_)));
         assert_eq!(
             world.node.spec.taints.iter().map(taint_text).collect::<Vec<_>>(),
@@ -253,7 +272,7 @@ mod tests {
         world.pods.clear();
         assert_eq!(world.next(), Step::AwaitPods { until: 105 });
         world.now = 105;
-        assert_eq!(world.next(), Step::AwaitVolumes(vec!["pv".to_owned()]));
+        assert_eq!(world.next(), Step::AwaitVolumes(vec!["csi-1".into()]), "by the names of the attachments");
         assert_eq!(world.condition(DRAINED), said("True", "Drained"));
         assert_eq!(world.condition(VOLUMES_DETACHED), said("Unknown", "AwaitingVolumeDetachment"));
         world.attached.clear();
@@ -262,6 +281,29 @@ mod tests {
         world.instance = Instance::Gone;
         assert!(matches!(world.next(), Step::Release(_)));
         assert_eq!(world.next(), Step::Nothing);
+    }
+
+    #[test]
+    fn a_pod_that_is_bound_after_the_drain_is_drained_too() {
+        let mut world = World::new();
+        world.attached = attached();
+        let _ = world.next();
+        assert_eq!(world.next(), Step::AwaitPods { until: 105 });
+        world.now = 105;
+        assert!(matches!(world.next(), Step::AwaitVolumes(_)));
+        world.pods = vec![pod()];
+        world.now = 110;
+        assert!(matches!(world.next(), Step::Drain(_)));
+        assert_eq!(world.condition(DRAINED), said("Unknown", "Draining"));
+        world.pods.clear();
+        world.attached.clear();
+        world.now = 111;
+        assert_eq!(world.next(), Step::AwaitPods { until: 115 });
+        world.now = 115;
+        assert_eq!(world.next(), Step::Terminate);
+        terminating(world.claim.as_mut().unwrap());
+        world.pods = vec![pod()];
+        assert_eq!(world.next(), Step::Terminate, "its machine is being ended");
     }
 
     #[test]
@@ -300,7 +342,7 @@ mod tests {
         let annotations = &mut world.claim.as_mut().unwrap().claim.metadata.annotations;
         annotations.insert("karpenter.sh/nodeclaim-termination-timestamp".to_owned(), time::text(150));
         world.pods = vec![Pod { do_not_disrupt: Some("true".into()), ..pod() }];
-        world.attached = vec!["pv".to_owned()];
+        world.attached = attached();
         let _ = world.next();
         let Step::Drain(drain) = world.next() else { panic!("not draining") };
         assert_eq!(orders(&drain, &world.pods), []);
@@ -318,7 +360,7 @@ mod tests {
     fn volumes_of_pods_that_stay_to_the_end_are_not_waited_for() {
         let mut world = World::new();
         world.pods = vec![Pod { tolerates_disrupted: true, volumes: vec!["pv".into()], ..pod() }];
-        world.attached = vec!["pv".to_owned()];
+        world.attached = attached();
         let _ = world.next();
         assert_eq!(world.next(), Step::AwaitPods { until: 105 });
         world.now = 105;
