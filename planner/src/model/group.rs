@@ -16,6 +16,13 @@ pub struct PodGroup {
     pub pods: Vec<PodRef>,
 }
 
+impl PodGroup {
+    /// Does it hold room free for pods that may come? Pods and stand-ins are never of one group.
+    pub fn is_stand_in(&self) -> bool {
+        self.pods.first().is_some_and(|pod| pod.stand_in)
+    }
+}
+
 /// One member of a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PodRef {
@@ -26,23 +33,24 @@ pub struct PodRef {
 }
 
 /// Collapses equal shapes. `keys` are the label keys that selectors look at; other labels cannot matter and are dropped.
-/// Largest cpu first, then memory, then by shape: the order in which first-fit-decreasing takes them.
+/// Pods before stand-ins, then largest cpu first, then memory, then by shape: the order in which first-fit-decreasing takes
+/// them.
 pub fn collapse(pods: impl IntoIterator<Item = (Pod, bool)>, keys: &BTreeSet<Str>) -> Vec<PodGroup> {
-    let mut by_shape: BTreeMap<PodShape, Vec<PodRef>> = BTreeMap::new();
+    let mut by_shape: BTreeMap<(bool, PodShape), Vec<PodRef>> = BTreeMap::new();
     for (pod, stand_in) in pods {
         let key = format!("{}/{}", pod.shape.namespace, pod.name).into();
-        by_shape.entry(project(pod.shape, keys)).or_default().push(PodRef { key, stand_in });
+        by_shape.entry((stand_in, project(pod.shape, keys))).or_default().push(PodRef { key, stand_in });
     }
     let mut groups: Vec<PodGroup> = by_shape
         .into_iter()
-        .map(|(shape, mut pods)| {
+        .map(|((_, shape), mut pods)| {
             pods.sort_by(|a, b| natural(&a.key).cmp(&natural(&b.key)));
             PodGroup { shape: Arc::new(shape), pods }
         })
         .collect();
     groups.sort_by_cached_key(|group| {
         let requests = &group.shape.requests;
-        std::cmp::Reverse((requests.get(CPU), requests.get(MEMORY)))
+        (group.is_stand_in(), std::cmp::Reverse((requests.get(CPU), requests.get(MEMORY))))
     });
     groups
 }
@@ -107,6 +115,16 @@ mod tests {
             pods.rotate_left(1);
             assert_eq!(order(pods.clone()), first);
         }
+    }
+
+    #[test]
+    fn stand_ins_are_groups_of_their_own_and_come_last() {
+        let stand_in = |name: &str, cpu: i64| (pod(name, cpu, &[]).0, true);
+        let pods = [stand_in("b-0", 30), pod("s-0", 10, &[]), stand_in("b-1", 10), pod("m-0", 20, &[])];
+        let groups = collapse(pods, &BTreeSet::new());
+        let order: Vec<_> = groups.iter().map(|group| (keys(group).join(" "), group.is_stand_in())).collect();
+        let expected = [("shop/m-0", false), ("shop/s-0", false), ("shop/b-0", true), ("shop/b-1", true)];
+        assert_eq!(order, expected.map(|(key, stand_in)| (key.to_owned(), stand_in)));
     }
 
     #[test]

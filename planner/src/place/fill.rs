@@ -5,37 +5,47 @@ use std::collections::BinaryHeap;
 
 use super::state::{Placed, State};
 use super::topology::Demand;
+use super::world::World;
+
+/// The groups by whose turn it is: pods, and then stand-ins, which take what pods leave and which no pod waits for.
+pub(super) fn in_turn(world: &World) -> [Vec<usize>; 2] {
+    let (stand_ins, pods) = (0..world.groups.len()).partition(|group| world.snapshot.groups[*group].is_stand_in());
+    [pods, stand_ins]
+}
 
 /// Places every pod of every group that has a place. Returns how many of each group are left over.
 pub(crate) fn fill(state: &mut State) -> Vec<u32> {
-    let mut left: Vec<u32> = state.world.groups.iter().map(|g| g.count).collect();
+    let world = state.world;
+    let mut left: Vec<u32> = world.groups.iter().map(|g| g.count).collect();
     // Pods that others count while they spread, and that do not care themselves, go first: whoever cares comes after.
     let careless = |group: usize| {
-        let g = &state.world.groups[group];
+        let g = &world.groups[group];
         let owned = |counter: usize| g.levels.iter().all(|l| l.constraints.iter().any(|c| c.counter == counter));
-        g.counted.iter().any(|c| state.world.topology.counters[*c].spread_over && !owned(*c))
+        g.counted.iter().any(|c| world.topology.counters[*c].spread_over && !owned(*c))
     };
-    let mut order: Vec<usize> = (0..left.len()).collect();
-    // Who has to be near others of its kind comes after them: kube-scheduler lets nobody be the first beside them.
-    order.sort_by_key(|group| (state.world.groups[*group].follows, !careless(*group)));
-    for group in order {
-        if state.world.groups[group].shape.refused.is_none() {
-            place(state, group, &mut left[group]);
+    for groups in in_turn(world) {
+        let mut order = groups.clone();
+        // Who has to be near others of its kind comes after them: kube-scheduler lets nobody be the first beside them.
+        order.sort_by_key(|group| (world.groups[*group].follows, !careless(*group)));
+        for group in order {
+            if world.groups[group].shape.refused.is_none() {
+                place(state, group, &mut left[group]);
+            }
         }
+        settle_late_comers(state, &groups, &mut left);
     }
-    settle_late_comers(state, &mut left);
     left
 }
 
-/// Pods that wait for others (affinity to a pod that had no place yet) get their turn until nobody moves.
-pub(crate) fn settle_late_comers(state: &mut State, left: &mut [u32]) {
+/// Pods of these groups that wait for others (affinity to a pod that had no place yet) get their turn until nobody moves.
+pub(super) fn settle_late_comers(state: &mut State, groups: &[usize], left: &mut [u32]) {
     loop {
         let before: u32 = left.iter().sum();
-        for (group, left) in left.iter_mut().enumerate() {
+        for group in groups.iter().copied() {
             let g = &state.world.groups[group];
             let waits = g.levels.last().is_some_and(|l| !l.constraints.is_empty());
-            if *left > 0 && waits && g.shape.refused.is_none() {
-                place(state, group, left);
+            if left[group] > 0 && waits && g.shape.refused.is_none() {
+                place(state, group, &mut left[group]);
             }
         }
         if left.iter().sum::<u32>() == before {

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use solver::{Cancel, Effort, LowerBound, Problem, Solution};
 
+use super::fill::in_turn;
 use super::problem::{Kinds, Lot, Question};
 use super::replay::replay;
 use super::state::{Placed, State};
+use super::topology::Demand;
 use super::world::World;
 
 /// What the solver made of a first-fit-decreasing plan.
@@ -84,7 +86,11 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
     let fresh = State::new(world);
     let mut best: Option<(State, Vec<u32>)> = None;
     let (mut spent, breaches) = (0, greedy.breaches());
+    let is_lured = stand_ins_lure(world);
     let mut consider = |lots: &BTreeMap<Lot, u32>, hosts: bool, effort: u64| {
+        if is_lured {
+            return;
+        }
         let question = Question::new(&fresh, &kinds, lots, hosts, true);
         // Nothing to better where each pod needs a machine to itself and has the cheapest.
         if question.cost_apart().is_some_and(|least| least >= greedy.cost()) {
@@ -94,8 +100,9 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
         spent += steps;
         if let Some(replayed) = replay(greedy, left, &kinds, question, &solution, hosts) {
             let cost = best.as_ref().map_or(greedy.cost(), |(state, _)| state.cost());
-            let n_left = |left: &[u32]| left.iter().sum::<u32>();
-            let enough = n_left(&replayed.1) <= n_left(left) && replayed.0.breaches() <= breaches;
+            let enough = leaves_no_more(world, &replayed.1, left)
+                && replayed.0.breaches() <= breaches
+                && stand_ins_give_way(greedy, &replayed.0);
             if enough && (replayed.0.cost(), replayed.0.bins.len()) < (cost, usize::MAX) && replayed.0.cost() < cost {
                 best = Some(replayed);
             }
@@ -115,6 +122,37 @@ pub(crate) fn pack<'w, 'a>(greedy: &State<'w, 'a>, left: &[u32]) -> Packing<'w, 
     let bound = bound(&free.problem, cost, effort);
     spent += bound.effort_spent;
     Packing { state: best, bound: bound.cost, effort_spent: spent }
+}
+
+/// Has no more without a place than the other: neither pods nor, with them, stand-ins.
+fn leaves_no_more(world: &World, left: &[u32], other: &[u32]) -> bool {
+    let [pods, _] = in_turn(world);
+    let n_pods = |left: &[u32]| pods.iter().map(|group| left[*group]).sum::<u32>();
+    n_pods(left) <= n_pods(other) && left.iter().sum::<u32>() <= other.iter().sum::<u32>()
+}
+
+/// Do stand-ins on machines that are there leave them to the pods that first-fit-decreasing has there? The scheduler knows
+/// no stand-ins: those pods would go there anyway.
+fn stand_ins_give_way(greedy: &State, packed: &State) -> bool {
+    let world = packed.world;
+    let on_hosts = |state: &State| {
+        let mut count = vec![0; world.groups.len()];
+        state.on_hosts.values().flatten().for_each(|placed| count[placed.group] += placed.count);
+        count
+    };
+    let [pods, stand_ins] = in_turn(world);
+    let (before, now) = (on_hosts(greedy), on_hosts(packed));
+    stand_ins.iter().all(|group| now[*group] == 0) || pods.iter().all(|group| now[*group] >= before[*group])
+}
+
+/// Is there a pod that wants to be near what a stand-in stands for? A packing could seat it beside the stand-in, where it
+/// would find nobody.
+fn stand_ins_lure(world: &World) -> bool {
+    let [pods, stand_ins] = in_turn(world);
+    let counted: BTreeSet<usize> = stand_ins.iter().flat_map(|group| &world.groups[*group].counted).copied().collect();
+    let levels = pods.iter().flat_map(|group| &world.groups[*group].levels);
+    let mut near = levels.flat_map(|level| &level.constraints).filter(|c| matches!(c.demand, Demand::Affinity));
+    near.any(|c| counted.contains(&c.counter))
 }
 
 fn lots_in_bins(state: &State) -> BTreeMap<Lot, u32> {

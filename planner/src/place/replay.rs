@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use solver::{BinRef, Solution};
 
-use super::fill::{buy, place, settle_late_comers};
+use super::fill::{buy, in_turn, place, settle_late_comers};
 use super::problem::{Dealing, Kinds, Lot, Question};
 use super::state::{Placed, State};
 
@@ -41,14 +41,16 @@ pub(super) fn replay<'w, 'a>(
         rest[lot.group] -= count - buy(&mut state, lot.group, lot.level, count);
         state.forced.clear();
     }
-    let mut order: Vec<usize> = (0..rest.len()).collect();
-    order.sort_by_key(|group| world.groups[*group].follows);
-    for group in order {
-        if rest[group] > left[group] && world.groups[group].shape.refused.is_none() {
-            place(&mut state, group, &mut rest[group]);
+    for groups in in_turn(world) {
+        let mut order = groups.clone();
+        order.sort_by_key(|group| world.groups[*group].follows);
+        for group in order {
+            if rest[group] > left[group] && world.groups[group].shape.refused.is_none() {
+                place(&mut state, group, &mut rest[group]);
+            }
         }
+        settle_late_comers(&mut state, &groups, &mut rest);
     }
-    settle_late_comers(&mut state, &mut rest);
     state.rules_hold().then_some((state, rest))
 }
 
