@@ -53,6 +53,8 @@ pub struct PersistentVolume {
 pub struct VolumeSpec {
     pub node_affinity: VolumeNodeAffinity,
     pub csi: Option<CsiSource>,
+    pub local: Option<Present>,
+    pub host_path: Option<Present>,
     pub aws_elastic_block_store: Option<Present>,
     pub gce_persistent_disk: Option<Present>,
     pub azure_disk: Option<Present>,

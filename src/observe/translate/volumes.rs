@@ -1,6 +1,6 @@
 //! Where a pod's volumes can be reached, what they take to attach, and why one is not ready.
 
-use planner::model::labels::{REGION, ZONE};
+use planner::model::labels::{HOSTNAME, REGION, ZONE};
 use planner::model::pod::Attachment;
 use planner::model::{Code, Operator, PodShape, Reason, Requirement, Requirements, Str};
 
@@ -107,7 +107,7 @@ impl Mounts<'_> {
             return not_ready(shape, format!("{who} names PersistentVolume {volume} and is not bound to it yet"), None);
         }
         let at = At::new(origin, "PersistentVolume", &object.metadata, "spec");
-        let mut terms = Vec::new();
+        let mut terms: Vec<Requirements> = Vec::new();
         if let Some(required) = &object.spec.node_affinity.required {
             for (index, term) in required.node_selector_terms.iter().enumerate() {
                 terms.extend(node_term(&at, &format!("nodeAffinity.required.nodeSelectorTerms[{index}]"), term)?);
@@ -115,7 +115,14 @@ impl Mounts<'_> {
         } else {
             terms.extend(of_labels(&object.metadata.labels));
         }
-        if !terms.is_empty() {
+        // What lies on a node's own disk names that node, and no node to come could have its name. As in Karpenter, the
+        // rest of the term decides.
+        if object.spec.local.is_some() || object.spec.host_path.is_some() {
+            let kept =
+                |term: Requirements| term.iter().filter(|r| *r.key != *HOSTNAME).cloned().collect::<Requirements>();
+            terms = terms.into_iter().map(kept).collect();
+        }
+        if !terms.is_empty() && !terms.iter().any(Requirements::is_empty) {
             terms.sort();
             shape.volumes.push(terms);
         }
