@@ -9,6 +9,7 @@ use flate2::read::MultiGzDecoder;
 use super::documents;
 use super::error::InputError;
 use super::objects::{Builder, Objects, Validate};
+use super::refused;
 
 /// Endings that are read in a folder, each also with `.gz`. A file named on the command line may have any ending.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
@@ -30,7 +31,9 @@ pub fn read<P: AsRef<Path>>(paths: &[P], validate: Validate) -> Result<Objects, 
         let (name, bytes) = load(&file)?;
         documents::each(&name, &bytes, &mut builder)?;
     }
-    Ok(builder.finish())
+    let objects = builder.finish();
+    refused::check(&objects)?;
+    Ok(objects)
 }
 
 /// The files to read, folders opened, in name order; each file once.
@@ -177,7 +180,7 @@ mod tests {
         fs::write(dir.join("deep/b.yml"), POD.replace("name: a", "name: b")).unwrap();
         fs::write(
             dir.join("c.json"),
-            r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"c"},"spec":{"containers":[]}}"#,
+            r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"c"},"spec":{"containers":[{"name":"c"}]}}"#,
         )
         .unwrap();
         fs::write(dir.join("README.md"), "no object").unwrap();

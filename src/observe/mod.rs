@@ -22,6 +22,7 @@ mod objects;
 mod options;
 mod outline;
 mod plain;
+mod refused;
 mod strict;
 pub mod trace;
 mod translate;

@@ -176,7 +176,7 @@ pub struct Toleration {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SpreadConstraint {
-    pub max_skew: i64,
+    pub max_skew: Option<i64>,
     pub topology_key: Str,
     pub when_unsatisfiable: Str,
     pub label_selector: Option<LabelSelector>,

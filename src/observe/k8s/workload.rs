@@ -49,6 +49,7 @@ pub struct DaemonSet {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct DaemonSetSpec {
+    pub selector: Option<LabelSelector>,
     pub template: PodTemplateSpec,
 }
 

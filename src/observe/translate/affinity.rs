@@ -127,6 +127,10 @@ impl Of<'_> {
                 self.at.fault(place, &value.to_string(), "is out of range").remedy("write a whole number from 1")
             })
         };
+        let most = c.max_skew.ok_or_else(|| {
+            let remedy = "write how many pods one domain may be ahead of another: a whole number from 1";
+            self.at.fault(format!("{field}.maxSkew"), "", "is missing").remedy(remedy)
+        })?;
         let one_of = |name: &str, value: &str, known: [&str; 2], default: bool| match value {
             "" => Ok(default),
             value if value == known[0] => Ok(true),
@@ -142,7 +146,7 @@ impl Of<'_> {
         }
         Ok(Spread {
             key: node_key(&c.topology_key).into(),
-            max_skew: positive("maxSkew", c.max_skew)?,
+            max_skew: positive("maxSkew", most)?,
             min_domains: c.min_domains.map(|n| positive("minDomains", n)).transpose()?,
             hard: one_of("whenUnsatisfiable", &c.when_unsatisfiable, ["DoNotSchedule", "ScheduleAnyway"], true)?,
             selector: counted,

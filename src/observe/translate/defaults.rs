@@ -71,7 +71,7 @@ fn parse(file: &str, text: &str) -> Result<Vec<SpreadConstraint>, InputError> {
             return Err(fault("topologyKey", "stands twice with the same whenUnsatisfiable").value(&d.topology_key));
         }
         out.push(SpreadConstraint {
-            max_skew: d.max_skew,
+            max_skew: Some(d.max_skew),
             topology_key: d.topology_key.into(),
             when_unsatisfiable: d.when_unsatisfiable.into(),
             label_selector: None,

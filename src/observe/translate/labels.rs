@@ -36,7 +36,7 @@ pub(super) fn normalized(labels: &Labels) -> Labels {
 }
 
 /// A label selector.
-pub(super) fn selector(at: &At<'_>, field: &str, selector: &k8s::LabelSelector) -> Result<LabelSelector, InputError> {
+pub(crate) fn selector(at: &At<'_>, field: &str, selector: &k8s::LabelSelector) -> Result<LabelSelector, InputError> {
     let mut out = LabelSelector::equal(selector.match_labels.iter().map(|(k, v)| (k.clone(), v.clone())));
     for (index, e) in selector.match_expressions.iter().enumerate() {
         let operator = match &*e.operator {

@@ -22,9 +22,11 @@ mod twins;
 mod volumes;
 mod world;
 
+pub(crate) use at::At;
 pub use classes::Catalogs;
 pub(crate) use classes::kubelet_fault;
 pub(crate) use cluster::translate;
+pub(crate) use labels::selector as label_selector;
 pub(crate) use live::{Cache, Live, live};
 pub(crate) use nodes::allocatable;
 pub use overlays::OverlayFault;
