@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use kube_cel::{CompiledSchema, ErrorKind, ValidationError, ValidationErrors, compile_schema};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::kind::{Kind, all};
 use crate::schema::{Fault, excerpt};
@@ -49,12 +49,13 @@ fn explained(rules: &Rules, object: &Value, error: &ValidationError) -> Vec<Faul
     let path = &error.field_path;
     let remedy = rules.message_by_rule.get(&error.rule).unwrap_or(&error.message);
     let one = |path: String, value: Option<&Value>| {
-        let shown = value.filter(|value| !value.is_object() || path.ends_with(']'));
-        let message = shown.map_or_else(
-            || "is not allowed as it is written".to_owned(),
-            |value| format!("{} is not allowed", excerpt(&value.to_string())),
-        );
-        Fault { path, message, remedy: remedy.clone() }
+        let fields = value.and_then(Value::as_object).filter(|_| !path.ends_with(']'));
+        let (place, message) = match (fields, value) {
+            (Some(fields), _) => of_fields(&error.rule, remedy, fields),
+            (None, Some(value)) => (String::new(), format!("{} is not allowed", excerpt(&value.to_string()))),
+            (None, None) => (String::new(), NOT_SO.to_owned()),
+        };
+        Fault { path: path + &place, message, remedy: remedy.clone() }
     };
     let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
     let value = object.pointer(&pointer);
@@ -66,7 +67,7 @@ fn explained(rules: &Rules, object: &Value, error: &ValidationError) -> Vec<Faul
         }
         broken(rules, &other, None).iter().any(|other| other.rule == error.rule && other.field_path == *path)
     };
-    let is_for_each = error.rule.starts_with("self.all(") || error.rule.starts_with("self.exists(");
+    let is_for_each = ["self.all(", "self.exists(", "!self.exists("].iter().any(|all| error.rule.starts_with(all));
     let parts: Vec<Fault> = match value.filter(|_| is_for_each) {
         Some(Value::Array(elements)) => {
             let each = elements.iter().take(MAX_ELEMENTS).enumerate();
@@ -83,6 +84,49 @@ fn explained(rules: &Rules, object: &Value, error: &ValidationError) -> Vec<Faul
         _ => Vec::new(),
     };
     if parts.is_empty() { vec![one(path.clone(), value)] } else { parts }
+}
+
+/// What is said of an object of which no more is known than that it breaks a rule.
+const NOT_SO: &str = "is not allowed as it is written";
+
+/// What is wrong with the fields of an object that breaks a rule: the place of the first below the object, and the message.
+/// Of the fields that the rule speaks of, those count that its message names, if it names any that are there.
+fn of_fields(rule: &str, message: &str, fields: &Map<String, Value>) -> (String, String) {
+    let shown = |name: &str| fields.get(name).map_or_else(String::new, |value| excerpt(&value.to_string()));
+    if let Some(key) = fields.keys().find(|key| rule.contains(&format!("'{key}' in self)"))) {
+        return (format!("[{key}]"), format!("{} is not allowed", shown(key)));
+    }
+    let is_told = |name: &str| message.split(|c| !is_of_name(c)).any(|word| word.eq_ignore_ascii_case(name));
+    let named = named(rule);
+    let mut there: Vec<&str> = named.iter().copied().filter(|name| fields.contains_key(*name)).collect();
+    if there.iter().any(|name| is_told(name)) {
+        there.retain(|name| is_told(name));
+    }
+    let Some((first, others)) = there.split_first() else {
+        let none = if named.is_empty() { NOT_SO.to_owned() } else { format!("has none of {}", named.join(", ")) };
+        return (String::new(), none);
+    };
+    let others: Vec<String> = others.iter().map(|name| format!("{name} {}", shown(name))).collect();
+    let beside = if others.is_empty() { String::new() } else { format!(" beside {}", others.join(", ")) };
+    (format!(".{first}"), format!("{} is not allowed{beside}", shown(first)))
+}
+
+/// The fields that a rule speaks of (`self.NAME`), in its order.
+fn named(rule: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    for (at, start) in rule.match_indices("self.") {
+        let rest = &rule[at + start.len()..];
+        let (name, next) = rest.split_at(rest.find(|c| !is_of_name(c)).unwrap_or(rest.len()));
+        // What is called is no field.
+        if !next.starts_with('(') && !out.contains(&name) {
+            out.push(name);
+        }
+    }
+    out
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric()
 }
 
 fn fault(rules: &Rules, error: ValidationError) -> Fault {

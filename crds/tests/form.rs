@@ -358,6 +358,17 @@ fn a_fault_names_its_place_and_a_remedy() {
             "spec.template.spec.nodeClassRef.name: required field is missing (add name: The name of the node class)",
         ),
         (
+            pool_with(
+                "spec/template/spec/nodeClassRef",
+                json!({ "group": "g", "kind": "k", "name": "n", "apiVersion": "karpenter.kwok.sh/v1alpha1" }),
+            ),
+            "spec.template.spec.nodeClassRef.apiVersion: unknown field \"apiVersion\" (write group: karpenter.kwok.sh)",
+        ),
+        (
+            pool_with("spec/disruption", json!({ "kind": "x" })),
+            "spec.disruption.kind: unknown field \"kind\" (remove it; known here are budgets, consolidateAfter, consolidationPolicy)",
+        ),
+        (
             pool_with("apiVersion", json!("karpenter.sh/v1beta1")),
             "apiVersion: expected \"karpenter.sh/v1\", found \"karpenter.sh/v1beta1\" (write apiVersion: karpenter.sh/v1)",
         ),

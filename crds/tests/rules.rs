@@ -117,6 +117,71 @@ fn a_broken_rule_is_told_at_the_element_that_breaks_it_with_its_value() {
     assert_eq!(found[0].1, "\"y\" is not allowed");
 }
 
+/// A kind, what is changed in its base, and what is told.
+type Change<'t> = (Kind, &'t [(&'t str, Value)], &'t str);
+
+#[test]
+fn a_broken_rule_about_fields_is_told_at_the_field_its_message_names_beside_the_others() {
+    let tables = tables();
+    let told = |kind: Kind, changes: &[(&str, Value)]| {
+        let (kind, table) = tables.iter().find(|(known, _)| *known == kind).unwrap();
+        let changes: BTreeMap<String, Value> =
+            changes.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect();
+        let faults = crds::cel::explain(*kind, &with(&table.base, &changes));
+        faults.into_iter().map(|fault| format!("{}: {}", fault.path, fault.message)).collect::<Vec<_>>()
+    };
+    let one = serde_json::json!(1);
+    let table: [Change<'_>; 8] = [
+        (
+            Kind::NodePool,
+            &[("/spec/replicas", one.clone()), ("/spec/weight", serde_json::json!(5))],
+            "spec.weight: 5 is not allowed",
+        ),
+        (
+            Kind::NodePool,
+            &[("/spec/replicas", one.clone()), ("/spec/limits", serde_json::json!({"cpu": "5"}))],
+            "spec.limits: {\"cpu\":\"5\"} is not allowed",
+        ),
+        (
+            Kind::NodePool,
+            &[("/spec/template/metadata", serde_json::json!({"labels": {"kubernetes.io/hostname": "n"}}))],
+            "spec.template.metadata.labels[kubernetes.io/hostname]: \"n\" is not allowed",
+        ),
+        (
+            Kind::NodeOverlay,
+            &[("/spec/price", "1".into()), ("/spec/priceAdjustment", "-10%".into())],
+            "spec.price: \"1\" is not allowed beside priceAdjustment \"-10%\"",
+        ),
+        (
+            Kind::NodeOverlay,
+            &[("/spec/capacity", serde_json::json!({"cpu": "2", "example.com/a": "1"}))],
+            "spec.capacity[cpu]: \"2\" is not allowed",
+        ),
+        (
+            Kind::Ec2NodeClass,
+            &[("/spec/role", "r".into()), ("/spec/instanceProfile", "y".into())],
+            "spec.role: \"r\" is not allowed beside instanceProfile \"y\"",
+        ),
+        (
+            Kind::Ec2NodeClass,
+            &[("/spec/placementGroupSelector", serde_json::json!({}))],
+            "spec.placementGroupSelector: has none of id, name",
+        ),
+        (
+            Kind::CapacityBuffer,
+            &[
+                ("/spec/podTemplateRef", serde_json::json!({"name": "t"})),
+                ("/spec/scalableRef", serde_json::json!({"apiGroup": "apps", "kind": "Deployment", "name": "w"})),
+                ("/spec/replicas", one.clone()),
+            ],
+            "spec.scalableRef: {\"apiGroup\":\"apps\",\"kind\":\"Deployment\",\"name\":\"w\"} is not allowed beside podTemplateRef {\"name\":\"t\"}",
+        ),
+    ];
+    for (kind, changes, expected) in table {
+        assert!(told(kind, changes).iter().any(|fault| fault == expected), "{expected}: {:?}", told(kind, changes));
+    }
+}
+
 #[test]
 fn rules_are_not_looked_at_while_the_form_is_wrong() {
     let (kind, table) = tables().remove(0);

@@ -72,6 +72,16 @@ macro_rules! requests {
         )
     };
 }
+/// A `Deployment` of pods that are labelled `app: x`, with more in its spec.
+macro_rules! deployment {
+    ($more:literal) => {
+        concat!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: mill}\nspec: {",
+            $more,
+            ", template: {metadata: {labels: {app: x}}, spec: {containers: [{name: c}]}}}\n"
+        )
+    };
+}
 /// A `NodePool` with one more line in its spec.
 macro_rules! pool {
     ($line:literal) => {
@@ -179,13 +189,13 @@ pub const CASES: &[Case] = &[
     case!(
         "replicas below zero",
         "z.yaml",
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: mill}\nspec: {replicas: -3}\n",
+        deployment!("replicas: -3, selector: {matchLabels: {app: x}}"),
         ["Deployment mill/web", "spec.replicas", "-3", "remedy"]
     ),
     case!(
         "more replicas than anybody means",
         "aa.yaml",
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: mill}\nspec: {replicas: 2000000000}\n",
+        deployment!("replicas: 2000000000, selector: {matchLabels: {app: x}}"),
         ["Deployment mill/web", "spec.replicas", "2000000000", "remedy"]
     ),
     case!(
@@ -415,6 +425,43 @@ pub const CASES: &[Case] = &[
             "spec.template.spec.requirements[1]: {\"key\":\"b\",\"operator\":\"Gt\",\"values\":[\"1\",\"2\"]} is not allowed",
             "remedy: requirements operator 'Gt'"
         ]
+    ),
+    case!(
+        "a weight of a static pool",
+        "bp.yaml",
+        pool!("weight: 5\n  replicas: 1"),
+        ["NodePool q: spec.weight: 5 is not allowed", "remedy: 'weight' is not supported on static NodePools"]
+    ),
+    case!(
+        "more asked for than the limit allows",
+        "bq.json",
+        "{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"p\"}, \"spec\": {\"containers\": [{\"name\": \"c\", \
+         \"resources\": {\"requests\": {\"cpu\": 2}, \"limits\": {\"cpu\": 1}}}]}}\n",
+        [
+            ":1: Pod default/p: spec.containers[0].resources.requests.cpu: is more than its limit of 1: \"2\"",
+            "remedy: ask for at most 1, or raise limits.cpu"
+        ]
+    ),
+    case!(
+        "a Deployment that picks other pods than its own",
+        "br.yaml",
+        deployment!("selector: {matchLabels: {app: y}}"),
+        [
+            ":1: Deployment mill/web: spec.selector: does not match spec.template.metadata.labels: \"app=y\"",
+            "remedy: the template has {app: x}"
+        ]
+    ),
+    case!(
+        "a Deployment that picks none",
+        "bs.yaml",
+        deployment!("replicas: 2"),
+        ["Deployment mill/web: spec.selector: is missing", "remedy: write matchLabels: {app: x}"]
+    ),
+    case!(
+        "a spread without a skew",
+        "bt.yaml",
+        pod!("topologySpreadConstraints: [{topologyKey: z, whenUnsatisfiable: DoNotSchedule}]"),
+        ["Pod mill/p: spec.topologySpreadConstraints[0].maxSkew: is missing\n", "remedy: write how many"]
     ),
 ];
 

@@ -87,17 +87,26 @@ impl Walk<'_> {
                     self.value(inner, field, &at.then(Step::Key(name)), names_all);
                 }
             } else if names_all && !is_open {
-                let complaint = self.unknown(name, properties);
+                let complaint = self.unknown(name, field, properties);
                 self.complain(&at.then(Step::Field(name)), complaint);
             }
         }
     }
 
-    fn unknown(&self, name: &str, properties: Option<&Map<String, Value>>) -> Complaint {
+    fn unknown(&self, name: &str, field: &Value, properties: Option<&Map<String, Value>>) -> Complaint {
         let siblings = || properties.into_iter().flatten().map(|(sibling, _)| sibling.as_str());
-        let remedy = if let Some(meant) = nearest(name, siblings()) {
+        // Every object has these at its root: nobody who writes one elsewhere has misplaced it.
+        let is_of_root = matches!(name, "apiVersion" | "kind" | "metadata");
+        let group = siblings().find(|sibling| name == "apiVersion" && matches!(*sibling, "group" | "apiGroup"));
+        let remedy = if let Some(group) = group {
+            let version = field.as_str().and_then(|version| version.split_once('/'));
+            version.map_or_else(
+                || format!("write {group}, which is what stands before the slash of an apiVersion"),
+                |(name, _)| format!("write {group}: {name}"),
+            )
+        } else if let Some(meant) = nearest(name, siblings()) {
             format!("did you mean {meant}?")
-        } else if let Some(path) = elsewhere(self.root, name) {
+        } else if let Some(path) = elsewhere(self.root, name).filter(|_| !is_of_root) {
             format!("it belongs at {path}")
         } else {
             format!("remove it; known here are {}", siblings().collect::<Vec<_>>().join(", "))
