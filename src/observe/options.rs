@@ -9,6 +9,9 @@ use planner::model::snapshot::DEFAULT_EFFORT;
 use super::error::InputError;
 use super::strict::nearest;
 
+/// The region that is meant where none is named.
+pub(crate) const DEFAULT_REGION: &str = "us-east-1";
+
 /// Everything beside the objects that a snapshot depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -38,7 +41,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            region: "us-east-1".into(),
+            region: DEFAULT_REGION.into(),
             zones: None,
             prices: PriceList::default(),
             unavailable: Vec::new(),

@@ -243,7 +243,7 @@ pub(super) fn readiness(conditions: &[Condition]) -> Option<String> {
     }
 }
 
-fn of_option(error: &CatalogError) -> InputError {
+pub(super) fn of_option(error: &CatalogError) -> InputError {
     let message = error.to_string();
     let (option, remedy) = match error {
         CatalogError::Region { .. } => ("--region", "name one of the regions listed"),

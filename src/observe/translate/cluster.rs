@@ -62,6 +62,7 @@ pub(crate) fn translate(objects: &Objects, options: &Options, notes: &mut Vec<St
     let nodes: Vec<Node> = objects.nodes.iter().map(|node| nodes::node(node, &world)).collect::<Result<_, _>>()?;
     let claims = nodes::claims(&world).map(nodes::claim).collect::<Result<_, _>>()?;
     let pools = pools::pools(objects, options, None, notes, &mut Err)?;
+    market::places(objects, options, &pools, notes)?;
     market::unknown(objects, options, &pools, notes);
     let daemons = daemons(&world, &mut Err)?;
 

@@ -1,23 +1,58 @@
-//! What `--prices` and `--unavailable` say of things that are not sold: a slip of the pen changes nothing, in silence.
+//! What options say of things that there are not: a slip of the pen would change nothing, in silence.
 
 use std::collections::BTreeSet;
 
-use cloud::catalog::{RegionTable, region_table};
+use cloud::catalog::{CatalogError, RegionTable, region_table, regions};
 use planner::model::{CapacityType, Pool};
 
+use super::super::error::InputError;
 use super::super::objects::Objects;
-use super::super::options::Options;
-use super::classes::EC2;
+use super::super::options::{DEFAULT_REGION, Options};
+use super::classes::{EC2, of_option};
 
 /// How many names a note lists.
 const MOST: usize = 5;
 
+/// A region that there is not, or a zone that neither the region nor any pool has: wrong even where nothing is bought from
+/// EC2. Notes zones that choose nothing.
+pub(super) fn places(
+    objects: &Objects,
+    options: &Options,
+    pools: &[Pool],
+    notes: &mut Vec<String>,
+) -> Result<(), InputError> {
+    let zones = options.zones.as_deref().unwrap_or_default();
+    if options.region == DEFAULT_REGION && zones.is_empty() {
+        return Ok(());
+    }
+    let known = regions().map_err(|error| of_option(&error))?;
+    let region = known.iter().find(|region| region.name == options.region).ok_or_else(|| {
+        let known = known.iter().map(|region| region.name.clone()).collect();
+        of_option(&CatalogError::Region { region: options.region.clone(), known })
+    })?;
+    let sold: BTreeSet<&str> =
+        pools.iter().flat_map(|pool| pool.types.iter()).flat_map(|of| &of.offerings).map(|o| &*o.zone).collect();
+    let is_unknown = |zone: &&String| !region.zones.contains(zone) && !sold.contains(zone.as_str());
+    if let Some(zone) = zones.iter().find(is_unknown).filter(|_| !pools.is_empty()) {
+        let (zone, region, known) = (zone.clone(), region.name.clone(), region.zones.clone());
+        return Err(of_option(&CatalogError::Zone { zone, region, known }));
+    }
+    if !zones.is_empty() && !pools.is_empty() && !is_ec2(objects) {
+        notes.push("--zones changes nothing: it chooses among the zones of EC2, and no NodePool buys there".into());
+    }
+    Ok(())
+}
+
+/// Does any pool buy from EC2?
+fn is_ec2(objects: &Objects) -> bool {
+    let mut classes = objects.node_pools.iter().map(|pool| &pool.spec.template.spec.node_class_ref);
+    classes.any(|class| (&*class.group, &*class.kind) == EC2)
+}
+
 /// Notes instance types and zones that are not known.
 pub(super) fn unknown(objects: &Objects, options: &Options, pools: &[Pool], notes: &mut Vec<String>) {
-    let mut classes = objects.node_pools.iter().map(|pool| &pool.spec.template.spec.node_class_ref);
-    let is_ec2 = classes.any(|class| (&*class.group, &*class.kind) == EC2);
     let is_asked = !options.unavailable.is_empty() || options.prices.offerings().next().is_some();
-    let region = if is_ec2 && is_asked { region_table(&options.region).ok() } else { None };
+    let region = if is_asked && is_ec2(objects) { region_table(&options.region).ok() } else { None };
     if let Some(region) = &region {
         prices(region, options, notes);
     }

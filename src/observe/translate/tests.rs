@@ -414,6 +414,27 @@ fn prices_and_shortages_of_what_is_not_sold_are_noted() {
 }
 
 #[test]
+fn a_place_that_there_is_not_is_an_error_though_nothing_is_bought_there() {
+    let ask = |region: &str, zones: &[&str]| {
+        observe_with(POOL, |options| {
+            options.region = region.into();
+            options.zones = (!zones.is_empty()).then(|| zones.iter().map(|zone| (*zone).into()).collect());
+        })
+    };
+    let error = ask("mars-1", &[]).unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("--region"));
+    assert!(error.to_string().contains("region \"mars-1\" is not in"), "{error}");
+    let error = ask("us-east-1", &["us-east-1a", "us-east-9z"]).unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("--zones"));
+    assert!(error.to_string().contains("us-east-9z"), "{error}");
+    for (region, zone) in [("eu-west-1", "eu-west-1a"), ("us-east-1", "test-zone-a")] {
+        let notes = ask(region, &[zone]).unwrap().notes;
+        assert!(notes.iter().any(|note| note.starts_with("--zones changes nothing")), "{notes:?}");
+    }
+    assert_eq!(ask("eu-west-1", &[]).unwrap().notes, [""; 0]);
+}
+
+#[test]
 fn a_weight_beyond_all_numbers_is_told_with_its_range() {
     let preferred = "affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 99999999999, preference: \
                      {matchExpressions: [{key: a, operator: Exists}]}}]}}";
