@@ -180,9 +180,10 @@ async fn a_reservation_that_was_full_is_used_again_as_soon_as_it_has_room() {
         key
     });
     stage.change_class(|class| class["spec"]["capacityReservationSelectorTerms"] = json!([{ "id": "cr-0a" }]));
-    let is_known = |stage: &Stage| stage.class()["status"]["capacityReservations"][0]["id"] == "cr-0a";
+    let is_known =
+        |stage: &Stage| stage.is_ready() && stage.class()["status"]["capacityReservations"][0]["id"] == "cr-0a";
     stage.until(60, "the reservation is known", is_known).await;
-    // Somebody else was there since it was looked at.
+    // Somebody else was there since it was looked at, and it is not looked at again for a minute.
     stage.ec2.set_stock(&key, 0);
     stage.direct.put(pod("web-0", "500m", "1Gi")).unwrap();
     stage.until(30, "a machine is bought otherwise", |stage| stage.ec2.machines().len() == 1).await;
