@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use planner::model::node::BoundPods;
-use planner::model::{CapacityType, Labels, MicroUsdPerHour, Node, Pod, Pool, Resources, Snapshot, labels};
+use planner::model::{CapacityType, MicroUsdPerHour, Node, Pod, Pool, Resources, Snapshot, labels};
 use planner::plan::Plan;
 use support::{pod, pool, replicas, snapshot, spread, term, types};
 
@@ -89,25 +89,14 @@ fn with_spot() -> Pool {
 
 fn node(name: &str, cpu: i64, bound: Vec<Pod>) -> Node {
     let capacity = Resources::of([("cpu", cpu), ("memory", 8 << 30), ("pods", 64)]);
-    let all = [(labels::HOSTNAME, name), (labels::ZONE, "b"), (labels::CAPACITY_TYPE, "spot")];
     let bound = bound.into_iter().map(|pod| BoundPods {
         shape: Arc::new(pod.shape),
         pods: vec![format!("shop/{}", pod.name).into()],
         terminating: false,
     });
-    Node {
-        name: name.into(),
-        labels: all.into_iter().map(|(key, value)| (key.into(), value.into())).collect::<Labels>(),
-        taints: Vec::new(),
-        allocatable: capacity.clone(),
-        capacity,
-        pool: None,
-        claim: None,
-        initialized: true,
-        deleting: false,
-        pods: bound.collect(),
-        attach_limits: [].into(),
-    }
+    let mut out = support::node(name, cpu);
+    out.labels.extend([(labels::ZONE, "b"), (labels::CAPACITY_TYPE, "spot")].map(|(k, v)| (k.into(), v.into())));
+    Node { allocatable: capacity.clone(), capacity, pods: bound.collect(), ..out }
 }
 
 #[test]

@@ -5,9 +5,9 @@ mod support;
 use std::collections::BTreeSet;
 
 use planner::model::group::collapse;
-use planner::model::{Labels, Node, Pod, Pool, Resources, Snapshot, labels};
+use planner::model::{Pod, Pool, Resources, Snapshot, labels};
 use planner::plan::Plan;
-use support::{pod, pool, replicas, snapshot, term};
+use support::{node, pod, pool, replicas, snapshot, term};
 
 /// These pods, and stand-ins for as many others.
 fn beside(pools: Vec<Pool>, pods: Vec<Pod>, stand_ins: Vec<Pod>) -> Snapshot {
@@ -24,24 +24,6 @@ fn sound(snapshot: &Snapshot) -> Plan {
     let plan = planner::plan(snapshot);
     assert_eq!(planner::check(snapshot, &plan), []);
     plan
-}
-
-fn node(name: &str, cpu: i64) -> Node {
-    let capacity = Resources::of([("cpu", cpu), ("memory", 32 << 30), ("pods", 64)]);
-    let all = [(labels::HOSTNAME, name), (labels::ZONE, "a"), (labels::CAPACITY_TYPE, "on-demand")];
-    Node {
-        name: name.into(),
-        labels: all.into_iter().map(|(key, value)| (key.into(), value.into())).collect::<Labels>(),
-        taints: Vec::new(),
-        allocatable: capacity.clone(),
-        capacity,
-        pool: None,
-        claim: None,
-        initialized: true,
-        deleting: false,
-        pods: Vec::new(),
-        attach_limits: [].into(),
-    }
 }
 
 /// Who has a place on a node that is there.

@@ -9,7 +9,7 @@ use planner::model::group::collapse;
 use planner::model::pod::{Owner, PodTerm, Spread};
 use planner::model::selector::LabelSelector;
 use planner::model::{
-    CapacityType, InstanceType, Labels, MicroUsdPerHour, Offering, Operator, Pod, PodShape, Policies, Pool,
+    CapacityType, InstanceType, Labels, MicroUsdPerHour, Node, Offering, Operator, Pod, PodShape, Policies, Pool,
     Requirement, Requirements, Resources, Snapshot, labels,
 };
 
@@ -114,5 +114,24 @@ pub fn snapshot(pools: Vec<Pool>, pods: Vec<Pod>) -> Snapshot {
         daemons: Vec::new(),
         ignored: Vec::new(),
         policies: Policies::default(),
+    }
+}
+
+/// A node of so many cores and 32 GiB in zone a that is there.
+pub fn node(name: &str, cpu: i64) -> Node {
+    let capacity = Resources::of([("cpu", cpu), ("memory", 32 << 30), ("pods", 64)]);
+    let all = [(labels::HOSTNAME, name), (labels::ZONE, "a"), (labels::CAPACITY_TYPE, "on-demand")];
+    Node {
+        name: name.into(),
+        labels: all.into_iter().map(|(key, value)| (key.into(), value.into())).collect::<Labels>(),
+        taints: Vec::new(),
+        allocatable: capacity.clone(),
+        capacity,
+        pool: None,
+        claim: None,
+        initialized: true,
+        deleting: false,
+        pods: Vec::new(),
+        attach_limits: [].into(),
     }
 }
