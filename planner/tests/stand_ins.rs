@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use planner::model::group::collapse;
-use planner::model::{Pod, Pool, Resources, Snapshot, labels};
+use planner::model::{Pod, Pool, Snapshot, labels};
 use planner::plan::Plan;
 use support::{node, pod, pool, replicas, snapshot, term};
 
