@@ -118,3 +118,18 @@ fn every_pod_of_the_examples_asks_for_cpu_and_memory() {
         }
     }
 }
+
+#[test]
+fn the_readme_shows_the_plan_of_the_gpu_team_which_is_not_put_on_bare_metal() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut plan = std::process::Command::new(env!("CARGO_BIN_EXE_millwright"));
+    let out = plan.args(["plan", "-f", "examples/gpu"]).current_dir(root).output().unwrap();
+    let table = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success() && !table.contains(".metal"), "{table}");
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let shown = readme.lines().skip_while(|line| !line.starts_with("NODE")).take_while(|line| *line != "```");
+    let lines: BTreeSet<&str> = table.lines().map(str::trim_end).collect();
+    for line in shown.filter(|line| *line != "…") {
+        assert!(lines.contains(line), "README.md shows {line:?}, which is not in\n{table}");
+    }
+}

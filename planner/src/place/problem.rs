@@ -66,9 +66,11 @@ impl Question {
         let ordered = |amounts: &[i64]| dims.iter().map(|d| amounts[*d]).collect::<Vec<i64>>();
         let mut out = Problem { dims: dims.len(), ..Problem::default() };
         for shelf in &world.shelves {
-            for choice in &shelf.choices {
+            for (at, choice) in shelf.choices.iter().enumerate() {
                 let holds = ordered(&shelf.rooms[choice.room].net);
-                out.kinds.push(BinKind { holds, cost: choice.price, available: None, domains: Vec::new(), group: 0 });
+                // Two machines with devices are not made one: the large ones and bare metal are scarce, and slow to start.
+                let group = if shelf.generic.contains(at) { 0 } else { out.kinds.len() as u32 + 1 };
+                out.kinds.push(BinKind { holds, cost: choice.price, available: None, domains: Vec::new(), group });
             }
         }
         if hosts {
