@@ -9,7 +9,7 @@ use super::reasons::Case;
 use super::shelf::{Shelf, limited_amount};
 use crate::model::resources::NODES;
 use crate::model::shown::{Rounding, shown, shown_beside};
-use crate::model::{Code, InstanceType, Reason, Resources};
+use crate::model::{Code, InstanceType, Reason, Resources, Str};
 
 /// All the changes that are needed, as one text.
 fn joined(misses: &[String]) -> Option<String> {
@@ -123,7 +123,15 @@ impl Case<'_, '_, '_> {
         let sold = goods.of_kind.iter().zip(goods.pool.types.iter());
         let allowed = || sold.clone().filter(|(choices, _)| choices.iter().any(|c| mask.contains(*c))).map(|(_, t)| t);
         if !largest.0.is_empty() {
-            return self.larger_than(&largest, &most_of(allowed()));
+            // Without `DaemonSets` pods can have all there is; of many groups each asks this.
+            let whole = match world.snapshot.daemons.as_slice() {
+                [] => Resources::default(),
+                _ => {
+                    let most = |name: &Str| allowed().map(|t| t.allocatable.get(name)).max().unwrap_or(0);
+                    Resources(largest.0.keys().map(|name| (name.clone(), most(name))).collect())
+                }
+            };
+            return self.larger_than(&largest, &whole);
         }
         let daemons = if allowed().any(|t| wanted.fits(&t.allocatable)) { " beside what DaemonSets take" } else { "" };
         let message = format!(
