@@ -70,7 +70,12 @@ pub(super) struct Batcher {
 impl Batcher {
     pub(super) fn new(mirror: Mirror, idle: Duration, max: Duration, terms_buy: bool) -> Self {
         let changes = mirror.changes(&KINDS);
+        // What began to go before the restart may not change again for long.
+        let nodes = mirror.nodes().into_iter().filter(|node| node.is_going());
+        let going: HashSet<Str> = nodes.map(|node| node.metadata.name.clone()).collect();
         Self {
+            moving: going.iter().cloned().collect(),
+            going,
             mirror,
             changes,
             idle,
@@ -79,8 +84,6 @@ impl Batcher {
             settled: HashSet::new(),
             seen: HashMap::new(),
             pool_terms: HashMap::new(),
-            going: HashSet::new(),
-            moving: BTreeSet::new(),
         }
     }
 
@@ -347,6 +350,7 @@ mod tests {
         node(json!([{"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}]));
         assert_eq!(batcher.asks(&of_node).unwrap().0, Wake::NodeGoing);
         assert!(batcher.waits());
+        assert!(Batcher::new(mirror.clone(), IDLE, MAX, false).waits(), "after a restart too");
         assert_eq!(batcher.asks(&change(Kind::NodeClaim, "", "c")).unwrap().0, Wake::ClaimGone);
         bound(json!({"karpenter.sh/do-not-disrupt": "true"}));
         assert!(!batcher.waits(), "it stays where it is");

@@ -16,14 +16,6 @@ fn joined(misses: &[String]) -> Option<String> {
     (!misses.is_empty()).then(|| misses.join(", "))
 }
 
-/// The largest amount of each resource among some types.
-pub(super) fn most_of<'t>(types: impl Iterator<Item = &'t InstanceType>) -> Resources {
-    types.fold(Resources::default(), |mut most, t| {
-        most.raise_to(&t.allocatable);
-        most
-    })
-}
-
 /// Reservations without a machine left, of which there were so many.
 pub(super) fn reservations_held(pool: &str, ids: &[&str], counts: &[u32]) -> Reason {
     let one = |(id, count): (&&str, &u32)| match count {

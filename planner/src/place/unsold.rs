@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use super::agreement::spoken;
 use super::reasons::Case;
-use super::scarce::most_of;
 use crate::model::{Code, InstanceType, Offering, Reason, Requirement, Requirements, Resources, Str, labels};
 
 /// Types named in one message.
@@ -248,6 +247,14 @@ fn changed(r: &Requirement, written: &str, value: &str) -> String {
         Some(one) => format!("{} {one} → {value}", r.key),
         None => format!("{written} → {value}"),
     }
+}
+
+/// The largest amount of each resource among some types.
+fn most_of<'t>(types: impl Iterator<Item = &'t InstanceType>) -> Resources {
+    types.fold(Resources::default(), |mut most, t| {
+        most.raise_to(&t.allocatable);
+        most
+    })
 }
 
 /// The value that is most like the one asked for.
