@@ -2,7 +2,7 @@
 //! costs, they price every packing from below (Farley 1990; the Lagrangian bound of the covering problem).
 
 use crate::effort::Meter;
-use crate::instance::{Instance, Make};
+use crate::instance::{Instance, Make, Pattern};
 use crate::knapsack::{Scratch, relax};
 use crate::parallel::in_parts;
 use crate::repair::{SLACK, repair};
@@ -21,7 +21,8 @@ pub(crate) struct Certificate {
 }
 
 /// Scales `values` to a certificate. With `nodes` > 0 the integer contents are searched, which proves more when few
-/// things fill a bin, and values are lowered towards the `legal` ones (those of a certificate, or empty) where they must be.
+/// things fill a bin, and values are lowered towards the `legal` ones (those of a certificate, or empty) where they must be;
+/// the contents of offers for which they had to be are returned too: columns that a plan with these values lacks.
 pub(crate) fn certify<const R: usize>(
     inst: &Instance<R>,
     values: &[f64],
@@ -30,7 +31,7 @@ pub(crate) fn certify<const R: usize>(
     nodes: usize,
     threads: usize,
     meter: &mut Meter,
-) -> Certificate {
+) -> (Certificate, Vec<(u32, Pattern)>) {
     let mut values: Vec<f64> = values.iter().map(|v| v.max(0.0)).collect();
     for make in &inst.makes {
         let known = |p: &&(u32, u32)| inst.classes[p.0 as usize].count > 0;
@@ -58,15 +59,16 @@ pub(crate) fn certify<const R: usize>(
     meter.charge(relaxed.iter().map(|r| r.1).sum());
     let mut order: Vec<usize> = (0..inst.n_new).collect();
     order.sort_by(|&a, &b| relaxed[b].0.total_cmp(&relaxed[a].0).then(a.cmp(&b)));
+    let mut found = Vec::new();
     let mut worst = order.first().map_or(0.0, |&o| relaxed[o].0);
     if nodes > 0 {
         let open: Vec<u32> = order.iter().filter(|&&o| relaxed[o].0 > 1.0).map(|&o| crate::num::u32_of(o)).collect();
-        let (repaired, proven) = close(inst, values, legal, &most, open, |o| relaxed[o].0, full_price, nodes, meter);
-        values = repaired;
-        worst = proven.max(worst.min(1.0));
+        let closed = close(inst, values, legal, &most, open, |o| relaxed[o].0, full_price, nodes, meter);
+        (values, found) = (closed.values, closed.patterns);
+        worst = closed.proven.max(worst.min(1.0));
     }
     if worst <= 0.0 {
-        return Certificate { limit_prices: limit_prices.to_vec(), values, ..Certificate::default() };
+        return (Certificate { limit_prices: limit_prices.to_vec(), values, ..Certificate::default() }, found);
     }
     for v in &mut values {
         *v /= worst;
@@ -78,11 +80,20 @@ pub(crate) fn certify<const R: usize>(
     }
     meter.charge(scratch.operations);
     certificate.bound = certificate.total(inst, |m| m.count, true);
-    certificate
+    (certificate, found)
+}
+
+/// What is known when the offers have been looked at.
+struct Closed {
+    values: Vec<f64>,
+    /// The share of its price that the contents of any offer may still be worth.
+    proven: f64,
+    /// Contents that were too valuable.
+    patterns: Vec<(u32, Pattern)>,
 }
 
 /// Lowers values until the offers in `open` are worth no more than they cost, looking ever closer at those of which that
-/// is not proven yet. Returns the values and what is proven of the worst offer.
+/// is not proven yet.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
 fn close<const R: usize>(
     inst: &Instance<R>,
@@ -94,14 +105,22 @@ fn close<const R: usize>(
     full_price: impl Fn(usize) -> f64 + Copy,
     mut nodes: usize,
     meter: &mut Meter,
-) -> (Vec<f64>, f64) {
+) -> Closed {
     let mut closed = 0.0f64;
+    let mut patterns = Vec::new();
     // What an earlier, shorter look has proven stays proven: values only fall.
     let mut known: Vec<f64> = open.iter().map(|&o| relaxed(o as usize)).collect();
+    let mut looked = 0;
     while !open.is_empty() {
         nodes = nodes.min(meter.nodes_for(open.len()));
+        if nodes <= looked {
+            // What is left is not enough for a longer look than the last.
+            break;
+        }
+        looked = nodes;
         let repaired = repair(inst, &values, legal, most, &open, full_price, nodes, meter);
         values = repaired.values;
+        patterns.extend(repaired.patterns);
         let (mut still, mut best) = (Vec::new(), Vec::new());
         for ((&o, known), proven) in open.iter().zip(known).zip(repaired.proven) {
             let proven = proven.map_or(known, |p| p.min(known));
@@ -118,7 +137,7 @@ fn close<const R: usize>(
         }
         nodes *= 8;
     }
-    (values, known.into_iter().fold(closed, f64::max))
+    Closed { values, proven: known.into_iter().fold(closed, f64::max), patterns }
 }
 
 /// A search of fewer nodes finds nothing new, and none is longer.

@@ -37,5 +37,5 @@ pub(crate) fn with_choices<const R: usize>(
         smoothing: 0.5,
     };
     let plan = generate(task, &mut program, seed, tuning, meter);
-    Some(certify(inst, &plan.values, &plan.limit_prices, legal, nodes, threads, meter))
+    Some(certify(inst, &plan.values, &plan.limit_prices, legal, nodes, threads, meter).0)
 }

@@ -502,8 +502,8 @@ mod tests {
             let coarse = Coarse::new(&inst, &values, &[1.0, 0.5], similar);
             let mut meter = Meter::new(Effort(1_000_000), &Cancel::new());
             let seed = coarse.gather(&values);
-            let small = certify(&coarse.inst, &seed, &limit_prices, &[], nodes, 1, &mut meter);
-            let lowered = certify(&coarse.inst, &seed, &limit_prices, &small.values, nodes, 1, &mut meter);
+            let small = certify(&coarse.inst, &seed, &limit_prices, &[], nodes, 1, &mut meter).0;
+            let lowered = certify(&coarse.inst, &seed, &limit_prices, &small.values, nodes, 1, &mut meter).0;
             let chosen = with_choices(&coarse.inst, &[], &seed, &small.values, nodes, 1, &mut meter);
             for found in [Some(small), Some(lowered), chosen].into_iter().flatten() {
                 assert!(found.bound <= optimum, "{} > {optimum} in {problem:?}", found.bound);
@@ -513,7 +513,7 @@ mod tests {
                 assert!(total <= optimum, "{total} > {optimum} in {problem:?}");
                 near += usize::from(whole.bound > 0.6 * optimum && optimum > 1.0);
             }
-            let own = certify(&inst, &values, &limit_prices, &[], nodes, 1, &mut meter);
+            let own = certify(&inst, &values, &limit_prices, &[], nodes, 1, &mut meter).0;
             assert!(own.bound <= optimum, "{} > {optimum} in {problem:?}", own.bound);
             judged += 1;
         }

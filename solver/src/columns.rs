@@ -13,6 +13,10 @@ use crate::rows::Rows;
 /// Nodes of a search that is always affordable.
 const SHORT: usize = 50;
 
+/// What is not covered becomes dearer by this factor at a time at first, and by up to the other one.
+const HARDER: f64 = 1.05;
+const MUCH_HARDER: f64 = 4.0;
+
 /// How hard to try.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tuning {
@@ -112,6 +116,7 @@ pub(crate) fn extend<const R: usize>(
     let mut last = vec![f64::INFINITY; inst.n_new];
     let mut near = vec![[0.0; R]; inst.n_new];
     let mut nodes = tuning.nodes;
+    let mut harder = HARDER;
     while !meter.is_out() || round == 0 {
         round += 1;
         let full = round % 3 == 1 || stalled > 0;
@@ -201,7 +206,9 @@ pub(crate) fn extend<const R: usize>(
                 smoothing = (smoothing + 0.1).min(tuning.smoothing);
             }
         }
-        if converged && program.harden(1.05, meter) {
+        if converged && program.harden(harder, meter) {
+            // The next step is larger where this one was for nothing.
+            harder = if added == 0 { (harder * harder).min(MUCH_HARDER) } else { harder };
             stalled = 0;
             smoothing = tuning.smoothing;
         } else if converged {

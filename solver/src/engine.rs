@@ -1,6 +1,7 @@
 //! The pipeline: values and an immediate bound, column generation, the first packings, polish, and class-level columns
 //! with diving when there is effort for it. Keeps the best packing and the best certificate at every step.
 
+mod first;
 mod planning;
 
 use planning::Wish;
@@ -9,14 +10,12 @@ use crate::bound::{Certificate, certify};
 use crate::buy::{Leeway, Work};
 use crate::coarse::Coarse;
 use crate::columns::Tuning;
-use crate::descend::Descend;
-use crate::dive::{Dive, Draft};
+use crate::dive::Draft;
 use crate::duals::resource_values;
 use crate::effort::{Effort, Meter};
 use crate::finish::Packed;
 use crate::guide::Guide;
 use crate::instance::{Instance, Pattern};
-use crate::mix::plan_and_pour;
 use crate::noise::Noise;
 use crate::num::u32_of;
 use crate::polish::polish;
@@ -33,12 +32,16 @@ pub(crate) struct Engine<'a, const R: usize> {
     pool: Vec<(u32, Pattern)>,
     /// Columns of the last plan of the smaller problem.
     coarse_pool: Vec<(u32, Pattern)>,
+    /// Columns that the last plan lacked, as its proof found.
+    lacking: Vec<(u32, Pattern)>,
     /// A smaller problem to plan first, and values that are legal there.
     coarse: Option<(Coarse<R>, Vec<f64>)>,
     /// What the values are short of the cost, as a factor.
     lift: f64,
     /// The best packing at the end of each epoch that bettered it, but for the present one.
     ends: Vec<Draft<R>>,
+    /// Whether the first epoch is longer, for a plan with a row per class.
+    waits: bool,
     /// The least objective of any packing of everything, where a complete search has proven it.
     pub optimum: Option<f64>,
     /// Called with (things missing, objective, bound) at each improvement.
@@ -48,17 +51,10 @@ pub(crate) struct Engine<'a, const R: usize> {
 /// A gap of this share of the cost is none.
 const NEAR: f64 = 1e-5;
 
-/// Classes of which at most this many fit into the offer that suits them best get rows of their own.
-const FEW: u32 = 10;
-
-/// An offer suits a class where a thing costs at most so many times what it does in the cheapest.
-const SUITS: f64 = 1.02;
-
 /// Rows of a program: its inverse has their square.
 const MOST_ROWS: usize = 1500;
 
-/// Nodes of search per offer that planning goes up to before it has plans, and when it plans anew.
-const FIRST_NODES: usize = 2000;
+/// Nodes of search per offer that planning goes up to when it plans anew.
 const MORE_NODES: usize = 16_000;
 
 impl<'a, const R: usize> Engine<'a, R> {
@@ -71,16 +67,18 @@ impl<'a, const R: usize> Engine<'a, R> {
             values: vec![0.0; inst.classes.len()],
             pool: Vec::new(),
             coarse_pool: Vec::new(),
+            lacking: Vec::new(),
             coarse: None,
             lift: 1.0,
             ends: Vec::new(),
+            waits: false,
             optimum: None,
             watch,
         }
     }
 
-    /// Runs the pipeline until the meter is out or optimality is proven: in epochs, the first of `first_epoch` steps, each
-    /// next one ending at four times as many. What is done in an epoch does not depend on what comes after it, so an effort
+    /// Runs the pipeline until the meter is out or optimality is proven: in epochs, the first of `first_epoch` steps (or
+    /// more, see [`first_end`](Self::first_end)), each next one ending at four times as many. What is done in an epoch does not depend on what comes after it, so an effort
     /// never ends worse than an epoch that it contains.
     pub(crate) fn run(&mut self, first_epoch: Effort, meter: &mut Meter) {
         let mut noise = Noise::new(1);
@@ -88,9 +86,12 @@ impl<'a, const R: usize> Engine<'a, R> {
         let mut end = first_epoch.0.max(1);
         let mut is_planned = false;
         loop {
+            if !is_planned {
+                self.bound_at_once(meter);
+                end = end.max(self.first_end(first_epoch));
+            }
             let mut epoch = meter.until(end);
             if !is_planned {
-                self.bound_at_once(&mut epoch);
                 self.first_plans(&mut epoch);
                 is_planned = !epoch.is_out() || self.has_many_classes();
             }
@@ -209,137 +210,17 @@ impl<'a, const R: usize> Engine<'a, R> {
     }
 
     fn prove(&mut self, values: &[f64], limit_prices: &[f64], nodes: usize, meter: &mut Meter) {
-        let c = certify(self.inst, values, limit_prices, &self.certificate.values, nodes, self.threads, meter);
+        let (c, found) = certify(self.inst, values, limit_prices, &self.certificate.values, nodes, self.threads, meter);
         if c.bound > self.certificate.bound || self.certificate.values.is_empty() {
             self.certificate = c;
         }
+        self.lacking = found;
     }
 
     fn bound_at_once(&mut self, meter: &mut Meter) {
         self.values = resource_values(self.inst, meter);
         let none = vec![0.0; self.inst.limits.len()];
         self.prove(&self.values.clone(), &none, 0, meter);
-    }
-
-    /// Which classes have few to a bin, and whether most of the demand is in them.
-    fn few_to_a_bin(&self) -> (Vec<bool>, bool) {
-        let inst = self.inst;
-        let mut most_fit = vec![0u32; inst.classes.len()];
-        let mut least = vec![f64::INFINITY; inst.classes.len()];
-        let each = || inst.offers[..inst.n_new].iter().flat_map(|o| o.fit.iter().map(move |fit| (o, fit.0 as usize)));
-        for (offer, k) in each() {
-            least[k] = least[k].min(offer.price / f64::from(inst.fits(k, &offer.holds)));
-        }
-        for (offer, k) in each() {
-            let n = inst.fits(k, &offer.holds);
-            if n > most_fit[k] && offer.price / f64::from(n) <= SUITS * least[k] {
-                most_fit[k] = n;
-            }
-        }
-        let few: Vec<bool> = (0..inst.classes.len())
-            .map(|k| inst.classes[k].per_bin != u32::MAX || !inst.classes[k].foes.is_empty() || most_fit[k] <= FEW)
-            .collect();
-        let worth = |k: usize| self.values[k] * f64::from(inst.classes[k].count);
-        let all: f64 = (0..few.len()).map(worth).sum();
-        let in_few: f64 = (0..few.len()).filter(|&k| few[k]).map(worth).sum();
-        (few, in_few > 0.5 * all)
-    }
-
-    fn first_plans(&mut self, meter: &mut Meter) {
-        let inst = self.inst;
-        let start = Draft::start(inst, &self.values, meter);
-        if start.missing() == 0 {
-            self.offer(start);
-            return;
-        }
-        let price = self.first_greedy(&start, meter);
-        if self.has_many_classes() {
-            return;
-        }
-        self.make_coarse(&price, meter);
-        let mostly_few = self.few_to_a_bin().1;
-        let size = inst.classes.len() * inst.n_new;
-        let by_class = mostly_few || size < 8000;
-        let again =
-            Tuning { nodes: 50, most_nodes: 50, rounds: 6, stall: 5e-4, tolerance: 0.01, columns: 40, smoothing: 0.3 };
-        if !mostly_few && (!by_class || size >= 3000) {
-            let limited = inst.classes.iter().map(|c| c.per_bin != u32::MAX || !c.foes.is_empty()).collect();
-            let limited = self.with_rows(limited);
-            if self.has_too_many_rows(&limited, &start.left) {
-                return;
-            }
-            let tuning = Tuning {
-                nodes: 0,
-                most_nodes: 0,
-                rounds: 40,
-                stall: 5e-4,
-                tolerance: 0.004,
-                columns: 60,
-                smoothing: 0.5,
-            };
-            let mut pool = self.patterns();
-            pool.append(&mut self.pool);
-            let wish = Wish { own: &limited, tuning, nodes: 0, is_near: false };
-            let is_coarse = self.plan_smaller(&start, wish, &mut pool, meter);
-            if is_coarse && !by_class && meter.left() > self.size_of_class_level() {
-                self.pool = pool;
-                self.class_level(true, meter);
-                return;
-            }
-            let tuning = Tuning { rounds: if is_coarse { 8 } else { tuning.rounds }, ..tuning };
-            let (plan, _) = self.plan_whole(&start, Wish { tuning, ..wish }, &pool, meter);
-            self.values.clone_from(&plan.values);
-            self.pool.clone_from(&plan.pool);
-            let guide = Guide::new(inst, &plan.values, meter);
-            if !limited.contains(&true) {
-                for scale in [1.0, 0.985] {
-                    let mut draft = start.clone();
-                    plan_and_pour(&guide, &mut draft, &plan, scale, meter);
-                    self.offer(draft);
-                }
-            }
-            let mut draft = start.clone();
-            let again = Tuning { nodes: 0, ..again };
-            Dive { guide: &guide, own: &limited, again, most_steps: 6, threads: self.threads }
-                .run(&mut draft, plan, meter);
-            self.offer(draft);
-        }
-        if by_class {
-            let all = vec![true; inst.classes.len()];
-            let tuning = Tuning {
-                nodes: 100,
-                most_nodes: FIRST_NODES,
-                rounds: 80,
-                stall: 5e-4,
-                tolerance: 0.003,
-                columns: 60,
-                smoothing: 0.5,
-            };
-            let nodes = 1000;
-            let mut pool = self.patterns();
-            let wish = Wish { own: &all, tuning, nodes, is_near: false };
-            let is_coarse = mostly_few && self.plan_smaller(&start, wish, &mut pool, meter);
-            let is_near = is_coarse || !mostly_few && size >= 3000;
-            let (plan, mut program) = self.plan_whole(&start, Wish { is_near, ..wish }, &pool, meter);
-            self.prove_with_choices(&plan.pool, nodes / 4, meter);
-            self.values.clone_from(&plan.values);
-            let guide = Guide::new(inst, &plan.values, meter);
-            let mut draft = start;
-            Descend { guide: &guide, again, share: 0.1, threads: self.threads }.run(&mut draft, &mut program, meter);
-            self.offer(draft);
-        }
-    }
-
-    /// A packing by value per price alone; its contents start the master with balanced duals. Gives what a unit of each
-    /// dimension is worth.
-    fn first_greedy(&mut self, start: &Draft<R>, meter: &mut Meter) -> [f64; R] {
-        let guide = Guide::new(self.inst, &self.values, meter);
-        let mut draft = start.clone();
-        let Draft { nodes, left, budget } = &mut draft;
-        guide.greedy_all(left, budget, nodes, &mut Work::default(), meter);
-        let price = guide.price;
-        self.offer(draft);
-        price
     }
 
     /// More than a program has rows for: what columns are generated for some of them betters no packing in the time that

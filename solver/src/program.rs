@@ -5,6 +5,9 @@ use crate::instance::{Instance, Pattern};
 use crate::master::{Master, ROUGH};
 use crate::rows::Rows;
 
+/// What is not covered yet never costs less than this share of what any real column beats, however little it seems worth.
+const LEAST: f64 = 0.02;
+
 /// Columns that no longer fit what is left cost so many times their price until they are out of use.
 const GONE: f64 = 50.0;
 
@@ -36,7 +39,7 @@ impl Program {
                     && let Some((price, chunk)) = &mut start[*row as usize]
                     && seed[k] > 0.0
                 {
-                    *price = price.min(seed[k] * *chunk * soft);
+                    *price = price.min((seed[k] * *chunk * soft).max(*price * LEAST));
                 }
             }
         }
@@ -184,6 +187,29 @@ mod tests {
             };
             let (soft, hard) = (cost(Some(1.01)), cost(None));
             assert!((soft / hard - 1.0).abs() < 0.003, "{soft} {hard}");
+        }
+    }
+
+    #[test]
+    fn what_seemed_worth_nothing_is_covered_after_few_rounds() {
+        let mut noise = Noise::new(11);
+        for _ in 0..20 {
+            let inst = instance(&mut noise);
+            let most = inst.demand();
+            let meter = &mut Meter::new(Effort(1_000_000), &Cancel::new());
+            let mut seed = crate::duals::resource_values(&inst, meter);
+            seed[0] *= 1e-6;
+            let own = vec![true; inst.classes.len()];
+            let tuning = Tuning { rounds: 60, stall: 5e-4, tolerance: 0.003, ..TUNING };
+            let cost = |soft: Option<f64>| {
+                let meter = &mut Meter::new(Effort(1_000_000), &Cancel::new());
+                let rows = Rows::new(&inst, &own, &most, &inst.limits);
+                let mut program = Program::new(&inst, rows, &most, &[], &seed, soft, meter);
+                generate(Task { inst: &inst, most: &most, threads: 1 }, &mut program, &seed, tuning, meter);
+                program.master.objective()
+            };
+            let (soft, hard) = (cost(Some(1.01)), cost(None));
+            assert!((soft / hard - 1.0).abs() < 0.02, "{soft} {hard}");
         }
     }
 

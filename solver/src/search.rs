@@ -5,7 +5,7 @@
 
 use crate::instance::{Instance, Offer, Pattern};
 use crate::knapsack::Scratch;
-use crate::lattice::Lattice;
+use crate::lattice::{Lattice, Thing};
 use crate::num::count_of;
 
 /// Reused memory of the search.
@@ -14,6 +14,8 @@ pub(crate) struct Frame<const R: usize> {
     /// The best contents found, in no order.
     pub best: Pattern,
     entries: Vec<Entry<R>>,
+    /// By entry: what the table is filled with.
+    things: Vec<Thing<R>>,
     /// What still fits, one list per depth behind the other.
     stack: Vec<Open>,
     chosen: Pattern,
@@ -21,16 +23,14 @@ pub(crate) struct Frame<const R: usize> {
 
 impl<const R: usize> Default for Frame<R> {
     fn default() -> Self {
-        Self { best: Vec::new(), entries: Vec::new(), stack: Vec::new(), chosen: Vec::new() }
+        Self { best: Vec::new(), entries: Vec::new(), things: Vec::new(), stack: Vec::new(), chosen: Vec::new() }
     }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry<const R: usize> {
-    need: [i64; R],
+    thing: Thing<R>,
     class: u32,
-    most: u32,
-    value: f64,
     /// Value less what its needs cost at the resource prices.
     beyond: f64,
     /// Value per unit of resource price, the order of the search.
@@ -70,7 +70,10 @@ struct Walk<'a, const R: usize> {
 }
 
 /// A search of this many nodes is worth a table that bounds what is left of it.
-const LONG: usize = 1000;
+const LONG: usize = 2000;
+
+/// And one of this many is worth the search for the best table.
+const VERY_LONG: usize = 8000;
 
 /// Operations that one node stands for.
 pub(crate) const NODE: usize = 24;
@@ -92,34 +95,36 @@ pub(crate) fn search<const R: usize>(
         unit[r] = known.map_or(0.0, |c| prices[r] * c.share[r] / c.need[r] as f64);
     }
     let least = 1e-12 * relaxed;
-    scratch.lattice.ready = false;
-    let mut relaxed = relaxed;
-    if most_nodes >= LONG && !scratch.list.is_empty() {
-        scratch.operations += scratch.lattice.fill(inst, offer, &scratch.list, &unit);
-        if scratch.lattice.ready {
-            relaxed = relaxed.min(scratch.lattice.most(&offer.holds));
-        }
-        if relaxed <= threshold {
-            return Found { value: 0.0, bound: relaxed };
-        }
-    }
-    let lattice = &scratch.lattice;
     let frame = &mut scratch.search;
     frame.entries.clear();
-    for &(k, u, v) in &scratch.list {
+    for &(k, u, value) in &scratch.list {
         let class = &inst.classes[k as usize];
         let mut w = 0.0;
         for r in 0..R {
             w += unit[r] * class.need[r] as f64;
         }
-        let density = v / (w + least);
-        let most = crate::num::floor_count(u);
-        frame.entries.push(Entry { need: class.need, class: k, most, value: v, beyond: (v - w).max(0.0), density });
+        let thing = Thing { need: class.need, most: crate::num::floor_count(u), value };
+        frame.entries.push(Entry { thing, class: k, beyond: (value - w).max(0.0), density: value / (w + least) });
     }
     frame.entries.sort_unstable_by(|a, b| b.density.total_cmp(&a.density).then(a.class.cmp(&b.class)));
     if most_nodes >= 500 && !inst.has_foes {
         scratch.operations += drop_dominated(&mut frame.entries, &offer.holds);
     }
+    let lattice = &mut scratch.lattice;
+    lattice.ready = false;
+    let mut relaxed = relaxed;
+    if most_nodes >= LONG && !frame.entries.is_empty() {
+        frame.things.clear();
+        frame.things.extend(frame.entries.iter().map(|e| e.thing));
+        scratch.operations += lattice.fill(offer, &frame.things, &unit, most_nodes >= VERY_LONG);
+        if lattice.ready {
+            relaxed = relaxed.min(lattice.most(0, &offer.holds));
+        }
+        if relaxed <= threshold {
+            return Found { value: 0.0, bound: relaxed };
+        }
+    }
+    let lattice = &*lattice;
     frame.best.clear();
     frame.chosen.clear();
     frame.stack.clear();
@@ -146,8 +151,11 @@ fn drop_dominated<const R: usize>(entries: &mut Vec<Entry<R>>, holds: &[i64; R])
     let mut operations = 0;
     entries.retain(|e| {
         operations += strong.len() * 2 + 4;
-        let dominated = strong.iter().any(|s| s.value >= e.value && (0..R).all(|r| s.need[r] <= e.need[r]));
-        if !dominated && e.most >= times(&e.need, holds) {
+        let dominated = strong
+            .iter()
+            .map(|s| &s.thing)
+            .any(|s| s.value >= e.thing.value && (0..R).all(|r| s.need[r] <= e.thing.need[r]));
+        if !dominated && e.thing.most >= times(&e.thing.need, holds) {
             strong.push(*e);
         }
         !dominated
@@ -175,7 +183,7 @@ impl<const R: usize> Walk<'_, R> {
         for i in from..to {
             let entry = frame.stack[i].entry;
             let e = &frame.entries[entry as usize];
-            let fit = times(&e.need, free).min(e.most);
+            let fit = times(&e.thing.need, free).min(e.thing.most);
             if fit > 0 && !(self.inst.has_foes && self.is_foe(frame, e.class)) {
                 frame.stack.push(Open { entry, fit, beyond: 0.0, things: 0.0 });
             }
@@ -205,30 +213,33 @@ impl<const R: usize> Walk<'_, R> {
     ) -> bool {
         for i in first..end {
             let open = frame.stack[i];
-            let e = frame.entries[open.entry as usize];
+            let entry = open.entry;
+            let e = frame.entries[entry as usize];
             let mut rest = self.most_worth(worth, &open, e.density);
-            if i == first && self.lattice.ready {
-                rest = rest.min(self.lattice.most(free));
+            if self.lattice.ready && value + rest > self.best_value * (1.0 + 1e-12) {
+                self.work += 8;
+                rest = rest.min(self.lattice.most(open.entry as usize, free));
             }
             if value + rest <= self.best_value * (1.0 + 1e-12) {
                 return true;
             }
+            let thing = &e.thing;
             let mut after = *free;
             for r in 0..R {
-                after[r] -= e.need[r] * i64::from(open.fit);
+                after[r] -= thing.need[r] * i64::from(open.fit);
             }
             // What the needs of one cost at the resource prices.
-            let cost = (e.value / e.density - self.least).max(0.0);
+            let cost = (thing.value / e.density - self.least).max(0.0);
             let next = frame.stack.get(i + 1).filter(|_| i + 1 < end).copied();
             for n in (1..=open.fit).rev() {
-                let v = value + e.value * f64::from(n);
+                let v = value + thing.value * f64::from(n);
                 let left = worth - cost * f64::from(n);
                 let rest = next.map_or(0.0, |o| self.most_worth(left, &o, frame.entries[o.entry as usize].density));
                 let mut open = v > self.best_value * (1.0 + 1e-12) || v + rest > self.best_value * (1.0 + 1e-12);
                 let hopeless = !open;
                 if open && self.lattice.ready && v <= self.best_value * (1.0 + 1e-12) {
                     self.work += 8;
-                    open = v + self.lattice.most(&after) > self.best_value * (1.0 + 1e-12);
+                    open = v + self.lattice.most(entry as usize + 1, &after) > self.best_value * (1.0 + 1e-12);
                 }
                 if open {
                     frame.chosen.push((e.class, n));
@@ -242,7 +253,7 @@ impl<const R: usize> Walk<'_, R> {
                     break;
                 }
                 for r in 0..R {
-                    after[r] += e.need[r];
+                    after[r] += thing.need[r];
                 }
             }
             // Leaving the class out altogether is the next turn of the loop.

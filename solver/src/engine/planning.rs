@@ -66,6 +66,7 @@ impl<const R: usize> Engine<'_, R> {
         let nodes = if few { 300 } else { 200 };
         let mut pool = self.patterns();
         pool.extend(self.pool.iter().cloned());
+        pool.append(&mut self.lacking);
         let wish = Wish { own: &all, tuning, nodes, is_near: true };
         if few || !is_first {
             // Its bound is short without a search also where many things fit a bin, and it is small enough for one.
@@ -122,7 +123,7 @@ impl<const R: usize> Engine<'_, R> {
         let task = Task { inst: &coarse.inst, most: &left, threads: self.threads };
         let seed = coarse.gather(&self.values);
         let soft = wish.is_near.then_some(SOFT * self.lift);
-        let mut part = meter.part(meter.left() / 4);
+        let mut part = meter.part(meter.left() / 3);
         let mut known = coarse.project(pool);
         known.append(&mut self.coarse_pool);
         known.sort_unstable();
@@ -131,7 +132,8 @@ impl<const R: usize> Engine<'_, R> {
         let plan = generate(task, &mut program, &seed, wish.tuning, &mut part);
         meter.absorb(&part);
         let part = &mut meter.part(meter.left() / 4);
-        let found = certify(&coarse.inst, &plan.values, &plan.limit_prices, &legal, wish.nodes, self.threads, part);
+        let (found, lacking) =
+            certify(&coarse.inst, &plan.values, &plan.limit_prices, &legal, wish.nodes, self.threads, part);
         meter.absorb(part);
         self.values = coarse.spread(&plan.values);
         self.lift = plan.lift;
@@ -141,6 +143,7 @@ impl<const R: usize> Engine<'_, R> {
         }
         pool.extend(coarse.expand(self.inst, &plan.used));
         self.coarse_pool = plan.pool;
+        self.coarse_pool.extend(lacking);
         pool.sort_unstable();
         pool.dedup();
         self.coarse = Some((coarse, legal));
