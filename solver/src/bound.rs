@@ -5,7 +5,7 @@ use crate::effort::Meter;
 use crate::instance::{Instance, Make, Pattern};
 use crate::knapsack::{Scratch, relax};
 use crate::parallel::in_parts;
-use crate::repair::{SLACK, repair};
+use crate::repair::{SLACK, bend, repair};
 
 /// A certificate: values that no packing can beat.
 #[derive(Clone, Debug, Default)]
@@ -59,28 +59,36 @@ pub(crate) fn certify<const R: usize>(
     meter.charge(relaxed.iter().map(|r| r.1).sum());
     let mut order: Vec<usize> = (0..inst.n_new).collect();
     order.sort_by(|&a, &b| relaxed[b].0.total_cmp(&relaxed[a].0).then(a.cmp(&b)));
-    let mut found = Vec::new();
+    let (mut found, mut bent) = (Vec::new(), None);
     let mut worst = order.first().map_or(0.0, |&o| relaxed[o].0);
     if nodes > 0 {
         let open: Vec<u32> = order.iter().filter(|&&o| relaxed[o].0 > 1.0).map(|&o| crate::num::u32_of(o)).collect();
         let closed = close(inst, values, legal, &most, open, |o| relaxed[o].0, full_price, nodes, meter);
-        (values, found) = (closed.values, closed.patterns);
+        (values, found, bent) = (closed.values, closed.patterns, closed.bent);
         worst = closed.proven.max(worst.min(1.0));
     }
     if worst <= 0.0 {
         return (Certificate { limit_prices: limit_prices.to_vec(), values, ..Certificate::default() }, found);
     }
-    for v in &mut values {
-        *v /= worst;
+    let mut scaled = |mut values: Vec<f64>, worst: f64| {
+        values.iter_mut().for_each(|v| *v /= worst);
+        let mut certificate = Certificate { values, limit_prices: limit_prices.to_vec(), started: 0.0, bound: 0.0 };
+        let mut scratch = Scratch::default();
+        for offer in &inst.offers[inst.n_new..] {
+            certificate.started += relax(inst, offer, &certificate.values, &most, &mut scratch).1;
+        }
+        meter.charge(scratch.operations);
+        certificate.bound = certificate.total(inst, |m| m.count, true);
+        certificate
+    };
+    let mut best = scaled(values, worst);
+    if let Some((values, proven)) = bent {
+        let other = scaled(values, proven);
+        if other.bound > best.bound {
+            best = other;
+        }
     }
-    let mut certificate = Certificate { values, limit_prices: limit_prices.to_vec(), started: 0.0, bound: 0.0 };
-    let mut scratch = Scratch::default();
-    for offer in &inst.offers[inst.n_new..] {
-        certificate.started += relax(inst, offer, &certificate.values, &most, &mut scratch).1;
-    }
-    meter.charge(scratch.operations);
-    certificate.bound = certificate.total(inst, |m| m.count, true);
-    (certificate, found)
+    (best, found)
 }
 
 /// What is known when the offers have been looked at.
@@ -90,6 +98,8 @@ struct Closed {
     proven: f64,
     /// Contents that were too valuable.
     patterns: Vec<(u32, Pattern)>,
+    /// Where some offers are still open: values lowered for these too, and what is proven of the worst offer then.
+    bent: Option<(Vec<f64>, f64)>,
 }
 
 /// Lowers values until the offers in `open` are worth no more than they cost, looking ever closer at those of which that
@@ -137,7 +147,12 @@ fn close<const R: usize>(
         }
         nodes *= 8;
     }
-    Closed { values, proven: known.into_iter().fold(closed, f64::max), patterns }
+    let bent = (!open.is_empty()).then(|| {
+        let (values, proven) = bend(inst, &values, legal, most, &open, full_price, meter);
+        // As with all, nothing is proven below the price.
+        (values, proven.max(closed).max(1.0))
+    });
+    Closed { values, proven: known.into_iter().fold(closed, f64::max), patterns, bent }
 }
 
 /// A search of fewer nodes finds nothing new, and none is longer.

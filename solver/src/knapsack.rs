@@ -16,7 +16,7 @@ pub(crate) struct Scratch<const R: usize> {
     /// State of each listed variable: at 0, at its most, or basic.
     state: Vec<At>,
     /// The relaxation's answer: (class, amount > 0).
-    relaxed: Vec<(u32, f64)>,
+    pub(crate) relaxed: Vec<(u32, f64)>,
     order: Vec<(f64, u32)>,
     /// A bound that sees whole things, for long searches.
     pub(crate) lattice: crate::lattice::Lattice<R>,

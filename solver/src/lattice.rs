@@ -8,6 +8,8 @@ use crate::instance::Offer;
 const STEPS: i64 = 240;
 /// A dimension of at most this many units is counted exactly.
 const FEW_UNITS: i64 = 16;
+/// Cells of all tables together; of many things several share one.
+const MOST_CELLS: usize = 1 << 19;
 
 /// What may be put into a bin.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +25,12 @@ pub(crate) struct Thing<const R: usize> {
 /// dimensions.
 #[derive(Clone, Debug)]
 pub(crate) struct Lattice<const R: usize> {
-    /// One table behind the other: of all things, of all but the first, … of none.
+    /// One table behind the other: of all things, of all but the first `layer`, of all but twice as many, …
     best: Vec<f64>,
-    /// By the first thing: what those are worth that take nothing of what is counted.
+    /// By table: what those are worth that take nothing of what is counted.
     always: Vec<f64>,
+    /// Things from one table to the next.
+    layer: usize,
     grid: Grid<R>,
     /// Whether it says anything about the offer it was filled for.
     pub ready: bool,
@@ -34,7 +38,7 @@ pub(crate) struct Lattice<const R: usize> {
 
 impl<const R: usize> Default for Lattice<R> {
     fn default() -> Self {
-        Self { best: Vec::new(), always: Vec::new(), grid: Grid::default(), ready: false }
+        Self { best: Vec::new(), always: Vec::new(), layer: 1, grid: Grid::default(), ready: false }
     }
 }
 
@@ -158,15 +162,23 @@ impl<const R: usize> Lattice<R> {
         }
         let (rows, columns) = self.grid.size();
         let size = rows * columns;
+        self.layer = (size * (things.len() + 1)).div_ceil(MOST_CELLS);
+        let layers = things.len() / self.layer + 1;
         self.best.clear();
-        self.best.resize(size * (things.len() + 1), 0.0);
+        self.best.resize(size * layers, 0.0);
         self.always.clear();
-        self.always.resize(things.len() + 1, 0.0);
-        for (i, thing) in things.iter().enumerate().rev() {
-            let (table, behind) = self.best[i * size..(i + 2) * size].split_at_mut(size);
-            table.copy_from_slice(behind);
-            let mut always = self.always[i + 1];
-            operations += size / 8 + self.grid.take(table, &mut always, thing);
+        self.always.resize(layers, 0.0);
+        for i in (0..layers).rev() {
+            let mut always = 0.0;
+            let (table, behind) = self.best[i * size..].split_at_mut(size);
+            if i + 1 < layers {
+                table.copy_from_slice(&behind[..size]);
+                always = self.always[i + 1];
+            }
+            operations += size / 8;
+            for thing in things.iter().take((i + 1) * self.layer).skip(i * self.layer) {
+                operations += self.grid.take(table, &mut always, thing);
+            }
             self.always[i] = always;
         }
         self.ready = true;
@@ -193,7 +205,7 @@ impl<const R: usize> Lattice<R> {
                     let mut changed = self.grid;
                     changed.unit[r] *= factor;
                     let most = look(changed);
-                    if most >= least {
+                    if most >= least * (1.0 - GAIN) {
                         break;
                     }
                     (self.grid, least) = (changed, most);
@@ -210,12 +222,14 @@ impl<const R: usize> Lattice<R> {
         let (rows, columns) = grid.size();
         let column = usize::try_from(free[grid.main.0] / grid.main.1).unwrap_or(0).min(columns - 1);
         let row = grid.small.map_or(0, |s| usize::try_from(free[s.0] / s.1).unwrap_or(0).min(rows - 1));
-        self.best[(first * rows + row) * columns + column] + self.always[first] + grid.price(free)
+        let table = first / self.layer;
+        self.best[(table * rows + row) * columns + column] + self.always[table] + grid.price(free)
     }
 }
 
-/// Prices are changed by these factors for as long as that proves more.
+/// Prices are changed by these factors for as long as that proves so much more.
 const TUNED: [f64; 4] = [1.1, 0.9, 1.03, 0.97];
+const GAIN: f64 = 1e-4;
 
 /// What all needs are multiples of, where that gives few enough steps: then nothing is lost. Else the step, among those that
 /// give about as many, in which least of the needs is lost by rounding down. `needs` come with what they are worth.
@@ -270,6 +284,32 @@ mod tests {
         assert_eq!(step(STEPS, &needs(&[3, 7, 11])), 1, "a small dimension is counted in its units");
         assert_eq!(step(96_000, &needs(&[500, 2000, 16_500])), 500, "and a large one in what its needs have in common");
         assert!(step(96_000, &needs(&[501, 2000])) > 96_000 / STEPS);
+    }
+
+    #[test]
+    fn of_many_things_several_share_a_table_and_none_is_left_out() {
+        let thing = |i: i64| Thing { need: [10 + i % 7, 1 + i % 4], most: 1, value: 1.0 + i as f64 };
+        let things: Vec<Thing<2>> = (0..300).map(thing).collect();
+        let kinds = vec![BinKind { holds: vec![2000, 16], cost: 100, ..BinKind::default() }];
+        let items = vec![Item { needs: vec![1, 1], count: 2000, allowed: BitSet::full(1), ..Item::default() }];
+        let problem = Problem { dims: 2, items, kinds, ..Problem::default() };
+        let inst = Instance::<2>::new(&problem, &Shapes::new(&problem, &[100]), &[0, 1]);
+        let mut lattice = Lattice::default();
+        lattice.fill(&inst.offers[0], &things, &[0.1, 1.0], false);
+        assert!(lattice.layer > 1 && lattice.best.len() <= MOST_CELLS, "{} {}", lattice.layer, lattice.best.len());
+        let worth = |from: usize| lattice.most(from, &[2000, 16]);
+        for from in 0..things.len() {
+            // What fits, from the last one on.
+            let (mut free, mut value) = ([2000, 16], 0.0);
+            for thing in things[from..].iter().rev() {
+                if (0..2).all(|r| thing.need[r] <= free[r]) {
+                    (0..2).for_each(|r| free[r] -= thing.need[r]);
+                    value += thing.value;
+                }
+            }
+            assert!(worth(from) >= value, "{} {value} from {from}", worth(from));
+        }
+        assert!(worth(299) < worth(0) / 2.0, "{} {}", worth(299), worth(0));
     }
 
     #[test]

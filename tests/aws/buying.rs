@@ -200,6 +200,42 @@ async fn a_reservation_that_was_full_is_used_again_as_soon_as_it_has_room() {
     stage.close().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_reservation_takes_back_is_bought_elsewhere_before_it_goes() {
+    let stage = Stage::open(|_| {});
+    stage.allow_reserved();
+    stage.ec2.locked(|state| {
+        let zone = state.land.zones[1].clone();
+        state.reserve(Reservation { interruptible: true, ..Reservation::new("cr-0a", "m5.large", zone, 2) });
+    });
+    stage.change_class(|class| class["spec"]["capacityReservationSelectorTerms"] = json!([{ "id": "cr-0a" }]));
+    let is_known =
+        |stage: &Stage| stage.is_ready() && stage.class()["status"]["capacityReservations"][0]["id"] == "cr-0a";
+    stage.until(60, "the reservation is known", is_known).await;
+    stage.direct.put(deployment(2, "1200m", "1Gi")).unwrap();
+    stage.until(300, "two pods run", |stage| stage.running() == 2).await;
+    let is_lent = |one: &sim::ec2::Instance| one.key.reservation.as_deref() == Some("cr-0a");
+    assert!(stage.ec2.machines().iter().all(is_lent), "both machines are the reservation's");
+    let warned = stage.ec2.locked(|state| state.reclaim("cr-0a"));
+    assert_eq!(warned.len(), 2);
+    let is_elsewhere = |stage: &Stage| {
+        let machines = stage.ec2.machines();
+        let others = machines.iter().filter(|one| !warned.contains(&one.id));
+        others.clone().count() > 0 && others.clone().all(|one| !is_lent(one))
+    };
+    stage.until(60, "a machine outside of it is bought", is_elsewhere).await;
+    let received =
+        "karpenter_interruption_received_messages_total{message_type=\"capacity_reservation_interrupted\"} 2";
+    assert!(stage.metrics.render().contains(received), "it was told of each machine");
+    stage
+        .until(600, "both run elsewhere", |stage| {
+            stage.running() == 2 && stage.ec2.machines().iter().all(|one| !warned.contains(&one.id))
+        })
+        .await;
+    stage.until(60, "every message is deleted", |stage| stage.ec2.locked(|state| state.queue.is_empty())).await;
+    stage.close().await;
+}
+
 /// The pool with these types, bought on demand, and with so many of them to choose from.
 fn on_demand(setup: &mut super::stage::Setup, types: &[&str], least: u32) {
     setup.objects[1]["spec"]["template"]["spec"]["requirements"] = json!([
