@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::model::labels::{CAPACITY_TYPE, HOSTNAME, INITIALIZED, REGISTERED, ZONE};
+use crate::model::labels::{HOSTNAME, INITIALIZED, REGISTERED};
 use crate::model::pod::PodTerm;
 use crate::model::selector::LabelSelector;
 use crate::model::taint::untolerated;
@@ -14,7 +14,7 @@ use crate::model::{
 use crate::plan::{Launch, Plan, RankedOffering};
 
 use super::Fault;
-use super::alone::Market;
+use super::market::{Market, sold_label};
 
 /// The labels of a machine. For one to be bought, what the offering says covers the rest.
 #[derive(Clone, Copy)]
@@ -29,15 +29,6 @@ pub(super) struct Stand<'a> {
 /// The values a type may be given for a key that it leaves open, default first.
 fn open_values<'a>(kind: &'a InstanceType, key: &str) -> Option<&'a [Str]> {
     kind.open_labels.iter().find(|(open, _)| **open == *key).map(|(_, values)| &**values)
-}
-
-/// What an offering itself says about a label.
-pub(super) fn sold_label<'a>(kind: &'a InstanceType, offering: &'a Offering, key: &str) -> Option<&'a str> {
-    match key {
-        ZONE => Some(&offering.zone),
-        CAPACITY_TYPE => Some(offering.capacity_type.as_str()),
-        _ => offering.labels.get(key).or_else(|| kind.labels.get(key)).map(AsRef::as_ref),
-    }
 }
 
 impl<'a> Stand<'a> {

@@ -7,8 +7,9 @@ use crate::model::labels::{HOSTNAME, well_known};
 use crate::model::{Labels, Requirements, Str};
 use crate::plan::RankedOffering;
 
-use super::after::{After, Bought, Host, sold_label};
+use super::after::{After, Bought, Host};
 use super::holder::{Holder, Lines};
+use super::market::sold_label;
 use super::topology::View;
 use super::{Fault, fit};
 

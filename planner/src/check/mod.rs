@@ -6,6 +6,7 @@ mod fault;
 mod fit;
 mod holder;
 mod launch;
+mod market;
 mod sums;
 mod told;
 mod topology;

@@ -15,7 +15,7 @@ use crate::model::taint::untolerated;
 use crate::model::{PodShape, Requirements, Str, Toleration};
 
 use super::after::{After, Cell, Stand};
-use super::{Fault, Misfit, alone};
+use super::{Fault, Misfit, market};
 
 /// Faults in the placement of pods relative to each other.
 pub(super) fn check(view: &mut View, faults: &mut Vec<Fault>) {
@@ -135,7 +135,7 @@ impl<'a, 'b> View<'a, 'b> {
         });
         let new = |value: &str| !self.counts[at].contains_key(value);
         let hosts = *spread.key == *HOSTNAME;
-        let to_buy = if hosts { Vec::new() } else { alone::values(&after.market, shape, &spread.key, new) };
+        let to_buy = if hosts { Vec::new() } else { market::values(&after.market, shape, &spread.key, new) };
         self.learned.insert((group, std::ptr::from_ref(spread)), (at, to_buy));
         at
     }

@@ -1,11 +1,9 @@
 //! Amounts of resources by name, in the unit kube-scheduler counts each in.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::shown::shown;
 use super::{Quantity, Str};
 
 pub const CPU: &str = "cpu";
@@ -111,16 +109,6 @@ pub(super) fn is_bytes(name: &str) -> bool {
     name == MEMORY || name == EPHEMERAL_STORAGE || name.starts_with("hugepages-")
 }
 
-impl fmt::Display for Resources {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (name, amount)) in self.0.iter().enumerate() {
-            let comma = if at == 0 { "" } else { ", " };
-            write!(f, "{comma}{name} {}", shown(name, *amount))?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -144,13 +132,6 @@ mod tests {
         assert!(none.fits(&Resources::default()) && !gpu.fits(&Resources::default()));
         assert!(gpu.fits(&Resources::of([("gpu", 1), ("cpu", 5)])));
         assert_eq!(none.nonzero(), Resources::default());
-    }
-
-    #[test]
-    fn amounts_are_shown_in_the_notation_people_write() {
-        let shown =
-            Resources::of([("cpu", 1500), ("memory", 3 << 30), ("pods", 7), ("hugepages-2Mi", 4 << 20)]).to_string();
-        assert_eq!(shown, "cpu 1500m, hugepages-2Mi 4Mi, memory 3Gi, pods 7");
     }
 
     #[test]

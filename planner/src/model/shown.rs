@@ -1,7 +1,9 @@
 //! Amounts in messages. Nothing that is written to an API object comes from here: the canonical form, which shortens
 //! 1000 cores to `1k`, is not how people write it.
 
-use super::resources::{CPU, is_bytes, quantity};
+use std::fmt;
+
+use super::resources::{CPU, Resources, is_bytes, quantity};
 
 /// Powers of 1024 with their suffixes, largest first.
 const UNITS: [(&str, i64); 7] =
@@ -58,9 +60,26 @@ fn in_unit(amount: i64, suffix: &str, size: i64, rounding: Rounding) -> String {
     format!("{}{suffix}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+impl fmt::Display for Resources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (name, amount)) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{name} {}", shown(name, *amount))?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_are_shown_in_the_notation_people_write() {
+        let shown =
+            Resources::of([("cpu", 1500), ("memory", 3 << 30), ("pods", 7), ("hugepages-2Mi", 4 << 20)]).to_string();
+        assert_eq!(shown, "cpu 1500m, hugepages-2Mi 4Mi, memory 3Gi, pods 7");
+    }
 
     #[test]
     fn counts_and_cores_are_written_out() {
