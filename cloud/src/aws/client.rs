@@ -64,7 +64,7 @@ impl Clients {
         };
         let region = config.region().map(ToString::to_string).ok_or(ConnectError::NoRegion)?;
         let pricing = aws_sdk_pricing::config::Builder::from(&config);
-        let pricing = pricing.region(Region::new(super::prices::home(&region))).build();
+        let pricing = pricing.region(Region::new(price_list_home(&region))).build();
         Ok(Self {
             ec2: aws_sdk_ec2::Client::new(&config),
             eks: aws_sdk_eks::Client::new(&config),
@@ -123,4 +123,25 @@ fn in_process(region: Option<String>, transport: Transport) -> SdkConfig {
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts());
     config.build()
+}
+
+/// Where the price list service of a region is.
+fn price_list_home(region: &str) -> &'static str {
+    match region.split('-').next() {
+        Some("ap") => "ap-south-1",
+        Some("cn") => "cn-northwest-1",
+        Some("eu") => "eu-central-1",
+        _ => "us-east-1",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn price_lists_are_kept_in_few_places() {
+        let homes = ["us-west-2", "eu-west-1", "ap-southeast-2", "cn-north-1", "sa-east-1"].map(price_list_home);
+        assert_eq!(homes, ["us-east-1", "eu-central-1", "ap-south-1", "cn-northwest-1", "us-east-1"]);
+    }
 }

@@ -18,16 +18,6 @@ const MOST_PAGES: usize = 500;
 /// Which machines are asked for: tenancy and product family. Bare metal is listed as dedicated.
 const ASKED: [(&str, &str); 2] = [("Shared", "Compute Instance"), ("Dedicated", "Compute Instance (bare metal)")];
 
-/// Where the price list service of a region is.
-pub(super) fn home(region: &str) -> &'static str {
-    match region.split('-').next() {
-        Some("ap") => "ap-south-1",
-        Some("cn") => "cn-northwest-1",
-        Some("eu") => "eu-central-1",
-        _ => "us-east-1",
-    }
-}
-
 /// What Linux machines of the region cost on demand, in every zone.
 ///
 /// # Errors
@@ -117,11 +107,5 @@ mod tests {
         let in_china = product("0.5160000000").replace("USD", "CNY");
         assert_eq!(read(&in_china, currency("us-west-2")), None);
         assert_eq!(read(&in_china, currency("cn-north-1")), Some(("m5.large".into(), MicroUsdPerHour(516_000))));
-    }
-
-    #[test]
-    fn price_lists_are_kept_in_few_places() {
-        let homes = ["us-west-2", "eu-west-1", "ap-southeast-2", "cn-north-1", "sa-east-1"].map(home);
-        assert_eq!(homes, ["us-east-1", "eu-central-1", "ap-south-1", "cn-northwest-1", "us-east-1"]);
     }
 }
