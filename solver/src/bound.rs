@@ -147,13 +147,16 @@ fn close<const R: usize>(
         }
         nodes *= 8;
     }
-    let bent = (!open.is_empty()).then(|| {
+    let bent = (1..=MOST_BENT).contains(&open.len()).then(|| {
         let (values, proven) = bend(inst, &values, legal, most, &open, full_price, meter);
         // As with all, nothing is proven below the price.
         (values, proven.max(closed).max(1.0))
     });
     Closed { values, proven: known.into_iter().fold(closed, f64::max), patterns, bent }
 }
+
+/// Values are bent for at most so many open offers: where more are open, the meter was out long before they were closed.
+const MOST_BENT: usize = 16;
 
 /// A search of fewer nodes finds nothing new, and none is longer.
 const NODES: std::ops::Range<usize> = 50..10_000_000;

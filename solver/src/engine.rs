@@ -78,8 +78,8 @@ impl<'a, const R: usize> Engine<'a, R> {
     }
 
     /// Runs the pipeline until the meter is out or optimality is proven: in epochs, the first of `first_epoch` steps (or
-    /// more, see [`first_end`](Self::first_end)), each next one ending at four times as many. What is done in an epoch does not depend on what comes after it, so an effort
-    /// never ends worse than an epoch that it contains.
+    /// more, see [`first_end`](Self::first_end)), each next one ending at four times as many. What is done in an epoch does not
+    /// depend on what comes after it, so an effort never ends worse than an epoch that it contains.
     pub(crate) fn run(&mut self, first_epoch: Effort, meter: &mut Meter) {
         let mut noise = Noise::new(1);
         let mut size = self.size_of_class_level();

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn bent_values_are_legal_without_a_search_and_worth_no_less_than_what_was_legal_before() {
+    fn bent_values_are_legal_without_a_search_and_mostly_worth_what_was_legal_before() {
         let mut noise = Noise::new(21);
         let mut worse = 0;
         for _ in 0..100 {

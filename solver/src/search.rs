@@ -218,7 +218,7 @@ impl<const R: usize> Walk<'_, R> {
             let mut rest = self.most_worth(worth, &open, e.density);
             if self.lattice.ready && value + rest > self.best_value * (1.0 + 1e-12) {
                 self.work += 8;
-                rest = rest.min(self.lattice.most(open.entry as usize, free));
+                rest = rest.min(self.lattice.most(entry as usize, free));
             }
             if value + rest <= self.best_value * (1.0 + 1e-12) {
                 return true;

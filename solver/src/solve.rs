@@ -27,8 +27,8 @@ pub struct Progress {
 /// Packs the problem at least cost within an effort. Never dearer than [`greedy`](crate::greedy), and never with fewer
 /// things packed. Never dearer, either, than with an effort of 100,000 steps times a power of four that is no larger (times
 /// the part's share of the effort, where items fall into parts that share nothing, and times two and a half, where a plan with
-/// a row per class fits into that and not into less), but for the rounding that is given away
-/// where fewer bins do at the same price.
+/// a row per class fits into that and not into less), but for the rounding that is given away where fewer bins do at the same
+/// price.
 pub fn solve(problem: &Problem, effort: Effort, cancel: &Cancel) -> Solution {
     solve_by_parts(problem, effort, cancel).unwrap_or_else(|| solve_whole(problem, effort, Effort::DEFAULT, cancel))
 }
