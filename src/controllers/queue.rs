@@ -131,7 +131,7 @@ impl Queue {
         self.state().ready.len()
     }
 
-    /// The next object; [`Queue::done`] must follow. Waits for one.
+    /// The next object; [`Queue::done`] must follow. Waits for one; only one may wait at a time.
     pub async fn next(&self) -> String {
         loop {
             let due = {
@@ -144,11 +144,6 @@ impl Queue {
                         meter.waited(since);
                     }
                     self.tell(&state);
-                    let more = !state.ready.is_empty();
-                    drop(state);
-                    if more {
-                        self.wake.notify_one();
-                    }
                     return name;
                 }
                 state.delayed.first().map(|(due, _)| *due)

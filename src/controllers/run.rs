@@ -1,4 +1,4 @@
-//! Runs a controller: workers take names from its queue and look at the objects, until they are stopped.
+//! Runs a controller: takes names from its queue and looks at the objects, so many at once, until it is stopped.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -29,22 +29,22 @@ pub trait Reconcile: Send + Sync + 'static {
 pub async fn run<R: Reconcile>(reconciler: Arc<R>, queue: Arc<Queue>, metrics: Metrics, stop: CancellationToken) {
     metrics.controller_runtime_max_concurrent_reconciles.set([R::NAME], usize_as_f64(R::WORKERS));
     metrics.controller_runtime_reconcile_panics_total.add([R::NAME], 0);
-    let mut workers = JoinSet::new();
-    for _ in 0..R::WORKERS {
-        let (reconciler, queue, metrics, stop) = (reconciler.clone(), queue.clone(), metrics.clone(), stop.clone());
-        workers.spawn(async move {
-            loop {
-                let name = tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return,
-                    name = queue.next() => name,
-                };
-                let again = look(&*reconciler, &name, &metrics).await;
-                queue.done(&name, again);
-            }
+    // A task for each look and none for those who would wait: hundreds of them would all wake whenever something falls due.
+    let mut looks = JoinSet::new();
+    loop {
+        let name = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(_) = looks.join_next() => continue,
+            name = queue.next(), if looks.len() < R::WORKERS => name,
+        };
+        let (reconciler, queue, metrics) = (reconciler.clone(), queue.clone(), metrics.clone());
+        looks.spawn(async move {
+            let again = look(&*reconciler, &name, &metrics).await;
+            queue.done(&name, again);
         });
     }
-    while workers.join_next().await.is_some() {}
+    while looks.join_next().await.is_some() {}
 }
 
 async fn look<R: Reconcile>(reconciler: &R, name: &str, metrics: &Metrics) -> Again {
