@@ -7,6 +7,10 @@ use crate::app;
 use crate::config::{Config, Flags};
 use crate::telemetry::logs;
 
+/// Threads for all that waits. Plans are made aside, the lease has a thread of its own, and every further thread keeps megabytes
+/// for itself: by default there would be as many as the machine has cores.
+const WORKERS: usize = 1;
+
 /// Runs until a signal; errors before the log is open go to stderr, later ones to both.
 pub fn run(flags: &Flags) -> Result<u8> {
     let config = Config::from_process(flags)?;
@@ -15,7 +19,8 @@ pub fn run(flags: &Flags) -> Result<u8> {
     for note in &config.notes {
         tracing::warn!("{note}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start a runtime")?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(WORKERS).enable_all().build().context("start a runtime")?;
     let ended = runtime.block_on(app::serve(config));
     if let Err(error) = &ended {
         tracing::error!(%error, "millwright ends");
