@@ -10,7 +10,7 @@ use crds::names::kubernetes::INSTANCE_TYPE;
 use crds::node_claim::{NodeClaimSpec, ResourceRequirements};
 use crds::{NodeClaim, NodePool, ObjectMeta, OwnerReference, Quantity, Requirement};
 use planner::model::labels::{restricted, well_known};
-use planner::model::resources::{NODES, quantity};
+use planner::model::resources::quantity;
 use planner::model::{Operator, Pool, Requirements, Resources, Str};
 use planner::plan::Launch;
 
@@ -54,7 +54,7 @@ pub fn claim(name: &str, launch: &Launch, terms: &Pool, pool: &NodePool, meant_f
             ..ObjectMeta::named(name)
         },
         spec: NodeClaimSpec {
-            requirements: requirements(launch, terms),
+            requirements: requirements(launch),
             resources: Some(ResourceRequirements { requests: amounts(&launch.requests) }),
             node_class_ref: template.spec.node_class_ref.clone(),
             taints: template.spec.taints.clone().unwrap_or_default(),
@@ -66,9 +66,11 @@ pub fn claim(name: &str, launch: &Launch, terms: &Pool, pool: &NodePool, meant_f
     }
 }
 
-fn requirements(launch: &Launch, terms: &Pool) -> Vec<Requirement> {
+fn requirements(launch: &Launch) -> Vec<Requirement> {
     let mut all: Requirements = (*launch.requirements).clone();
-    let types = types(launch, terms);
+    let mut seen = BTreeSet::new();
+    let named = launch.offerings.iter().map(|offering| &offering.instance_type);
+    let types: Vec<Str> = named.filter(|name| seen.insert(*name)).cloned().collect();
     if !types.is_empty() {
         all.add(planner::model::Requirement::new(INSTANCE_TYPE, Operator::In, types));
     }
@@ -87,25 +89,6 @@ fn requirements(launch: &Launch, terms: &Pool) -> Vec<Requirement> {
     }
     // The pool is a label; a requirement on it would say nothing more.
     out.retain(|requirement| requirement.key != NODE_POOL || requirement.operator != crds::Operator::Exists);
-    out
-}
-
-/// The types that the claim may become: the plan's. Where the pool has limits, none that takes
-/// more of what is limited than the one planned: several claims that fall back at once must not overshoot together.
-fn types(launch: &Launch, terms: &Pool) -> Vec<Str> {
-    let mut seen = BTreeSet::new();
-    let limited: Vec<&Str> = terms.limits.iter().map(|(name, _)| name).filter(|name| &***name != NODES).collect();
-    let within = |name: &Str| {
-        let mut same = terms.types.iter().filter(|kind| kind.name == *name);
-        limited.is_empty() || same.all(|kind| limited.iter().all(|r| kind.capacity.get(r) <= launch.capacity.get(r)))
-    };
-    let mut out = Vec::new();
-    for offering in launch.offerings.iter() {
-        let name = &offering.instance_type;
-        if seen.insert(name.clone()) && within(name) {
-            out.push(name.clone());
-        }
-    }
     out
 }
 
@@ -138,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    fn terms(limits: &[(&str, i64)]) -> Pool {
+    fn terms() -> Pool {
         Pool {
             name: "general".into(),
             weight: 0,
@@ -146,7 +129,7 @@ mod tests {
             requirements: Requirements::new(),
             taints: Vec::new(),
             startup_taints: Vec::new(),
-            limits: Resources::of(limits.iter().copied()),
+            limits: Resources::default(),
             replicas: None,
             not_ready: None,
             types: Arc::new(kwok(&KwokSettings::default()).unwrap()),
@@ -211,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_claim_says_all_that_its_node_is_to_be() {
-        let claim = claim("general-x7k2p", &launch(), &terms(&[]), &pool(), "");
+        let claim = claim("general-x7k2p", &launch(), &terms(), &pool(), "");
         let labels: Vec<_> = claim.metadata.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(
             labels,
@@ -237,13 +220,5 @@ mod tests {
         assert_eq!(types_of(&claim), ["c-2x-amd64-linux", "c-4x-amd64-linux", "s-2x-amd64-linux"]);
         let value = serde_json::to_value(&claim).unwrap();
         assert!(crds::check(crds::Kind::NodeClaim, &value, None).is_empty());
-    }
-
-    #[test]
-    fn a_claim_of_a_pool_with_limits_falls_back_to_nothing_larger() {
-        let limited = |limits| claim("n", &launch(), &terms(limits), &pool(), "");
-        assert_eq!(types_of(&limited(&[("cpu", 10_000)])), ["c-2x-amd64-linux", "s-2x-amd64-linux"]);
-        assert_eq!(types_of(&limited(&[("memory", 64 << 30)])), ["c-2x-amd64-linux"]);
-        assert_eq!(types_of(&limited(&[("nodes", 3)])).len(), 3);
     }
 }

@@ -11,12 +11,13 @@ use crds::names::core::NODE_POOL;
 use crds::{NodeClaim, NodePool};
 use futures::stream::{self, StreamExt};
 use http::Request;
-use planner::model::{Pool, Str};
+use planner::model::{Pool, Snapshot, Str};
 use planner::plan::Launch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::claim::claim;
+use super::fallback::Room;
 use super::names::Names;
 use crate::clock::Clock;
 use crate::observe::mirror::{Both, Mirror, Object};
@@ -36,6 +37,11 @@ const WAIT: Duration = Duration::from_millis(250);
 pub enum LaunchError {
     #[error("NodePool {pool} is gone")]
     NoPool { pool: Str },
+    #[error(
+        "limits of NodePool {pool} leave no room for all its new machines to become any of {least} values of {key}, as \
+        minValues asks: this one follows when the others are bought"
+    )]
+    LittleRoom { pool: Str, key: Str, least: usize },
     #[error("NodeClaim {name}: refused ({code}): {message}")]
     Refused { name: String, code: u16, message: String },
     #[error("NodeClaim {name}: no answer: {message}")]
@@ -68,18 +74,25 @@ impl Launcher {
     pub async fn launch(
         &self,
         launches: &[Launch],
-        terms: &[Pool],
+        snapshot: &Snapshot,
         pools: &[Arc<NodePool>],
     ) -> Vec<(Str, Result<Arc<NodeClaim>, LaunchError>)> {
-        let terms: BTreeMap<&str, &Pool> = terms.iter().map(|pool| (&*pool.name, pool)).collect();
+        let terms: BTreeMap<&str, &Pool> = snapshot.pools.iter().map(|pool| (&*pool.name, pool)).collect();
+        let mut room = Room::new(snapshot, launches);
         let pools: BTreeMap<&str, &NodePool> = pools.iter().map(|pool| (pool.metadata.name(), &**pool)).collect();
-        let one = |launch: &Launch| {
+        let mut one = |launch: &Launch| {
             let (terms, pool) = (terms.get(&*launch.pool).copied(), pools.get(&*launch.pool).copied());
-            let launch = launch.clone();
+            let (name, of, narrowed) = (launch.name.clone(), launch.pool.clone(), room.narrow(launch));
             async move {
                 let (Some(terms), Some(pool)) = (terms, pool) else {
-                    let pool = launch.pool.clone();
-                    return (launch.name, Err(LaunchError::NoPool { pool }));
+                    return (name, Err(LaunchError::NoPool { pool: of }));
+                };
+                let launch = match narrowed {
+                    Ok(launch) => launch,
+                    Err(error) => {
+                        info!(NodePool = pool.metadata.name(), %error, "a nodeclaim waits");
+                        return (name, Err(error));
+                    }
                 };
                 let made = self.make(&launch, terms, pool).await;
                 match &made {
@@ -92,10 +105,10 @@ impl Launcher {
                     ),
                     Err(error) => warn!(NodePool = pool.metadata.name(), %error, "creating a nodeclaim"),
                 }
-                (launch.name, made)
+                (name, made)
             }
         };
-        let futures: Vec<_> = launches.iter().map(one).collect();
+        let futures: Vec<_> = launches.iter().map(&mut one).collect();
         stream::iter(futures).buffered(AT_ONCE).collect().await
     }
 

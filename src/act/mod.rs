@@ -5,6 +5,7 @@ pub mod api;
 mod claim;
 pub mod disrupt;
 pub mod error;
+mod fallback;
 pub mod launch;
 pub mod merge;
 mod names;

@@ -273,7 +273,7 @@ impl<C: Cloud> Pass<C> {
         phases.batch = open;
         let begun = Instant::now();
         let launching = (!plan.launches.is_empty()).then(|| self.nominations.launching());
-        let made = self.launcher.launch(&plan.launches, &snapshot.pools, &pools).await;
+        let made = self.launcher.launch(&plan.launches, &snapshot, &pools).await;
         let is_whole = made.iter().all(|(_, claim)| claim.is_ok());
         let claims: BTreeMap<Str, Str> =
             made.into_iter().filter_map(|(launch, claim)| Some((launch, claim.ok()?.metadata.name().into()))).collect();

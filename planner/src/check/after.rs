@@ -14,7 +14,7 @@ use crate::model::{
 use crate::plan::{Launch, Plan, RankedOffering};
 
 use super::Fault;
-use super::market::{Market, sold_label};
+use super::market::Market;
 
 /// The labels of a machine. For one to be bought, what the offering says covers the rest.
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ fn open_values<'a>(kind: &'a InstanceType, key: &str) -> Option<&'a [Str]> {
 impl<'a> Stand<'a> {
     /// Value of a label key.
     pub fn label(&self, key: &str) -> Option<&'a str> {
-        let sold = self.sold.and_then(|(kind, offering)| sold_label(kind, offering, key));
+        let sold = self.sold.and_then(|(kind, offering)| kind.label(offering, key));
         let name = || (key == HOSTNAME).then_some(self.name);
         sold.or_else(|| self.settled(key)).or_else(name)
     }
@@ -332,7 +332,7 @@ type OwnLabels = BTreeMap<(*const Labels, *const Offering), Rc<Labels>>;
 fn host_of<'a>(bought: Bought<'a>, known: &mut OwnLabels) -> Host<'a> {
     let all = &bought.launch.labels;
     let own = || {
-        let own = all.iter().filter(|(key, _)| sold_label(bought.kind, bought.offering, key).is_none());
+        let own = all.iter().filter(|(key, _)| bought.kind.label(bought.offering, key).is_none());
         Rc::new(own.map(|(key, value)| (key.clone(), value.clone())).collect())
     };
     let labels = known.entry((Arc::as_ptr(all), std::ptr::from_ref(bought.offering))).or_insert_with(own).clone();

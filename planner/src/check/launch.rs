@@ -9,7 +9,6 @@ use crate::plan::RankedOffering;
 
 use super::after::{After, Bought, Host};
 use super::holder::{Holder, Lines};
-use super::market::sold_label;
 use super::topology::View;
 use super::{Fault, fit};
 
@@ -75,7 +74,7 @@ fn labels(bought: &Bought, faults: &mut Vec<Fault>) {
     let mut wrong: BTreeSet<&str> = BTreeSet::new();
     let sold = kind.labels.keys().chain(offering.labels.keys()).map(AsRef::as_ref);
     for key in sold.chain([crate::model::labels::ZONE, crate::model::labels::CAPACITY_TYPE]) {
-        if launch.labels.get(key).map(AsRef::as_ref) != sold_label(kind, offering, key) {
+        if launch.labels.get(key).map(AsRef::as_ref) != kind.label(offering, key) {
             wrong.insert(key);
         }
     }
@@ -88,7 +87,7 @@ fn labels(bought: &Bought, faults: &mut Vec<Fault>) {
     }
     for (key, value) in launch.labels.iter() {
         let open = kind.open_labels.iter().find(|(open, _)| open == key);
-        let known = sold_label(kind, offering, key).is_some()
+        let known = kind.label(offering, key).is_some()
             || pool.labels.contains_key(key)
             || (pool.requirements.get(key).is_some() && !well_known(key))
             || open.is_some_and(|(_, values)| values.contains(value))
@@ -165,7 +164,7 @@ fn min_values(after: &After, bought: &Bought, faults: &mut Vec<Fault>) {
         let want = launch.relaxed_min_values.get(key).map_or(asked, |lowered| *lowered);
         let own = launch.labels.get(key).map(AsRef::as_ref);
         let values: BTreeSet<Option<&str>> =
-            bought.offerings().map(|(_, kind, offering)| sold_label(kind, offering, key).or(own)).collect();
+            bought.offerings().map(|(_, kind, offering)| kind.label(offering, key).or(own)).collect();
         if values.len() < want as usize {
             let (launch, key) = (launch.name.clone(), key.clone());
             faults.push(Fault::MinValues { launch, key, have: values.len(), want });

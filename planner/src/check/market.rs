@@ -3,19 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::labels::{CAPACITY_TYPE, HOSTNAME, INITIALIZED, REGISTERED, ZONE, well_known};
+use crate::model::labels::{HOSTNAME, INITIALIZED, REGISTERED, well_known};
 use crate::model::pod::HostPort;
 use crate::model::taint::untolerated;
 use crate::model::{InstanceType, Offering, PodShape, Pool, Requirement, Requirements, Resources, Snapshot};
-
-/// What an offering itself says about a label.
-pub(super) fn sold_label<'a>(kind: &'a InstanceType, offering: &'a Offering, key: &str) -> Option<&'a str> {
-    match key {
-        ZONE => Some(&offering.zone),
-        CAPACITY_TYPE => Some(offering.capacity_type.as_str()),
-        _ => offering.labels.get(key).or_else(|| kind.labels.get(key)).map(AsRef::as_ref),
-    }
-}
 
 /// One way to buy a machine under a pool.
 #[derive(Clone, Copy)]
@@ -72,7 +63,7 @@ fn offers(pool: &Pool) -> impl Iterator<Item = Offer<'_>> {
 
 impl<'a> Offer<'a> {
     fn sold(&self, key: &str) -> Option<&'a str> {
-        sold_label(self.kind, self.offering, key)
+        self.kind.label(self.offering, key)
     }
 
     fn in_pool(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::resources::NODES;
-use crate::model::{MicroUsdPerHour, Pool, Resources, Snapshot, Str};
+use crate::model::{MicroUsdPerHour, Pool, Str};
 
 use super::Fault;
 use super::after::After;
@@ -26,29 +26,13 @@ pub(super) fn check(after: &After, faults: &mut Vec<Fault>) {
     reservations(after, faults);
 }
 
-/// What the nodes and claims of a pool have that stay, with how many they are.
-fn in_use(snapshot: &Snapshot, pool: &Pool) -> Resources {
-    let mine = |of: &Option<Str>| of.as_ref() == Some(&pool.name);
-    let nodes = snapshot.nodes.iter().filter(|n| !n.deleting && mine(&n.pool)).map(|n| &n.capacity);
-    let claims = snapshot.claims.iter().filter(|c| !c.deleting && mine(&c.pool)).map(|c| &c.capacity);
-    nodes.chain(claims).fold(Resources::default(), |mut sum, capacity| {
-        add_node(&mut sum, capacity);
-        sum
-    })
-}
-
-fn add_node(sum: &mut Resources, capacity: &Resources) {
-    sum.add(capacity);
-    sum.set(NODES, sum.get(NODES) - capacity.get(NODES) + 1);
-}
-
 fn limits(after: &After, pool: &Pool, faults: &mut Vec<Fault>) {
     let bought = || after.hosts.iter().filter_map(|host| host.bought.as_ref()).filter(|b| b.pool.name == pool.name);
     if pool.limits.0.is_empty() || bought().next().is_none() {
         return;
     }
-    let mut used = in_use(after.snapshot, pool);
-    bought().for_each(|b| add_node(&mut used, &b.kind.capacity));
+    let mut used = after.snapshot.in_use(&pool.name);
+    bought().for_each(|b| used.add_node(&b.kind.capacity));
     for (resource, limit) in pool.limits.iter().filter(|(resource, limit)| used.get(resource) > *limit) {
         let used = used.get(resource);
         faults.push(Fault::OverLimit { pool: pool.name.clone(), resource: resource.clone(), limit, used });
@@ -76,7 +60,7 @@ fn limits(after: &After, pool: &Pool, faults: &mut Vec<Fault>) {
 fn replicas(after: &After, pool: &Pool, faults: &mut Vec<Fault>) {
     let Some(replicas) = pool.replicas else { return };
     let bought = after.plan.launches.iter().filter(|launch| launch.pool == pool.name).count();
-    let there = in_use(after.snapshot, pool).get(NODES);
+    let there = after.snapshot.in_use(&pool.name).get(NODES);
     let wanted = usize::try_from(i64::from(replicas) - there).unwrap_or(0);
     if bought > wanted {
         faults.push(Fault::StaticReplicas { pool: pool.name.clone(), bought, wanted });

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::labels::{CAPACITY_TYPE, ZONE};
 use super::{Labels, MicroUsdPerHour, Resources, Str};
 
 /// How capacity is paid for. The order is the order of preference at equal price.
@@ -52,6 +53,17 @@ pub struct InstanceType {
     pub exotic: bool,
     /// Zones × capacity types it is sold in.
     pub offerings: Vec<Offering>,
+}
+
+impl InstanceType {
+    /// What the type and an offering of it say about a label. Open labels have no value yet.
+    pub fn label<'a>(&'a self, offering: &'a Offering, key: &str) -> Option<&'a str> {
+        match key {
+            ZONE => Some(&offering.zone),
+            CAPACITY_TYPE => Some(offering.capacity_type.as_str()),
+            _ => offering.labels.get(key).or_else(|| self.labels.get(key)).map(AsRef::as_ref),
+        }
+    }
 }
 
 /// One way to buy an instance type.

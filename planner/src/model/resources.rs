@@ -52,6 +52,13 @@ impl Resources {
         }
     }
 
+    /// Adds what a node has, and that it is one.
+    pub fn add_node(&mut self, capacity: &Self) {
+        let n_nodes = self.get(NODES);
+        self.add(capacity);
+        self.set(NODES, n_nodes + 1);
+    }
+
     /// Takes `other` away; amounts may become negative.
     pub fn subtract(&mut self, other: &Self) {
         self.add_times(other, -1);

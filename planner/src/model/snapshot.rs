@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::reason::Code;
-use super::{Claim, Node, PodGroup, PodShape, Pool, Str};
+use super::{Claim, Node, PodGroup, PodShape, Pool, Resources, Str};
 
 /// The cluster and the market as they stood at `taken_at`. Immutable; equal snapshots give equal plans.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,18 @@ pub struct Snapshot {
     /// Pods that are not to be placed, with why.
     pub ignored: Vec<Ignored>,
     pub policies: Policies,
+}
+
+impl Snapshot {
+    /// What the nodes and claims of a pool have that stay, with how many they are.
+    pub fn in_use(&self, pool: &str) -> Resources {
+        let mine = |of: &Option<Str>| of.as_deref() == Some(pool);
+        let nodes = self.nodes.iter().filter(|node| !node.deleting && mine(&node.pool)).map(|node| &node.capacity);
+        let claims = self.claims.iter().filter(|c| !c.deleting && mine(&c.pool)).map(|claim| &claim.capacity);
+        let mut sum = Resources::default();
+        nodes.chain(claims).for_each(|capacity| sum.add_node(capacity));
+        sum
+    }
 }
 
 /// The pods of a `DaemonSet`, one of which every matching node runs.

@@ -479,13 +479,7 @@ pub(crate) fn limited_amount(capacity: &Resources, name: &str) -> i64 {
 
 fn label<'a>(pool: &'a Pool, instance_type: &'a InstanceType, sold: &'a Offering, key: &str) -> Option<&'a str> {
     match key {
-        ZONE => Some(&sold.zone),
-        CAPACITY_TYPE => Some(sold.capacity_type.as_str()),
-        _ => pool
-            .labels
-            .get(key)
-            .or_else(|| sold.labels.get(key))
-            .or_else(|| instance_type.labels.get(key))
-            .map(AsRef::as_ref),
+        ZONE | CAPACITY_TYPE => instance_type.label(sold, key),
+        _ => pool.labels.get(key).map(AsRef::as_ref).or_else(|| instance_type.label(sold, key)),
     }
 }
