@@ -5,31 +5,10 @@ use std::collections::BTreeMap;
 use fixedbitset::FixedBitSet as Bits;
 
 use super::dims::{add, fits, times};
-use super::shelf::first_of_both;
-use super::state::{Placed, State, Undo, clash};
+use super::sale::cheapest;
+use super::state::{Bin, Placed, State, Undo, clash};
 use super::topology::Demand;
 use crate::model::{Requirement, Requirements, Str};
-
-/// A machine to buy, still open for more.
-#[derive(Clone)]
-pub(crate) struct Bin {
-    pub(crate) shelf: usize,
-    /// Choices that hold the contents (limits aside).
-    pub(crate) mask: Bits,
-    /// The one that would be bought now.
-    pub(crate) chosen: usize,
-    pub(crate) used: Vec<i64>,
-    pub(crate) n_pods: u32,
-    pub(crate) contents: Vec<Placed>,
-    /// Open keys as narrowed so far.
-    pub(crate) open: Requirements,
-    /// Topology keys whose domain is settled.
-    pub(crate) pinned: BTreeMap<usize, u32>,
-    /// Indices of rooms that still hold the contents.
-    alive: Vec<usize>,
-    /// Largest of these rooms, per dimension.
-    top: Vec<i64>,
-}
 
 /// How some pods can join a machine.
 pub(crate) struct Joining {
@@ -476,12 +455,4 @@ impl State<'_, '_> {
 /// What is used once so many more have come.
 fn with(used: &[i64], need: &[i64], count: u32) -> Vec<i64> {
     used.iter().zip(need).map(|(used, need)| used + need * i64::from(count)).collect()
-}
-
-/// The choice to buy: the first generic one that the limits leave, else the first at all.
-pub(crate) fn cheapest(goods: &super::shelf::Shelf, mask: &Bits, affordable: Option<&Bits>) -> Option<usize> {
-    let Some(bits) = affordable else { return first_of_both(mask, &goods.generic).or_else(|| mask.minimum()) };
-    let mut usable = mask.clone();
-    usable.intersect_with(bits);
-    first_of_both(&usable, &goods.generic).or_else(|| usable.minimum())
 }

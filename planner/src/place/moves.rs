@@ -6,10 +6,10 @@
 
 use fixedbitset::FixedBitSet as Bits;
 
-use super::bin::{Bin, cheapest};
 use super::launch::possible;
+use super::sale::cheapest;
 use super::shelf::Shelf;
-use super::state::State;
+use super::state::{Bin, State};
 
 /// Passes over all machines; each move makes the plan cheaper, and a pass that moves nothing is the last.
 const MOST_PASSES: usize = 4;

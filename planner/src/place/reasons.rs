@@ -1,14 +1,15 @@
 //! Why a group has no place: per pool the first predicate that fails, and the change that would have let it pass. Labels are
 //! asked about here and in `agreement`, volumes in `reach`, what a pool has to sell in `scarce` and `unsold`, topology in
-//! `domains`.
+//! `domains`; what stands against anybody is in `stock`.
 
 use fixedbitset::FixedBitSet as Bits;
 
 use super::shelf::Shelf;
 use super::state::State;
+use super::stock::own_conflict;
 use crate::model::labels::well_known;
 use crate::model::taint::untolerated;
-use crate::model::{Code, Pool, Reason, Requirement, Requirements, Str, labels};
+use crate::model::{Code, Reason, Requirement, Requirements, Str, labels};
 
 /// One reason per dynamic pool, or one that no pool can change.
 pub(crate) fn reasons(state: &State, group: usize) -> Vec<Reason> {
@@ -30,23 +31,6 @@ pub(crate) fn reasons(state: &State, group: usize) -> Vec<Reason> {
         out.push(Reason::everywhere(Code::NoNodePool, "there is no NodePool that buys nodes for pods", miss));
     }
     out
-}
-
-/// A pool whose own terms exclude each other on some key: it can sell nothing to anybody.
-pub(super) fn own_conflict(pool: &Pool) -> Option<Reason> {
-    let mut all = pool.requirements.clone();
-    all.add_all(&Requirements::of_labels(&pool.labels));
-    let crossed = all.iter().find(|r| r.is_contradiction())?;
-    let (key, name) = (&crossed.key, &pool.name);
-    let label = pool.labels.get(key).map(|value| format!(" beside its label {key}={value}")).unwrap_or_default();
-    Some(Reason {
-        pool: name.clone(),
-        code: Code::RequirementConflict,
-        message: format!(
-            "the requirements of NodePool {name} on {key} exclude each other{label}: no node has such a value"
-        ),
-        nearest_miss: Some(format!("one value of {key} that all requirements of NodePool {name} allow")),
-    })
 }
 
 /// One group against one pool.

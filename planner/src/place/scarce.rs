@@ -1,12 +1,11 @@
 //! Why a pool has nothing to sell to a group: sizes, stock, limits, reservations, `minValues`.
 
-use std::collections::BTreeSet;
-
 use fixedbitset::FixedBitSet as Bits;
 
 use super::dims::fits;
 use super::reasons::Case;
-use super::shelf::{Shelf, limited_amount};
+use super::shelf::limited_amount;
+use super::stock::{out_of_stock, reservations_held, used_up};
 use crate::model::resources::NODES;
 use crate::model::shown::{Rounding, shown, shown_beside};
 use crate::model::{Code, InstanceType, Reason, Resources, Str};
@@ -14,54 +13,6 @@ use crate::model::{Code, InstanceType, Reason, Resources, Str};
 /// All the changes that are needed, as one text.
 fn joined(misses: &[String]) -> Option<String> {
     (!misses.is_empty()).then(|| misses.join(", "))
-}
-
-/// Reservations without a machine left, of which there were so many.
-pub(super) fn reservations_held(pool: &str, ids: &[&str], counts: &[u32]) -> Reason {
-    let one = |(id, count): (&&str, &u32)| match count {
-        0 => format!("reservation {id} has no machine left"),
-        1 => format!("the 1 machine left in reservation {id} is taken by this plan"),
-        n => format!("the {n} machines left in reservation {id} are taken by this plan"),
-    };
-    let said: Vec<String> = ids.iter().zip(counts).map(one).collect();
-    let message = format!("what NodePool {pool} could buy is reserved capacity, and {}", said.join("; "));
-    let miss = format!("capacity type on-demand allowed, or a larger reservation {}", ids.join(" or "));
-    Reason { pool: pool.into(), code: Code::ReservedCapacityHeld, message, nearest_miss: Some(miss) }
-}
-
-/// Choices that draw on reservations, all of them with nothing left.
-pub(super) fn used_up(goods: &Shelf, choices: &Bits) -> Option<Reason> {
-    let drawn: Option<BTreeSet<&str>> = choices
-        .ones()
-        .map(|choice| {
-            let reservation = goods.offering(choice).reservation.as_ref()?;
-            (goods.offering(choice).available && reservation.count == 0).then_some(&*reservation.id)
-        })
-        .collect();
-    let ids: Vec<&str> = drawn?.into_iter().collect();
-    (!ids.is_empty()).then(|| reservations_held(&goods.pool.name, &ids, &vec![0; ids.len()]))
-}
-
-/// None of the choices can be had now. `would`: what they would do, if anybody asks.
-pub(super) fn out_of_stock(goods: &Shelf, choices: &Bits, would: &str) -> Reason {
-    let pool = &goods.pool.name;
-    let reason = |code, message, miss| Reason { pool: pool.clone(), code, message, nearest_miss: Some(miss) };
-    let (offerings, are) = match choices.count_ones(..) {
-        1 => (format!("1 offering of NodePool {pool}{would}"), "it is"),
-        n => (format!("{n} offerings of NodePool {pool}{would}"), "all are"),
-    };
-    let without_addresses = choices.ones().map(|at| goods.offering(at)).filter(|sold| sold.no_addresses);
-    let zones: BTreeSet<&str> = without_addresses.map(|sold| &*sold.zone).collect();
-    if let Some(zone) = zones.first() {
-        let all = zones.iter().copied().collect::<Vec<_>>().join(", ");
-        let message = format!("{offerings}, and no subnet of its class in {all} has addresses left");
-        return reason(Code::SubnetAddressesExhausted, message, format!("a subnet with free addresses in {zone}"));
-    }
-    let message = format!("{offerings}, and {are} out of capacity now");
-    let first = choices.minimum().unwrap_or(0);
-    let (name, sold) = (&goods.instance_type(first).name, goods.offering(first));
-    let miss = format!("capacity for {name} in {} ({})", sold.zone, sold.capacity_type.as_str());
-    reason(Code::OfferingUnavailable, message, miss)
 }
 
 impl Case<'_, '_, '_> {

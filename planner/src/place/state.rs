@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bin::Bin;
+use fixedbitset::FixedBitSet as Bits;
+
 use super::dims::{add, fits, times};
 use super::topology::{Constraint, Demand};
 use super::world::World;
-use crate::model::Str;
 use crate::model::pod::{Attachment, HostPort};
 use crate::model::taint::untolerated;
+use crate::model::{Requirements, Str};
 
 /// So many pods of a group at one level of its wishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +17,27 @@ pub(crate) struct Placed {
     pub(crate) group: usize,
     pub(crate) level: usize,
     pub(crate) count: u32,
+}
+
+/// A machine to buy, still open for more.
+#[derive(Clone)]
+pub(crate) struct Bin {
+    pub(crate) shelf: usize,
+    /// Choices that hold the contents (limits aside).
+    pub(crate) mask: Bits,
+    /// The one that would be bought now.
+    pub(crate) chosen: usize,
+    pub(crate) used: Vec<i64>,
+    pub(crate) n_pods: u32,
+    pub(crate) contents: Vec<Placed>,
+    /// Open keys as narrowed so far.
+    pub(crate) open: Requirements,
+    /// Topology keys whose domain is settled.
+    pub(crate) pinned: BTreeMap<usize, u32>,
+    /// Indices of rooms that still hold the contents.
+    pub(super) alive: Vec<usize>,
+    /// Largest of these rooms, per dimension.
+    pub(super) top: Vec<i64>,
 }
 
 /// The view of capacity that placing works on.

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use fixedbitset::FixedBitSet as Bits;
 
 use super::dims::{Dims, fits};
-use super::launch::empty_launch;
 use super::names::Names;
-use super::reasons::own_conflict;
-use super::scarce::{out_of_stock, reservations_held, used_up};
+use super::sale::empty_launch;
 use super::shelf::Shelf;
+use super::stock::{out_of_stock, own_conflict, reservations_held, used_up};
 use crate::model::resources::NODES;
 use crate::model::{Code, Pool, Reason, Snapshot, Str};
 use crate::plan::{Launch, Short};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::dims::fits;
+use super::host::Host;
 use super::shelf::{Matching, Shelf};
-use super::world::Host;
 use crate::model::labels::HOSTNAME;
 use crate::model::pod::{PodTerm, Spread};
 use crate::model::selector::LabelSelector;
