@@ -195,12 +195,6 @@ pub async fn observe<C: Cloud>(
     taken.ok()?.ok().map(|taken| taken.snapshot)
 }
 
-/// The variant's name, for a metric label.
-fn fault_name(fault: &planner::Fault) -> String {
-    let text = format!("{fault:?}");
-    text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
-}
-
 /// One pass after another.
 struct Pass<C> {
     mirror: Mirror,
@@ -262,7 +256,7 @@ impl<C: Cloud> Pass<C> {
             warn!(left, "too many kinds of pods for one pass: the next follows at once");
         }
         for fault in &faults {
-            self.metrics.plan_faults_total.inc([&fault_name(fault)]);
+            self.metrics.plan_faults_total.inc([fault.code()]);
             error!(fault = %fault, "the plan is unsound and was dropped");
         }
         self.world.planned_with(&snapshot.pools);

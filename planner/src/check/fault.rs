@@ -101,6 +101,57 @@ pub enum Fault {
     DearerThanGreedy { cost: MicroUsdPerHour, greedy: MicroUsdPerHour },
 }
 
+impl Fault {
+    /// The kind of fault, without what it is about: few enough for the label of a metric.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Silent { .. } => "Silent",
+            Self::ToldAgain { .. } => "ToldAgain",
+            Self::UnknownPod { .. } => "UnknownPod",
+            Self::Refused { .. } => "Refused",
+            Self::StandIn { .. } => "StandIn",
+            Self::PodCount { .. } => "PodCount",
+            Self::Ignored => "Ignored",
+            Self::NoReason { .. } => "NoReason",
+            Self::ReasonsForPool { .. } => "ReasonsForPool",
+            Self::ReasonForUnknownPool { .. } => "ReasonForUnknownPool",
+            Self::NotAReason { .. } => "NotAReason",
+            Self::PlaceExists { .. } => "PlaceExists",
+            Self::UnknownNode { .. } => "UnknownNode",
+            Self::Misfit { .. } => "Misfit",
+            Self::NameTaken { .. } => "NameTaken",
+            Self::UnknownPool { .. } => "UnknownPool",
+            Self::PoolNotReady { .. } => "PoolNotReady",
+            Self::NoPods { .. } => "NoPods",
+            Self::StaticWithPods { .. } => "StaticWithPods",
+            Self::StaticReplicas { .. } => "StaticReplicas",
+            Self::NoOfferings { .. } => "NoOfferings",
+            Self::NotSold { .. } => "NotSold",
+            Self::Unavailable { .. } => "Unavailable",
+            Self::OutsideRequirements { .. } => "OutsideRequirements",
+            Self::WrongPrice { .. } => "WrongPrice",
+            Self::NotRanked { .. } => "NotRanked",
+            Self::OfferingTwice { .. } => "OfferingTwice",
+            Self::CannotHold { .. } => "CannotHold",
+            Self::CheaperExists { .. } => "CheaperExists",
+            Self::ReservationOversold { .. } => "ReservationOversold",
+            Self::MinValues { .. } => "MinValues",
+            Self::MinValuesLowered { .. } => "MinValuesLowered",
+            Self::LighterPool { .. } => "LighterPool",
+            Self::WrongLabel { .. } => "WrongLabel",
+            Self::WrongTaints { .. } => "WrongTaints",
+            Self::WrongRequests { .. } => "WrongRequests",
+            Self::WrongAllocatable { .. } => "WrongAllocatable",
+            Self::WrongCapacity { .. } => "WrongCapacity",
+            Self::OverLimit { .. } => "OverLimit",
+            Self::OfferingOverLimit { .. } => "OfferingOverLimit",
+            Self::Cost { .. } => "Cost",
+            Self::Bound { .. } => "Bound",
+            Self::DearerThanGreedy { .. } => "DearerThanGreedy",
+        }
+    }
+}
+
 /// Why a machine cannot take what the plan puts on it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Misfit {
@@ -128,4 +179,18 @@ pub enum Misfit {
 
 fn show(offering: &RankedOffering) -> String {
     format!("{}/{}/{}", offering.instance_type, offering.zone, offering.capacity_type.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_the_name_of_its_fault() {
+        let pod: Str = "n/a".into();
+        let misfit = Misfit::Selector { pod: pod.clone() };
+        assert_eq!(Fault::Silent { pod }.code(), "Silent");
+        assert_eq!(Fault::Ignored.code(), "Ignored");
+        assert_eq!(Fault::Misfit { host: "h".into(), misfit }.code(), "Misfit");
+    }
 }
