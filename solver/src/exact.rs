@@ -1,5 +1,6 @@
 //! The only file that names the LP library: the set-covering problem over all maximal contents, solved by another's code.
-//! An oracle for our own simplex, pricing and search; exact for problems small enough to list.
+//! An oracle for our own simplex, pricing and search, exact for problems small enough to list. In tests only: what is
+//! shipped has no LP library.
 
 use good_lp::{Expression, ProblemVariables, Solution as _, SolverModel, constraint, variable};
 
@@ -15,16 +16,16 @@ use crate::shapes::Shapes;
 
 /// What the library finds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Optimum {
+struct Optimum {
     /// Cost of the linear relaxation over all contents, micro-dollars per hour: the best bound that columns can prove.
-    pub relaxed: f64,
+    relaxed: f64,
     /// Cost of the cheapest packing of everything.
-    pub whole: f64,
+    whole: f64,
 }
 
 /// The optimum of a problem without started bins, spreads, and joint limits; `None` when it has those, when something has no
 /// place, or when there are more than `most_contents` maximal contents.
-pub fn optimum(problem: &Problem, most_contents: usize) -> Option<Optimum> {
+fn optimum(problem: &Problem, most_contents: usize) -> Option<Optimum> {
     let limited = !problem.started.is_empty() || !problem.spreads.is_empty() || !problem.caps.is_empty();
     if limited || problem.kinds.iter().any(|k| k.available.is_some()) {
         return None;
@@ -67,11 +68,7 @@ pub fn optimum(problem: &Problem, most_contents: usize) -> Option<Optimum> {
     Some(Optimum { relaxed: solve(false)?, whole: solve(true)? })
 }
 
-/// The library's name, for reports.
-pub const LIBRARY: &str = if cfg!(feature = "highs") { "HiGHS" } else { "microlp" };
-
 /// The least cost of covering `demand` with fractions of columns.
-#[cfg(test)]
 pub(crate) fn cheapest_cover(demand: &[f64], columns: &[crate::master::Column]) -> Option<f64> {
     let mut variables = ProblemVariables::new();
     let amounts: Vec<_> = columns.iter().map(|_| variables.add(variable().min(0))).collect();
@@ -92,9 +89,15 @@ pub(crate) fn cheapest_cover(demand: &[f64], columns: &[crate::master::Column]) 
     Some(model.solve().ok()?.eval(&cost) * 1e6)
 }
 
-#[cfg(test)]
 mod tests {
-    use crate::{BinKind, BitSet, Item, Problem};
+    use std::cell::Cell;
+
+    use proptest::prelude::*;
+    use proptest::test_runner::TestRunner;
+
+    use super::optimum;
+    use crate::support::{Shape, problem};
+    use crate::{BinKind, BitSet, Cancel, Effort, Item, Problem, lower_bound, solve};
 
     /// Runs with whichever library was built; `cargo test -p solver --features highs` asks the other one.
     #[test]
@@ -106,18 +109,28 @@ mod tests {
         });
         let item = Item { needs: vec![800], count: 5, allowed: BitSet::full(3), ..Item::default() };
         let problem = Problem { dims: 1, items: vec![item], kinds: kinds.to_vec(), ..Problem::default() };
-        let found = super::optimum(&problem, 100).expect("small");
+        let found = optimum(&problem, 100).expect("small");
         // One bin of five, or fractions of it.
-        assert!(
-            (found.whole - 16e6).abs() < 1.0 && (found.relaxed - 16e6).abs() < 1.0,
-            "{}: {found:?}",
-            super::LIBRARY
-        );
+        assert!((found.whole - 16e6).abs() < 1.0 && (found.relaxed - 16e6).abs() < 1.0, "{found:?}");
     }
 
-    #[cfg(feature = "highs")]
     #[test]
-    fn the_feature_chooses_the_other_library() {
-        assert_eq!(super::LIBRARY, "HiGHS");
+    fn the_library_agrees_on_optimum_and_bound() {
+        let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
+        let compared = Cell::new(0);
+        let agrees = |problem: Problem| {
+            // It has no answer where something has no place.
+            let Some(oracle) = optimum(&problem, 400) else { return Ok(()) };
+            compared.set(compared.get() + 1);
+            let ours = solve(&problem, Effort::DEFAULT, &Cancel::new()).cost;
+            prop_assert!((ours as f64 - oracle.whole).abs() < 1.0, "ours {} library {}", ours, oracle.whole);
+            let bound = lower_bound(&problem, Effort(5_000)).cost;
+            // What is above the library's relaxation was searched to the end, and then it is the optimum of a part.
+            prop_assert!(bound as f64 <= oracle.whole + 0.5, "ours {} library {}", bound, oracle.whole);
+            Ok(())
+        };
+        let judged = TestRunner::new(config).run(&problem(Shape { most_things: 9, extras: false }), agrees);
+        assert!(judged.is_ok(), "{judged:?}");
+        assert!(compared.get() >= 50, "only {} of 200 problems were compared", compared.get());
     }
 }

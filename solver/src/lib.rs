@@ -59,12 +59,12 @@ mod rebuild;
 mod reopt;
 mod waves;
 
+#[cfg(test)]
 mod exact;
 mod solve;
 
 pub use bits::BitSet;
 pub use effort::{Cancel, Effort};
-pub use exact::{LIBRARY, Optimum, optimum};
 pub use greedy::greedy;
 pub use problem::{BinKind, Cap, Conflict, Item, ItemIdx, KindIdx, Options, Problem, Spread, StartedBin, StartedIdx};
 pub use reopt::{Destination, Move, Moves, Reoptimized, Wave, reoptimize};

@@ -79,6 +79,7 @@ pub(crate) fn search_all<const R: usize>(
 }
 
 /// The maximal contents of all offers with their values; `None` when there are more than `most`.
+#[cfg(test)]
 pub(crate) fn all_contents<const R: usize>(inst: &Instance<R>, most: usize) -> Option<Vec<(i64, Pattern)>> {
     let demand = inst.demand();
     let mut meter = Meter::new(crate::effort::Effort(u64::MAX), &crate::effort::Cancel::new());
