@@ -7,6 +7,7 @@ use crate::effort::Meter;
 use crate::instance::{Instance, Offer};
 use crate::knapsack::{Scratch, relax};
 use crate::nodes::{Budget, Node};
+use crate::noise::Noise;
 use crate::num::u32_of;
 
 /// See the module.
@@ -117,6 +118,48 @@ impl<'a, const R: usize> Guide<'a, R> {
         let mut order: Vec<u32> = (0..u32_of(self.rank.len())).collect();
         order.sort_unstable_by_key(|&k| self.rank[k as usize]);
         order
+    }
+
+    /// Puts what is `left` of the classes in `set` into the bins whose free room points their way. `noise`: what shakes the
+    /// scores, and by how much at most.
+    pub(crate) fn repack(
+        &self,
+        set: &[u32],
+        left: &mut [u32],
+        bins: &mut [Node<R>],
+        (noise, jitter): (&mut Noise, f32),
+        meter: &mut Meter,
+    ) {
+        let inst = self.inst;
+        for &k in set {
+            let ku = k as usize;
+            let aim = &self.aim[ku];
+            while left[ku] > 0 {
+                let (mut best, mut score) = (None, -1.0f32);
+                for (b, bin) in bins.iter().enumerate() {
+                    let room = bin.room_for(inst, k);
+                    if room == 0 {
+                        continue;
+                    }
+                    let v = weigh(&bin.free, &self.worth);
+                    let (mut dot, mut norm) = (0.0f32, 1e-30f32);
+                    for r in 0..R {
+                        dot += v[r] * aim[r];
+                        norm += v[r] * v[r];
+                    }
+                    #[expect(clippy::cast_possible_truncation, reason = "jitter")]
+                    let s = dot * dot / norm * (1.0 + jitter * noise.unit() as f32);
+                    if s > score {
+                        (best, score) = (Some((b, room)), s);
+                    }
+                }
+                meter.charge(bins.len() * 12);
+                let Some((b, room)) = best else { break };
+                let n = room.min(left[ku].div_ceil(u32_of(bins.len()))).max(1);
+                bins[b].add(inst, k, n);
+                left[ku] -= n;
+            }
+        }
     }
 
     /// The cheapest offer that can take the node's contents and costs less than it does.

@@ -4,6 +4,7 @@
 //! non-negative resource prices, so rounding errors cannot break it; its floor, filled up by density, gives contents;
 //! a bounded depth-first search improves both where few things fill a bin.
 
+use crate::basis::{At, Basis, Listed};
 use crate::effort::Meter;
 use crate::instance::{Instance, Offer, Pattern, max_fit};
 use crate::num::floor_count;
@@ -11,8 +12,8 @@ use crate::num::floor_count;
 /// Reused memory of the pricing routines.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch<const R: usize> {
-    /// (class, most of it, value of one) of the classes that count.
-    pub(crate) list: Vec<(u32, f64, f64)>,
+    /// The classes that count.
+    pub(crate) list: Vec<Listed>,
     /// State of each listed variable: at 0, at its most, or basic.
     state: Vec<At>,
     /// The relaxation's answer: (class, amount > 0).
@@ -23,13 +24,6 @@ pub(crate) struct Scratch<const R: usize> {
     pub(crate) search: crate::search::Frame<R>,
     /// Operations spent, for the meter.
     pub(crate) operations: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
-    Zero,
-    Most,
-    Basic,
 }
 
 /// What pricing one offer gives.
@@ -117,151 +111,21 @@ fn relax_from<const R: usize>(
     near: &[f64; R],
     scratch: &mut Scratch<R>,
 ) -> ([f64; R], f64) {
-    let n = scratch.list.len();
-    scratch.state.clear();
-    scratch.state.resize(n, At::Zero);
-    let mut inverse = [[0.0f64; R]; R];
-    for r in 0..R {
-        inverse[r][r] = 1.0;
-    }
-    // A basic variable: Some(listed) or None for the slack of its original row.
-    let mut basis: [Option<usize>; R] = [None; R];
-    let mut slack_basic = [true; R];
-    let mut slack_of: [usize; R] = std::array::from_fn(|r| r);
-    let mut x: [f64; R] = offer.share;
-    if near.iter().any(|&p| p > 0.0) {
-        for (i, &(k, u, v)) in scratch.list.iter().enumerate() {
-            let share = &inst.classes[k as usize].share;
-            let worth: f64 = (0..R).map(|r| near[r] * share[r]).sum();
-            if v > worth && (0..R).all(|r| share[r] * u <= x[r]) {
-                scratch.state[i] = At::Most;
-                (0..R).for_each(|r| x[r] -= share[r] * u);
-            }
-        }
-        scratch.operations += n * R;
-    }
+    let Scratch { list, state, relaxed, operations, .. } = scratch;
+    let is_near = near.iter().any(|&p| p > 0.0);
+    *operations += if is_near { list.len() * R } else { 0 };
+    let mut basis = Basis::start(inst, offer, near, list, state);
     let mut prices = [0.0f64; R];
     for _ in 0..40 + 8 * R {
-        scratch.operations += n * R;
-        prices = [0.0; R];
-        for i in 0..R {
-            if let Some(b) = basis[i] {
-                let v = scratch.list[b].2;
-                for r in 0..R {
-                    prices[r] += v * inverse[i][r];
-                }
-            }
-        }
-        let (mut gain, mut enter, mut up) = (1e-9 * offer.price.max(1.0), None, true);
-        for (i, &(k, u, v)) in scratch.list.iter().enumerate() {
-            if scratch.state[i] == At::Basic {
-                continue;
-            }
-            let share = &inst.classes[k as usize].share;
-            let mut d = v;
-            for r in 0..R {
-                d -= prices[r] * share[r];
-            }
-            let at_zero = scratch.state[i] == At::Zero;
-            let g = if at_zero { d * u } else { -d * u };
-            if g > gain {
-                (gain, enter, up) = (g, Some(Ok(i)), at_zero);
-            }
-        }
-        for r in 0..R {
-            if !slack_basic[r] && -prices[r] * offer.share[r].max(1e-12) > gain {
-                (gain, enter, up) = (-prices[r] * offer.share[r].max(1e-12), Some(Err(r)), true);
-            }
-        }
-        let Some(enter) = enter else { break };
-        let mut column = [0.0f64; R];
-        let mut room = f64::INFINITY;
-        match enter {
-            Ok(i) => {
-                column = inst.classes[scratch.list[i].0 as usize].share;
-                room = scratch.list[i].1;
-            }
-            Err(r) => column[r] = 1.0,
-        }
-        let direction = if up { 1.0 } else { -1.0 };
-        let mut y = [0.0f64; R];
-        for i in 0..R {
-            let mut s = 0.0;
-            for r in 0..R {
-                s += inverse[i][r] * column[r];
-            }
-            y[i] = s * direction;
-        }
-        let (mut step, mut leave, mut to_most) = (room, None, false);
-        for i in 0..R {
-            if y[i] > 1e-12 {
-                let t = x[i].max(0.0) / y[i];
-                if t < step {
-                    (step, leave, to_most) = (t, Some(i), false);
-                }
-            } else if y[i] < -1e-12
-                && let Some(b) = basis[i]
-            {
-                let t = (scratch.list[b].1 - x[i]).max(0.0) / -y[i];
-                if t < step {
-                    (step, leave, to_most) = (t, Some(i), true);
-                }
-            }
-        }
-        if step.is_infinite() {
+        *operations += list.len() * R;
+        prices = basis.prices(list);
+        let Some((enter, up)) = basis.entering(inst, offer, &prices, list, state) else { break };
+        if !basis.take_in(inst, enter, up, list, state) {
             break;
         }
-        for i in 0..R {
-            x[i] -= step * y[i];
-        }
-        let Some(row) = leave else {
-            if let Ok(i) = enter {
-                scratch.state[i] = if up { At::Most } else { At::Zero };
-            }
-            continue;
-        };
-        match basis[row] {
-            Some(b) => scratch.state[b] = if to_most { At::Most } else { At::Zero },
-            None => slack_basic[slack_of[row]] = false,
-        }
-        let pivot = y[row] * direction;
-        for r in 0..R {
-            inverse[row][r] /= pivot;
-        }
-        for i in 0..R {
-            if i != row {
-                let f = y[i] * direction;
-                for r in 0..R {
-                    inverse[i][r] -= f * inverse[row][r];
-                }
-            }
-        }
-        match enter {
-            Ok(i) => {
-                x[row] = if up { step } else { scratch.list[i].1 - step };
-                basis[row] = Some(i);
-                scratch.state[i] = At::Basic;
-            }
-            Err(r) => {
-                x[row] = step;
-                basis[row] = None;
-                slack_of[row] = r;
-                slack_basic[r] = true;
-            }
-        }
     }
-    scratch.relaxed.clear();
-    for (i, &(k, u, _)) in scratch.list.iter().enumerate() {
-        if scratch.state[i] == At::Most {
-            scratch.relaxed.push((k, u));
-        }
-    }
-    for i in 0..R {
-        if let Some(b) = basis[i] {
-            scratch.relaxed.push((scratch.list[b].0, x[i].max(0.0)));
-        }
-    }
-    (prices_of(&mut prices), bound_at(inst, offer, &prices, &scratch.list))
+    basis.tell(list, state, relaxed);
+    (prices_of(&mut prices), bound_at(inst, offer, &prices, list))
 }
 
 fn prices_of<const R: usize>(prices: &mut [f64; R]) -> [f64; R] {
@@ -270,7 +134,7 @@ fn prices_of<const R: usize>(prices: &mut [f64; R]) -> [f64; R] {
 }
 
 /// The upper bound that resource prices ≥ 0 prove: what the room is worth, plus what each class earns beyond it.
-fn bound_at<const R: usize>(inst: &Instance<R>, offer: &Offer<R>, prices: &[f64; R], list: &[(u32, f64, f64)]) -> f64 {
+fn bound_at<const R: usize>(inst: &Instance<R>, offer: &Offer<R>, prices: &[f64; R], list: &[Listed]) -> f64 {
     let mut bound = 0.0;
     for r in 0..R {
         bound += prices[r] * offer.share[r];
@@ -403,6 +267,7 @@ mod tests {
     use crate::noise::Noise;
     use crate::problem::{BinKind, Item, Problem};
     use crate::shapes::Shapes;
+
 
     fn instance(noise: &mut Noise) -> Instance<3> {
         let items = (0..5).map(|_| Item {

@@ -31,6 +31,7 @@ mod shapes;
 mod split;
 mod value;
 
+mod basis;
 mod bound;
 mod coarse;
 mod columns;

@@ -280,7 +280,7 @@ impl<'a, 'g, const R: usize> Region<'a, 'g, R> {
         let mut done = false;
         self.new.clear();
         if affordable && price_of(inst, &bins) <= old + 0.5 {
-            self.repack(&mut bins, meter);
+            self.guide.repack(&self.set, &mut self.left, &mut bins, (&mut self.noise, 0.15), meter);
             for bin in &mut bins {
                 if bin.pattern.is_empty() && bin.is_new(inst) {
                     trial.give(inst, bin.offer);
@@ -336,40 +336,6 @@ impl<'a, 'g, const R: usize> Region<'a, 'g, R> {
                     bins[b] = candidate;
                     return;
                 }
-            }
-        }
-    }
-
-    /// Puts what is left of the classes in `set` into the bins whose free room points their way.
-    fn repack(&mut self, bins: &mut [Node<R>], meter: &mut Meter) {
-        let inst = self.guide.inst;
-        for &k in &self.set {
-            let ku = k as usize;
-            let aim = &self.guide.aim[ku];
-            while self.left[ku] > 0 {
-                let (mut best, mut score) = (None, -1.0f32);
-                for (b, bin) in bins.iter().enumerate() {
-                    let room = bin.room_for(inst, k);
-                    if room == 0 {
-                        continue;
-                    }
-                    let v = crate::guide::weigh(&bin.free, &self.guide.worth);
-                    let (mut dot, mut norm) = (0.0f32, 1e-30f32);
-                    for r in 0..R {
-                        dot += v[r] * aim[r];
-                        norm += v[r] * v[r];
-                    }
-                    #[expect(clippy::cast_possible_truncation, reason = "jitter")]
-                    let s = dot * dot / norm * (1.0 + 0.15 * self.noise.unit() as f32);
-                    if s > score {
-                        (best, score) = (Some((b, room)), s);
-                    }
-                }
-                meter.charge(bins.len() * 12);
-                let Some((b, room)) = best else { break };
-                let n = room.min(self.left[ku].div_ceil(crate::num::u32_of(bins.len()))).max(1);
-                bins[b].add(inst, k, n);
-                self.left[ku] -= n;
             }
         }
     }

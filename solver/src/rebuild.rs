@@ -334,8 +334,9 @@ impl<'a, const R: usize> Rebuild<'a, R> {
             near.push(kept);
         }
         set.sort_unstable_by_key(|&k| self.guide.rank[k as usize]);
-        let mut changed: Vec<(usize, Node<R>)> = near.iter().map(|&i| (i, state.bins[i].node.clone())).collect();
-        self.repack(&set, &mut changed, meter);
+        let mut nodes: Vec<Node<R>> = near.iter().map(|&i| state.bins[i].node.clone()).collect();
+        self.guide.repack(&set, &mut self.left, &mut nodes, (&mut self.noise, 0.1), meter);
+        let changed = near.into_iter().zip(nodes).collect();
         let change = self.complete(state, out, changed, true, Some(0.08), meter);
         for &k in &set {
             self.left[k as usize] = 0;
@@ -347,38 +348,6 @@ impl<'a, const R: usize> Rebuild<'a, R> {
     fn is_kin(&mut self, state: &State<R>, a: usize, b: usize) -> bool {
         let family = |i: usize| self.guide.family[state.bins[i].node.offer as usize] as usize;
         f64::from(self.guide.kinship[family(a)][family(b)]) >= self.noise.unit()
-    }
-
-    fn repack(&mut self, set: &[u32], bins: &mut [(usize, Node<R>)], meter: &mut Meter) {
-        let inst = self.inst;
-        for &k in set {
-            let aim = &self.guide.aim[k as usize];
-            while self.left[k as usize] > 0 {
-                let (mut best, mut score) = (None, -1.0f32);
-                for (b, (_, node)) in bins.iter().enumerate() {
-                    let room = node.room_for(inst, k);
-                    if room == 0 {
-                        continue;
-                    }
-                    let v = weigh(&node.free, &self.guide.worth);
-                    let (mut dot, mut norm) = (0.0f32, 1e-30f32);
-                    for r in 0..R {
-                        dot += v[r] * aim[r];
-                        norm += v[r] * v[r];
-                    }
-                    #[expect(clippy::cast_possible_truncation, reason = "jitter")]
-                    let s = dot * dot / norm * (1.0 + 0.1 * self.noise.unit() as f32);
-                    if s > score {
-                        (best, score) = (Some((b, room)), s);
-                    }
-                }
-                meter.charge(bins.len() * 12);
-                let Some((b, room)) = best else { break };
-                let n = room.min(self.left[k as usize].div_ceil(crate::num::u32_of(bins.len()))).max(1);
-                bins[b].1.add(inst, k, n);
-                self.left[k as usize] -= n;
-            }
-        }
     }
 
     /// Buys room for what is left, and counts cost and moves. `None` when that saves nothing.
