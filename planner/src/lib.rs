@@ -9,6 +9,7 @@ pub mod plan;
 mod provision;
 
 pub use check::{Fault, check};
+pub use place::refusals;
 
 use model::Snapshot;
 use plan::Plan;

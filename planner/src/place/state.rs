@@ -9,7 +9,7 @@ use super::topology::{Constraint, Demand};
 use super::world::World;
 use crate::model::pod::{Attachment, HostPort};
 use crate::model::taint::untolerated;
-use crate::model::{Requirements, Str};
+use crate::model::{Refusal, Requirements, Str};
 
 /// So many pods of a group at one level of its wishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -317,35 +317,71 @@ impl<'w, 'a> State<'w, 'a> {
 
     /// How many pods of a group, at most `want`, an existing host takes now. Also whether it could ever take one.
     pub(crate) fn host_takes(&self, at: usize, group: usize, level: usize, want: u32) -> (u32, bool) {
+        let has_room = fits(&self.world.groups[group].need, &self.rooms[at]);
+        if !has_room || self.unsuited(at, group, level).is_some() {
+            return (0, false);
+        }
+        (self.most_on_host(at, group, level, want), true)
+    }
+
+    /// The first predicate by which an existing host takes no pod of a group now.
+    pub(crate) fn refusal(&self, at: usize, group: usize, level: usize) -> Option<Refusal<'a>> {
+        let topology = || (self.most_on_host(at, group, level, 1) == 0).then_some(Refusal::Topology);
+        self.unsuited(at, group, level).or_else(|| self.lack(at, group)).or_else(topology)
+    }
+
+    /// Why an existing host could take no pod of a group, had it all the room it wants.
+    fn unsuited(&self, at: usize, group: usize, level: usize) -> Option<Refusal<'a>> {
         let (host, g) = (&self.world.hosts[at], &self.world.groups[group]);
-        let asked = &g.levels[level];
-        if !fits(&g.need, &self.rooms[at]) {
-            return (0, false);
+        let (asked, shape) = (&g.levels[level], g.shape);
+        if let Some(taint) = untolerated(host.taints, &shape.tolerations, asked.heeds_prefer) {
+            return Some(Refusal::Taint(taint));
         }
-        let shape = g.shape;
-        let suits = untolerated(host.taints, &shape.tolerations, asked.heeds_prefer).is_none()
-            && asked.selector.allow(host.labels)
-            && shape.node_terms.as_ref().is_none_or(|terms| terms.iter().any(|t| t.allow(host.labels)))
-            && shape.reaches_volumes(host.labels)
-            && self.attachable(at, group);
-        if !suits {
-            return (0, false);
+        let of_terms = |terms: &Vec<Requirements>| terms.iter().any(|term| term.allow(host.labels));
+        if !asked.selector.allow(host.labels) || !shape.node_terms.as_ref().is_none_or(of_terms) {
+            return Some(Refusal::Labels);
         }
-        let here = self.on_hosts.get(&at).map_or(&[][..], Vec::as_slice);
-        let mut most = times(&g.need, self.rooms[at].iter().copied(), want).min(self.tolerated(here, at as u32, group));
-        if !shape.host_ports.is_empty() {
-            let ports = host.ports.iter().copied().chain(here.iter().flat_map(|p| self.ports_of(*p)));
-            if clash(&shape.host_ports, ports) {
-                return (0, false);
-            }
+        if !shape.reaches_volumes(host.labels) {
+            return Some(Refusal::Volumes);
+        }
+        if !self.attachable(at, group) {
+            return Some(Refusal::Attachments);
+        }
+        let ports = || host.ports.iter().copied().chain(self.on_host(at).iter().flat_map(|p| self.ports_of(*p)));
+        (!shape.host_ports.is_empty() && clash(&shape.host_ports, ports())).then_some(Refusal::HostPorts)
+    }
+
+    /// The first resource of which an existing host has too little left.
+    fn lack(&self, at: usize, group: usize) -> Option<Refusal<'a>> {
+        let (room, g, dims) = (&self.rooms[at], &self.world.groups[group], &self.world.dims);
+        if fits(&g.need, room) {
+            return None;
+        }
+        let is_overdrawn = room.iter().all(|left| *left < 0);
+        let is_short = |name: &Str| (0..room.len()).any(|d| dims.name(d) == name && g.need[d] > room[d]);
+        let short = g.shape.requests.iter().find(|(name, _)| !is_overdrawn && is_short(name));
+        Some(short.map_or(Refusal::Overdrawn, |(name, _)| Refusal::Room(name)))
+    }
+
+    /// As many pods of a group as the room of an existing host, its ports and the constraints let in, if it suits them.
+    fn most_on_host(&self, at: usize, group: usize, level: usize, want: u32) -> u32 {
+        let (host, g) = (&self.world.hosts[at], &self.world.groups[group]);
+        let tolerated = self.tolerated(self.on_host(at), at as u32, group);
+        let mut most = times(&g.need, self.rooms[at].iter().copied(), want).min(tolerated);
+        if !g.shape.host_ports.is_empty() {
             most = most.min(1);
         }
-        for constraint in &asked.constraints {
+        for constraint in &g.levels[level].constraints {
             let is_host = self.world.topology.is_host(constraint.key);
             let domain = if is_host { Some(at as u32) } else { host.domains[constraint.key] };
             most = most.min(self.allowance(constraint, domain));
         }
-        (most, true)
+        most
+    }
+
+    /// What was put on an existing host.
+    fn on_host(&self, at: usize) -> &[Placed] {
+        self.on_hosts.get(&at).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn ports_of(&self, placed: Placed) -> impl Iterator<Item = &'a HostPort> {

@@ -41,7 +41,7 @@ struct PodAnswer {
     /// Reasons of the plan, where it has no place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<ReasonRow>,
-    /// How many existing nodes do not take it, by reason.
+    /// How many existing nodes and claims do not take it once all others are in their places, by reason.
     existing_nodes: BTreeMap<String, usize>,
 }
 
@@ -108,7 +108,7 @@ fn place(out: &mut PodAnswer, pod: &Str, shape: &Arc<PodShape>, snapshot: &Snaps
         out.alternatives = offerings.iter().take(ALTERNATIVES).map(OfferingRow::from).collect();
         return;
     }
-    out.existing_nodes = rooms::refusals(shape, snapshot);
+    out.existing_nodes = rooms::against(pod, shape, snapshot, plan);
     if let Some(launch) = plan.launches.iter().find(|l| l.pods.contains(pod)) {
         on_launch(out, pod, launch);
         (out.node_pools, _) = verdicts(pod, shape, snapshot, plan);

@@ -1,9 +1,13 @@
-//! Room left on existing nodes, and the first plain reason each has against a pod.
+//! Room left on existing nodes, and what they have against a pod: the planner is asked, with all others in their places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use planner::model::taint::untolerated;
-use planner::model::{Node, PodShape, Resources, Snapshot};
+use planner::model::group::PodRef;
+use planner::model::{Node, PodGroup, PodShape, Resources, Snapshot, Str};
+use planner::plan::Plan;
+
+use super::settled::filled;
 
 /// What a node can still take, before this plan's nominations.
 pub fn free(node: &Node) -> Resources {
@@ -15,28 +19,54 @@ pub fn free(node: &Node) -> Resources {
 }
 
 /// Existing nodes and claims, counted by why they do not take a pod.
-pub fn refusals(shape: &PodShape, snapshot: &Snapshot) -> BTreeMap<String, usize> {
+pub fn against(pod: &Str, shape: &Arc<PodShape>, snapshot: &Snapshot, plan: &Plan) -> BTreeMap<String, usize> {
+    let pods = vec![PodRef { key: pod.clone(), stand_in: false }];
+    let groups = vec![PodGroup { shape: Arc::clone(shape), pods }];
+    let alone = Snapshot { groups, ..filled(snapshot, plan, pod) };
+    let claims = snapshot.claims.iter().map(|claim| &claim.name);
+    let there: BTreeSet<&Str> = snapshot.nodes.iter().map(|node| &node.name).chain(claims).collect();
     let mut out = BTreeMap::new();
-    for node in &snapshot.nodes {
-        let why = if node.deleting {
-            "on their way out".to_string()
-        } else if let Some(taint) = untolerated(&node.taints, &shape.tolerations, false) {
-            format!("taint {taint} is not tolerated")
-        } else if !shape.wants(&node.labels) {
-            "node selector or affinity excludes them".to_string()
-        } else if !shape.reaches_volumes(&node.labels) {
-            "its volumes are elsewhere".to_string()
-        } else if let Some(short) = short_of(&shape.requests, &free(node)) {
-            format!("not enough {short} left")
-        } else {
-            "taken by other pods of this plan, or spread, affinity, ports or volume limits forbid it".to_string()
-        };
-        *out.entry(why).or_default() += 1;
+    for (_, refusal) in planner::refusals(&alone, 0).into_iter().filter(|(name, _)| there.contains(*name)) {
+        *out.entry(refusal.to_string()).or_default() += 1;
     }
     out
 }
 
-/// The first resource of which there is too little.
-fn short_of(requests: &Resources, room: &Resources) -> Option<String> {
-    requests.iter().find(|(name, amount)| *amount > room.get(name)).map(|(name, _)| name.to_string())
+#[cfg(test)]
+mod tests {
+    use planner::model::snapshot::Daemon;
+    use planner::model::{Claim, Labels};
+    use planner::plan::Nomination;
+
+    use super::*;
+    use crate::observe::{Objects, Options, snapshot};
+
+    fn asking(cpu: i64) -> Arc<PodShape> {
+        Arc::new(PodShape { requests: Resources::of([("cpu", cpu)]), ..PodShape::default() })
+    }
+
+    #[test]
+    fn daemon_sets_claims_and_the_rest_of_the_plan_count() {
+        let mut before = snapshot(Objects::default(), &Options::default()).unwrap().snapshot;
+        let allocatable = Resources::of([("cpu", 2000), ("pods", 10)]);
+        let claim = |name: &str| Claim {
+            name: name.into(),
+            labels: Labels::default(),
+            taints: Vec::new(),
+            capacity: allocatable.clone(),
+            allocatable: allocatable.clone(),
+            pool: None,
+            deleting: false,
+        };
+        before.claims = vec![claim("empty"), claim("taken")];
+        let shape = asking(1000);
+        let pods = ["n/a", "n/b"].map(|key| PodRef { key: key.into(), stand_in: false });
+        before.groups = vec![PodGroup { shape: Arc::clone(&shape), pods: pods.to_vec() }];
+        let nominations = vec![Nomination { pod: "n/a".into(), node: "taken".into() }];
+        let plan = Plan { nominations, ..Plan::default() };
+        let said = |before: &Snapshot| against(&"n/b".into(), &shape, before, &plan);
+        assert_eq!(said(&before), BTreeMap::new(), "each has room for one more");
+        before.daemons = vec![Daemon { namespace: "n".into(), name: "agent".into(), shape: asking(500) }];
+        assert_eq!(said(&before), [("not enough cpu left".to_owned(), 1)].into());
+    }
 }

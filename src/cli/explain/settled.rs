@@ -1,4 +1,4 @@
-//! The cluster as it stands once a plan is carried out, save for one pod: what a pool is asked against.
+//! The cluster as it stands once a plan is carried out, save for one pod: what machines and pools are asked against.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,9 +9,8 @@ use planner::model::resources::PODS;
 use planner::model::{Labels, Node, PodShape, Resources, Snapshot, Str};
 use planner::plan::{Launch, Plan};
 
-/// All machines, bought ones included, with everybody on them but `pod`. They keep their place in spread, affinity and
-/// limits, and take nobody in. A machine bought for `pod` alone is not there.
-pub fn settled(snapshot: &Snapshot, plan: &Plan, pod: &Str) -> Snapshot {
+/// All machines, bought ones included, with everybody on them but `pod`. A machine bought for `pod` alone is not there.
+pub fn filled(snapshot: &Snapshot, plan: &Plan, pod: &Str) -> Snapshot {
     let mut shapes: BTreeMap<&Str, &Arc<PodShape>> = BTreeMap::new();
     for group in &snapshot.groups {
         shapes.extend(group.pods.iter().map(|pod| (&pod.key, &group.shape)));
@@ -23,8 +22,9 @@ pub fn settled(snapshot: &Snapshot, plan: &Plan, pod: &Str) -> Snapshot {
     let mut nodes = snapshot.nodes.clone();
     nodes.extend(snapshot.claims.iter().map(|claim| {
         let (capacity, allocatable) = (claim.capacity.clone(), claim.allocatable.clone());
-        let labels = claim.labels.clone();
-        Node { deleting: claim.deleting, ..bare(&claim.name, labels, capacity, allocatable, claim.pool.clone()) }
+        let (labels, taints) = (claim.labels.clone(), claim.taints.clone());
+        let node = bare(&claim.name, labels, capacity, allocatable, claim.pool.clone());
+        Node { deleting: claim.deleting, taints, ..node }
     }));
     nodes.extend(plan.launches.iter().filter(|launch| launch.pods != [pod.clone()]).map(machine));
     for launch in &plan.launches {
@@ -41,10 +41,16 @@ pub fn settled(snapshot: &Snapshot, plan: &Plan, pod: &Str) -> Snapshot {
         let bound =
             by_shape.into_iter().map(|(shape, pods)| BoundPods { shape: shape.clone(), pods, terminating: false });
         node.pods.extend(bound);
-        node.allocatable.set(PODS, 0);
     }
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     Snapshot { nodes, claims: Vec::new(), ignored: Vec::new(), ..snapshot.clone() }
+}
+
+/// The same, but no machine takes anybody in: they keep their place in spread, affinity and limits.
+pub fn settled(snapshot: &Snapshot, plan: &Plan, pod: &Str) -> Snapshot {
+    let mut out = filled(snapshot, plan, pod);
+    out.nodes.iter_mut().for_each(|node| node.allocatable.set(PODS, 0));
+    out
 }
 
 fn machine(launch: &Launch) -> Node {
