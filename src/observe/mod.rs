@@ -35,8 +35,8 @@ pub use error::{InputError, Origin};
 pub use objects::{Objects, Seen, Sourced, Validate};
 pub(crate) use options::read_text;
 pub use options::{FeatureGates, MinValuesPolicy, Options, PreferencePolicy, read_prices};
-pub(crate) use translate::kubelet_fault;
 pub use translate::{Catalogs, OverlayFault};
+pub(crate) use translate::{kubelet_fault, protection};
 
 /// A snapshot, and what there is to say about the input.
 #[must_use = "the snapshot is what planning starts from"]

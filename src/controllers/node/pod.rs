@@ -4,6 +4,8 @@ use planner::disrupt::{Obstacle, Occupant};
 use planner::drain::{Passenger, Protection};
 use planner::model::Str;
 
+use crate::observe::protection;
+
 /// One pod on a node. Times are seconds since the epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
@@ -45,19 +47,9 @@ impl Pod {
         !self.finished && self.gone_by.is_none()
     }
 
-    /// Whether and how long the annotation protects it. A duration counts from the pod's start; before it, the pod is
-    /// protected. What is neither `true` nor a positive duration protects nothing.
+    /// Whether and how long the annotation protects it.
     pub fn protection(&self) -> Protection {
-        match self.do_not_disrupt.as_deref() {
-            None => Protection::None,
-            Some("true") => Protection::Forever,
-            Some(text) => match crds::duration::parse(text).filter(|nanos| *nanos > 0) {
-                None => Protection::None,
-                Some(nanos) => self.started.map_or(Protection::Forever, |started| {
-                    Protection::Until(started.saturating_add(nanos.div_euclid(1_000_000_000) + 1))
-                }),
-            },
-        }
+        protection(self.do_not_disrupt.as_deref(), self.started)
     }
 
     /// Whether the annotation is one that nobody can act on.
@@ -98,18 +90,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn protection_is_for_ever_for_a_while_or_not_at_all() {
-        for (text, started, expected) in [
-            (None, Some(10), Protection::None),
-            (Some("true"), None, Protection::Forever),
-            (Some("false"), Some(10), Protection::None),
-            (Some("1h"), Some(10), Protection::Until(3611)),
-            (Some("1h"), None, Protection::Forever),
-            (Some("-1h"), Some(10), Protection::None),
-            (Some("soon"), Some(10), Protection::None),
-        ] {
-            let pod = Pod { do_not_disrupt: text.map(Into::into), started, ..Pod::default() };
-            assert_eq!(pod.protection(), expected, "{text:?}");
+    fn an_annotation_that_protects_nothing_cannot_be_read() {
+        for (text, is_unreadable) in
+            [(None, false), (Some("true"), false), (Some("1h"), false), (Some("soon"), true), (Some("3000000h"), true)]
+        {
+            let pod = Pod { do_not_disrupt: text.map(Into::into), started: Some(10), ..Pod::default() };
+            assert_eq!(pod.has_unreadable_protection(), is_unreadable, "{text:?}");
         }
     }
 

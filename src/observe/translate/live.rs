@@ -16,9 +16,10 @@ use super::at::At;
 use super::classes::Catalogs;
 use super::cluster::{Gathered, Scenery, daemons, is_movable, is_stationary, left_out, nominated};
 use super::pods::Source;
+use super::protection::protection;
 use super::volumes::Mounts;
 use super::world::World;
-use super::{defaults, nodes, pools, time};
+use super::{defaults, nodes, pools};
 
 /// What the mirror hands over.
 pub(crate) struct Live<'a> {
@@ -228,10 +229,10 @@ impl Cache {
                     if let (true, Some((code, message))) = (promised, nominated(&node)) {
                         gathered.ignore(code, &message, pod.key.clone());
                     }
-                    let at = if disturbs(pod, world.now) {
-                        *own.lies_freely.get_or_insert_with(|| gathered.shape(shapes.lies_freely.clone()))
-                    } else {
+                    let at = if is_protected(pod, world.now) {
                         *own.lies.get_or_insert_with(|| gathered.shape(shapes.lies.clone()))
+                    } else {
+                        *own.lies_freely.get_or_insert_with(|| gathered.shape(shapes.lies_freely.clone()))
                     };
                     gathered.lies(at, pod.key.clone(), node, pod.is_deleting());
                 }
@@ -302,12 +303,9 @@ enum Lot {
     },
 }
 
-/// Was it protected for a time, and is the time over?
-fn disturbs(pod: &Pod, now: i64) -> bool {
-    let Some(text) = pod.form.do_not_disrupt() else { return false };
-    text != "true"
-        && time::go_seconds(text)
-            .is_some_and(|seconds| pod.started.is_some_and(|start| now.saturating_sub(start) >= seconds))
+/// Does its annotation protect it still?
+fn is_protected(pod: &Pod, now: i64) -> bool {
+    protection(pod.form.do_not_disrupt(), pod.started).holds(now)
 }
 
 impl Known {
@@ -333,10 +331,7 @@ impl Known {
         let owner = self.form.owner();
         if let Some(node) = &pod.node {
             let Some(node_deleting) = deleting.get(node) else { return Lot::Nowhere };
-            let protected = || {
-                let Ok(shapes) = &self.shapes else { return true };
-                shapes.lies.do_not_disrupt && !disturbs(pod, world.now)
-            };
+            let protected = || self.shapes.is_err() || is_protected(pod, world.now);
             let moves = *node_deleting
                 && is_movable(owner, pod.is_deleting())
                 && !protected()

@@ -15,6 +15,7 @@ mod nodes;
 mod overlays;
 mod pods;
 mod pools;
+mod protection;
 mod requests;
 mod taints;
 mod time;
@@ -32,6 +33,7 @@ pub(crate) use nodes::allocatable;
 pub use overlays::OverlayFault;
 pub(crate) use pods::owner;
 pub(crate) use pools::overlay_faults;
+pub(crate) use protection::protection;
 pub(crate) use requests::{limits, requests};
 pub(crate) use time::epoch;
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crds::names::core::DO_NOT_DISRUPT;
+use planner::drain::Protection;
 use planner::model::labels::{NODEPOOL, restricted};
 use planner::model::pod::{HostPort, Owner};
 use planner::model::{Code, Labels, Operator, PodShape, Reason, Requirements};
@@ -13,6 +15,7 @@ use super::super::k8s::{LabelSelector, ObjectMeta, Pod, PodSpec};
 use super::affinity::{self, Of};
 use super::at::At;
 use super::labels::{node_key, node_selector};
+use super::protection::protection;
 use super::volumes::Mounts;
 use super::world::World;
 use super::{defaults, requests, taints, time};
@@ -54,6 +57,12 @@ impl<'a> Source<'a> {
         }
     }
 
+    fn protection(&self) -> Protection {
+        let start = self.status.and_then(|status| status.start_time.as_deref());
+        let text = self.annotations.get(DO_NOT_DISRUPT).map(AsRef::as_ref);
+        protection(text, start.map(|start| time::epoch(Some(start))))
+    }
+
     /// The whole shape but for volumes and refusals.
     pub(super) fn shape(&self, world: &World<'_>) -> Result<PodShape, InputError> {
         let (at, spec) = (&self.at, self.spec);
@@ -78,7 +87,7 @@ impl<'a> Source<'a> {
             attachments: BTreeSet::new(),
             priority: world.priority(spec),
             owner: self.owner,
-            do_not_disrupt: do_not_disrupt(self.annotations, self.status, world.now),
+            do_not_disrupt: self.protection().holds(world.now),
             refused: None,
         };
         // A DaemonSet's pods are where their nodes are.
@@ -202,16 +211,4 @@ fn host_ports(at: &At<'_>, spec: &PodSpec) -> Result<BTreeSet<HostPort>, InputEr
         }
     }
     Ok(out)
-}
-
-/// `karpenter.sh/do-not-disrupt`: `true`, or for so long after the pod's start. Anything else does not count.
-fn do_not_disrupt(annotations: &Labels, status: Option<&PodStatus>, now: i64) -> bool {
-    match annotations.get("karpenter.sh/do-not-disrupt").map(AsRef::as_ref) {
-        None => false,
-        Some("true") => true,
-        Some(text) => time::go_seconds(text).is_some_and(|seconds| {
-            let start = status.and_then(|status| status.start_time.as_deref());
-            start.is_none_or(|start| now.saturating_sub(time::epoch(Some(start))) < seconds)
-        }),
-    }
 }
