@@ -3,9 +3,9 @@
 
 pub mod api;
 mod claim;
-pub mod disrupt;
 pub mod error;
 mod fallback;
+mod gate;
 pub mod launch;
 pub mod merge;
 mod names;
@@ -19,6 +19,7 @@ mod zones;
 pub use api::{Api, Eviction, Object, Preconditions};
 pub use claim::{amounts, claim};
 pub use error::{ActError, Retry};
+pub use gate::{Gate, Hold, OpenGate};
 pub use launch::{LaunchError, Launcher};
 pub use names::Names;
 pub use nominate::{Launching, Nominations, Opened};

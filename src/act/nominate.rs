@@ -21,9 +21,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 
+use super::gate::{Gate, Hold};
 use super::wave::{Due, Host, Meant, PATIENCE, Pods, Taken, Turn, Waves};
 use super::write::Writer;
-use crate::controllers::{Gate, Hold};
 use crate::observe::mirror::Mirror;
 use crate::telemetry::Metrics;
 

@@ -1,6 +1,8 @@
 //! The loop that takes nodes away voluntarily: what was cut short is undone, what is empty is proposed, and what has been
 //! proposed for long enough is done.
 
+mod marks;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,7 @@ use super::deps::Deps;
 use super::fault::Fault;
 use super::node::Node;
 use super::world;
-use crate::act::{Preconditions, disrupt};
+use crate::act::Preconditions;
 use crate::events::{About, catalog};
 
 /// How often it looks.
@@ -106,6 +108,14 @@ impl Disruption {
         let failed = self.proposals.dropped(&verdict.retire) as u64;
         metrics.voluntary_disruption_failed_validations_total.add(["empty"], failed);
         let ripe = self.proposals.settle(&verdict.retire, now);
+        self.retire(deps, &ripe).await?;
+        let next = self.proposals.next().and_then(|at| u64::try_from(at - now).ok());
+        Ok(next.map_or(PERIOD, |seconds| Duration::from_secs(seconds.max(1)).min(PERIOD)))
+    }
+
+    /// Acts on proposals, and counts those that came to a deletion.
+    async fn retire<C: Cloud>(&mut self, deps: &Deps<C>, ripe: &[Retirement]) -> Result<(), Fault> {
+        let metrics = &deps.metrics;
         // A stream of futures that borrow needs them in a list.
         let retired: Vec<_> =
             ripe.iter().map(|retirement| async move { (retirement, retire(deps, retirement).await) }).collect();
@@ -115,6 +125,7 @@ impl Disruption {
             match result {
                 Ok(uid) => {
                     self.proposals.forget(&retirement.node);
+                    let Some(uid) = uid else { continue };
                     self.retired.note(&uid, Instant::now());
                     metrics.voluntary_disruption_decisions_total.inc(["delete", "empty", "empty"]);
                     let labels = [&*retirement.pool, "delete", "empty", "empty"];
@@ -125,29 +136,25 @@ impl Disruption {
                 Err(other) => fault = fault.or(Some(other)),
             }
         }
-        if let Some(fault) = fault {
-            return Err(fault);
-        }
-        let next = self.proposals.next().and_then(|at| u64::try_from(at - now).ok());
-        Ok(next.map_or(PERIOD, |seconds| Duration::from_secs(seconds.max(1)).min(PERIOD)))
+        fault.map_or(Ok(()), Err)
     }
 }
 
-/// Taint, reason, deletion, in this order; gives the uid of the claim. Cut short anywhere, [`undo_left_overs`] takes back
-/// what there is.
-async fn retire<C: Cloud>(deps: &Deps<C>, retirement: &Retirement) -> Result<String, Fault> {
+/// Taint, reason, deletion, in this order; gives the uid of the claim, or nothing if node or claim is gone already. Cut
+/// short anywhere, [`undo_left_overs`] takes back what there is.
+async fn retire<C: Cloud>(deps: &Deps<C>, retirement: &Retirement) -> Result<Option<String>, Fault> {
     let reason = name_of(retirement.reason);
     let (Some(node), Some(claim)) = (deps.world.node(&retirement.node), deps.world.claim(&retirement.claim)) else {
-        return Ok(String::new());
+        return Ok(None);
     };
     let node_uid = node.metadata.uid.clone().unwrap_or_default();
-    if let Some(patch) = node.patch_to(&disrupt::begun(&node)) {
+    if let Some(patch) = node.patch_to(&marks::begun(&node)) {
         let _: Node = deps.api.steps("", node.name(), patch).await?;
     }
     let name = claim.metadata.name();
     let uid = claim.metadata.uid.as_deref().unwrap_or_default();
     let mut draft = Draft::new((*claim).clone(), deps.clock.seconds());
-    disrupt::begin(&mut draft, reason);
+    marks::begin(&mut draft, reason);
     if let Some(patch) = draft.status_patch() {
         let _: NodeClaim = deps.api.merge_status("", name, patch).await?;
     }
@@ -157,7 +164,7 @@ async fn retire<C: Cloud>(deps: &Deps<C>, retirement: &Retirement) -> Result<Str
     deps.recorder.publish(About::node_claim(name, uid), catalog::disruption_terminating_claim(uid, reason));
     deps.disrupted(&claim, &reason.to_lowercase());
     tracing::info!(Node = node.name(), NodeClaim = name, NodePool = &*retirement.pool, reason, "disrupting node");
-    Ok(uid.to_owned())
+    Ok(Some(uid.to_owned()))
 }
 
 /// Takes the marks off nodes whose disruption was begun and is not going on, but for those that were retired of late. One
@@ -176,15 +183,15 @@ async fn undo_left_overs<C: Cloud>(deps: &Deps<C>, retired: &Retired) {
 
 /// Whether what is left of a disruption is ours to take back: other autoscalers mark their nodes alike.
 fn is_to_undo<C: Cloud>(deps: &Deps<C>, node: &Node, claim: &NodeClaim, retired: &Retired) -> bool {
-    disrupt::is_left_over(node, claim) && deps.is_managed(&claim.spec.node_class_ref) && !retired.has(claim)
+    marks::is_left_over(node, claim) && deps.is_managed(&claim.spec.node_class_ref) && !retired.has(claim)
 }
 
 async fn undo<C: Cloud>(deps: &Deps<C>, node: &Node, claim: &NodeClaim) -> Result<(), Fault> {
-    if let Some(patch) = node.patch_to(&disrupt::undone(node)) {
+    if let Some(patch) = node.patch_to(&marks::undone(node)) {
         ordinary(deps.api.steps::<Node>("", node.name(), patch).await)?;
     }
     let mut draft = Draft::new(claim.clone(), deps.clock.seconds());
-    disrupt::undo(&mut draft);
+    marks::undo(&mut draft);
     match draft.status_patch() {
         Some(patch) => ordinary(deps.api.merge_status::<NodeClaim>("", claim.metadata.name(), patch).await),
         None => Ok(()),
@@ -343,7 +350,14 @@ fn name_of(reason: DisruptionReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::super::pool::testing::pool;
+    use super::super::world::World;
     use super::*;
+    use crate::client::Clients;
+    use crate::clock::Clock;
+    use crate::events::Recorder;
+    use crate::kwok::{Kwok, Stock};
+    use crate::observe::mirror::{Facts, Mirror};
+    use crate::telemetry::Metrics;
 
     #[test]
     fn a_pool_without_budgets_lets_a_tenth_go_and_one_with_an_empty_list_all() {
@@ -356,6 +370,25 @@ mod tests {
         let terms = terms(&pool, true);
         assert_eq!(terms.budgets, Budgets::Of(Vec::new()));
         assert!(!terms.consolidates);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_went_by_itself_is_no_disruption() {
+        let clients = Clients::from_service(tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            http::Response::builder().status(404).body(http_body_util::Full::new(bytes::Bytes::new()))
+        }));
+        let (clock, metrics, mirror) = (Clock::system(), Metrics::new(), Mirror::new(&[]));
+        let settings = cloud::catalog::KwokSettings::default();
+        let kwok = Kwok::new(clients.once.clone(), mirror.clone(), clock, &settings, Stock::default()).unwrap();
+        let (recorder, _) = Recorder::new(&clients, clock, &metrics, CancellationToken::new());
+        let world = World::new(mirror, Facts::default());
+        let deps = Deps::new(&clients, Arc::new(kwok), world, metrics, recorder, clock);
+        let gone =
+            Retirement { node: "a".into(), claim: "a".into(), pool: "p".into(), reason: DisruptionReason::Empty };
+        let mut disruption = Disruption::default();
+        disruption.retire(&deps, &[gone]).await.unwrap();
+        assert_eq!(deps.metrics.voluntary_disruption_decisions_total.get(["delete", "empty", "empty"]), 0);
+        assert!(disruption.retired.0.is_empty());
     }
 
     #[test]

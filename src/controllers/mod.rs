@@ -33,7 +33,7 @@ use queue::Queue;
 use router::Router;
 use run::Reconcile;
 
-pub use deps::{Deps, Gate, Hold, OpenGate};
+pub use deps::Deps;
 pub use world::World;
 
 /// Runs every controller until `stop`. The mirror should be watching; nothing is done before it is synced. Dropped, it

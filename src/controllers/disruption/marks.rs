@@ -1,4 +1,4 @@
-//! A voluntary disruption on the objects: the taint on the Node and the condition on its claim. Whoever finds them without
+//! The marks of a voluntary disruption on the objects: the taint on the Node and the condition on its claim. Whoever finds them without
 //! a deletion that follows takes them off again.
 
 use crds::{NodeClaim, TaintEffect, names};
@@ -9,14 +9,14 @@ use crate::controllers::node::Node;
 use crate::controllers::node::object::{add_taints, mark};
 
 /// The Node as it is while it is being disrupted: nothing more is bound to it.
-pub fn begun(node: &Node) -> Node {
+pub(super) fn begun(node: &Node) -> Node {
     let mut after = node.clone();
     add_taints(&mut after.spec.taints, &[mark(names::core::DISRUPTED_TAINT, TaintEffect::NoSchedule)]);
     after
 }
 
 /// The Node as it is when nothing came of a disruption.
-pub fn undone(node: &Node) -> Node {
+pub(super) fn undone(node: &Node) -> Node {
     let mut after = node.clone();
     let is_mark =
         |taint: &crds::Taint| taint.key == names::core::DISRUPTED_TAINT && taint.effect == TaintEffect::NoSchedule;
@@ -25,17 +25,17 @@ pub fn undone(node: &Node) -> Node {
 }
 
 /// Writes into the claim why it is disrupted.
-pub fn begin(claim: &mut Draft, reason: &str) {
+pub(super) fn begin(claim: &mut Draft, reason: &str) {
     claim.conditions.set_true_because(DISRUPTION_REASON, reason, reason);
 }
 
 /// Takes the reason out of the claim again.
-pub fn undo(claim: &mut Draft) {
+pub(super) fn undo(claim: &mut Draft) {
     claim.clear(DISRUPTION_REASON);
 }
 
 /// Whether a disruption was begun here and neither Node nor claim is going: it was cut short.
-pub fn is_left_over(node: &Node, claim: &NodeClaim) -> bool {
+pub(super) fn is_left_over(node: &Node, claim: &NodeClaim) -> bool {
     let is_going = node.metadata.is_deleting() || claim.metadata.is_deleting();
     let conditions = claim.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let has_reason = conditions.iter().any(|condition| condition.type_ == DISRUPTION_REASON);
