@@ -15,6 +15,7 @@ mod signals;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use cloud::catalog::{CatalogError, KwokSettings, KwokTypes};
 use cloud::{AnyCloud, Cloud};
 use futures::FutureExt as _;
@@ -37,7 +38,7 @@ use crate::observe::{InputError, MinValuesPolicy, read_text, watch};
 use crate::telemetry::Metrics;
 use crate::telemetry::http::{Health, ListenError, Ports};
 
-pub use insight::Insight;
+pub use insight::{Insight, Observe};
 
 /// How long what runs may take to stop by itself.
 const STOPPING: Duration = Duration::from_secs(15);
@@ -80,11 +81,12 @@ pub enum AppError {
     Broken(&'static str),
 }
 
-/// Runs the controller as a process until a signal, or until the lease is lost.
+/// Runs the controller as a process until a signal, or until the lease is lost. `answers` makes what is served beside the
+/// metrics.
 ///
 /// # Errors
 /// When it cannot start, or must not go on.
-pub async fn serve(config: Config) -> Result<(), AppError> {
+pub async fn serve(config: Config, answers: impl FnOnce(&Config, &Insight) -> Router) -> Result<(), AppError> {
     if config.provider == Provider::Aws && !cfg!(feature = "aws") {
         return Err(InputError::new("is not in this build")
             .field("--provider")
@@ -115,10 +117,10 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         insight: Insight::default(),
         names: Names::random,
     };
-    let debug = ground.insight.debug(&ground.config);
+    let answers = answers(&ground.config, &ground.insight);
     let mut beside = JoinSet::new();
     beside.spawn(writing);
-    beside.spawn(ports.serve(ground.metrics.clone(), ground.health.clone(), debug, last.clone()));
+    beside.spawn(ports.serve(ground.metrics.clone(), ground.health.clone(), answers, last.clone()));
     let ended = run(&ground, stop).await;
     // Events that wait are still written, and a scrape under way still answered.
     last.cancel();

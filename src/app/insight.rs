@@ -1,14 +1,15 @@
-//! What the debug endpoints may look at: the last decision, and the mirror while this process leads.
+//! What whoever asks the controller may look at: the last decision, and the mirror while this process leads.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use planner::model::Snapshot;
 use tokio::sync::watch;
 
-use crate::config::Config;
-use crate::decide::Decision;
-use crate::telemetry::http::{Debug, Observe, Planned};
+use crate::decide::{Decision, Unseen};
+
+/// Takes a snapshot of the present.
+pub type Observe = Arc<dyn Fn() -> BoxFuture<'static, Result<Snapshot, Unseen>> + Send + Sync>;
 
 /// Clones look at the same.
 #[derive(Clone)]
@@ -39,24 +40,12 @@ impl Insight {
         *self.observe.lock().unwrap_or_else(PoisonError::into_inner) = observe;
     }
 
-    /// A snapshot of the present, as the next pass would take it; none while nobody leads.
-    pub async fn snapshot(&self) -> Option<Snapshot> {
+    /// A snapshot of the present, as the next pass would take it.
+    ///
+    /// # Errors
+    /// While nobody leads, and where the next pass would come to nothing.
+    pub async fn snapshot(&self) -> Result<Snapshot, Unseen> {
         let observe = self.observe.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        observe?().await
-    }
-
-    /// The endpoints over it.
-    pub(super) fn debug(&self, config: &Config) -> Debug {
-        let observe = self.observe.clone();
-        let present: Observe = Arc::new(move || {
-            let take = observe.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            async move { take?().await }.boxed()
-        });
-        let decisions = self.decisions.clone();
-        let last = move || {
-            let decision = decisions.borrow().clone()?;
-            Some(Planned { snapshot: decision.snapshot.clone(), plan: decision.plan.clone() })
-        };
-        Debug::new(config.debug_endpoints, config.profiling, last, present)
+        observe.ok_or(Unseen::NotYet)?().await
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::DONE;
+use super::{DONE, debug};
 use crate::app;
 use crate::config::{Config, Flags};
 use crate::telemetry::logs;
@@ -21,7 +21,7 @@ pub fn run(flags: &Flags) -> Result<u8> {
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(WORKERS).enable_all().build().context("start a runtime")?;
-    let ended = runtime.block_on(app::serve(config));
+    let ended = runtime.block_on(app::serve(config, debug::router));
     if let Err(error) = &ended {
         tracing::error!(%error, "millwright ends");
     } else {

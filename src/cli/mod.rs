@@ -4,6 +4,7 @@ pub mod args;
 mod cluster;
 mod controller;
 mod crds;
+mod debug;
 pub mod demo;
 mod diff;
 pub mod explain;

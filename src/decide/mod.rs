@@ -17,6 +17,7 @@ use cloud::Cloud;
 use planner::model::{Snapshot, Str};
 use planner::plan::Plan;
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
@@ -26,8 +27,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::controllers::World;
 use crate::events::Recorder;
-use crate::observe::Options;
 use crate::observe::mirror::{Facts, Mirror};
+use crate::observe::{InputError, Options};
 use crate::telemetry::Metrics;
 use batch::Batcher;
 use market::Market;
@@ -176,23 +177,37 @@ impl<C: Cloud> Decide<C> {
     }
 }
 
-/// A snapshot of the present, as a pass would take it, for those who ask. Nothing while the mirror is not filled.
+/// Why there is no snapshot of the present.
+#[derive(Debug, thiserror::Error)]
+pub enum Unseen {
+    #[error("nothing is known yet: this replica does not lead, or its mirror is being filled")]
+    NotYet,
+    #[error("no snapshot can be taken: {0}")]
+    Input(#[from] InputError),
+    #[error("taking a snapshot was cut off: {0}")]
+    CutOff(#[from] JoinError),
+}
+
+/// A snapshot of the present, as a pass would take it, for those who ask.
+///
+/// # Errors
+/// While the mirror is not filled, and where a pass would come to nothing.
 pub async fn observe<C: Cloud>(
     mirror: Mirror,
     facts: Facts,
     cloud: Arc<C>,
     options: Options,
     clock: Clock,
-) -> Option<Snapshot> {
+) -> Result<Snapshot, Unseen> {
     if !mirror.synced() {
-        return None;
+        return Err(Unseen::NotYet);
     }
     let now = clock.seconds();
     let catalogs = Market::default().catalogs(&*cloud, &mirror, &facts, now).await;
     let options = Options { now, ..options };
     let kinds = cloud.classes().to_vec();
     let taken = clock.aside(move || mirror.snapshot(&kinds, &catalogs, &options)).await;
-    taken.ok()?.ok().map(|taken| taken.snapshot)
+    Ok(taken??.snapshot)
 }
 
 /// One pass after another.

@@ -86,7 +86,7 @@ impl Sampler {
             self.chronicle.breach(breach.to_string());
         }
         // Nobody leads at the beginning and at the end.
-        let Some(snapshot) = self.insight.snapshot().await else { return };
+        let Ok(snapshot) = self.insight.snapshot().await else { return };
         let scratch = from_scratch(&snapshot);
         if !alike(&scratch.groups, &self.measured.0) {
             let groups = scratch.groups.clone();

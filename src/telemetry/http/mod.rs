@@ -1,6 +1,5 @@
-//! The two ports: health on one; metrics, debug answers and profiles on the other. Nothing here writes.
+//! The two ports: health on one; metrics and whatever else is asked of the controller on the other. Nothing here writes.
 
-mod debug;
 mod health;
 pub mod pprof;
 
@@ -18,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use super::Metrics;
 use crate::config::Config;
 
-pub use debug::{Debug, Observe, Planned};
 pub use health::Health;
 
 /// A port that cannot be listened on.
@@ -53,12 +51,12 @@ impl Ports {
         [self.metrics.local_addr().ok(), self.health.local_addr().ok()]
     }
 
-    /// Serves both until `stop`.
-    pub async fn serve(self, metrics: Metrics, health: Health, debug: Debug, stop: CancellationToken) {
+    /// Serves both until `stop`; `more` beside the metrics.
+    pub async fn serve(self, metrics: Metrics, health: Health, more: Router, stop: CancellationToken) {
         let main = Router::new()
             .route("/metrics", get(render))
             .with_state(metrics)
-            .merge(debug.router())
+            .merge(more)
             .into_make_service_with_connect_info::<SocketAddr>();
         let probes = health.router().into_make_service();
         let until = |stop: &CancellationToken| stop.clone().cancelled_owned();
@@ -89,9 +87,11 @@ async fn render(State(metrics): State<Metrics>) -> Response {
 }
 
 /// An answer in plain text.
-fn text(status: StatusCode, text: impl Into<String>) -> Response {
+pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Response {
     (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text.into() + "\n").into_response()
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
 
-use super::debug::Debug;
 use super::text;
 use encode::{Profile, ValueType};
 
@@ -23,7 +22,7 @@ const FREQUENCY: i32 = 100;
 const SECONDS: (u64, u64) = (30, 300);
 
 /// Both endpoints.
-pub(super) fn router() -> Router<Debug> {
+pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new().route("/debug/pprof/profile", get(cpu)).route("/debug/pprof/heap", get(heap))
 }
 

@@ -10,16 +10,18 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use futures::future::BoxFuture;
+use futures::FutureExt as _;
 use planner::model::Snapshot;
 use planner::plan::Plan;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use super::{pprof, text};
-use crate::cli::{explain, json};
-use crate::config::DebugEndpoints;
+use super::{explain, json};
+use crate::app::{Insight, Observe};
+use crate::config::{Config, DebugEndpoints};
+use crate::decide::Unseen;
 use crate::recording::Recording;
+use crate::telemetry::http::{pprof, text};
 
 /// Answers that are worked on at a time: planning takes a core and memory.
 const MAX_AT_ONCE: usize = 2;
@@ -28,19 +30,32 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// One plan and what it was made of.
 #[derive(Clone, Debug)]
-pub struct Planned {
-    pub snapshot: Arc<Snapshot>,
-    pub plan: Arc<Plan>,
+struct Planned {
+    snapshot: Arc<Snapshot>,
+    plan: Arc<Plan>,
 }
 
 /// The last plan that was acted on.
 type Last = Arc<dyn Fn() -> Option<Planned> + Send + Sync>;
-/// Takes a snapshot of the present; nothing while the mirror is not filled.
-pub type Observe = Arc<dyn Fn() -> BoxFuture<'static, Option<Snapshot>> + Send + Sync>;
+
+/// The endpoints of a controller, as its settings say.
+pub(super) fn router(config: &Config, insight: &Insight) -> Router {
+    let decisions = insight.decisions();
+    let last = move || {
+        let decision = decisions.borrow().clone()?;
+        Some(Planned { snapshot: decision.snapshot.clone(), plan: decision.plan.clone() })
+    };
+    let insight = insight.clone();
+    let present: Observe = Arc::new(move || {
+        let insight = insight.clone();
+        async move { insight.snapshot().await }.boxed()
+    });
+    Debug::new(config.debug_endpoints, config.profiling, last, present).router()
+}
 
 /// What the endpoints show, and to whom.
 #[derive(Clone)]
-pub struct Debug {
+struct Debug {
     who: DebugEndpoints,
     profiling: bool,
     last: Last,
@@ -50,7 +65,7 @@ pub struct Debug {
 
 impl Debug {
     /// `last` is the last plan; `observe` takes a snapshot for questions about the present.
-    pub fn new(
+    fn new(
         who: DebugEndpoints,
         profiling: bool,
         last: impl Fn() -> Option<Planned> + Send + Sync + 'static,
@@ -60,7 +75,7 @@ impl Debug {
         Self { who, profiling, last: Arc::new(last), observe, at_once }
     }
 
-    pub(super) fn router(self) -> Router {
+    fn router(self) -> Router {
         let mut answers = Router::new()
             .route("/debug/plan", get(plan))
             .route("/debug/snapshot", get(snapshot))
@@ -77,9 +92,12 @@ impl Debug {
         if let (Some(last), false) = ((self.last)(), fresh) {
             return Ok(last);
         }
-        let snapshot = (self.observe)().await.map(Arc::new).ok_or_else(|| {
-            let why = "nothing is known yet: this replica does not lead, or its mirror is being filled";
-            text(StatusCode::SERVICE_UNAVAILABLE, why)
+        let snapshot = (self.observe)().await.map(Arc::new).map_err(|why| {
+            let status = match why {
+                Unseen::NotYet => StatusCode::SERVICE_UNAVAILABLE,
+                Unseen::Input(_) | Unseen::CutOff(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            text(status, why.to_string())
         })?;
         self.work(move || {
             let plan = Arc::new(planner::plan(&snapshot));
@@ -174,3 +192,6 @@ async fn explain_pod(
 fn as_json(text: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
+
+#[cfg(test)]
+mod tests;
