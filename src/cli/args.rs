@@ -2,8 +2,10 @@
 #![expect(clippy::doc_markdown, reason = "clap prints these comments as they stand")]
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::Result;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cloud::catalog::UnavailablePattern;
 
@@ -119,8 +121,8 @@ pub struct SimEc2Args {
 
 #[derive(Args, Debug)]
 pub struct DemoArgs {
-    /// A virtual clock: an hour passes in seconds, and the same seed gives the same lines. Without it the run takes one to
-    /// two minutes.
+    /// A virtual clock: an hour passes in seconds, and the same seed gives the same lines. Without it the run takes about
+    /// three minutes.
     #[arg(long, verbatim_doc_comment)]
     pub fast: bool,
     /// What is left to chance (replicas, delays) is drawn from this number.
@@ -287,11 +289,11 @@ pub struct InputArgs {
     #[arg(long, value_name = "OFFERING")]
     pub unavailable: Vec<String>,
     /// What becomes of preferences that cannot all be met.
-    #[arg(long, default_value = "Respect", value_parser = ["Respect", "Ignore"])]
-    pub preference_policy: String,
+    #[arg(long, default_value = "Respect", value_parser = one_of::<PreferencePolicy>(&["Respect", "Ignore"]))]
+    pub preference_policy: PreferencePolicy,
     /// What becomes of minValues that cannot be met.
-    #[arg(long, default_value = "Strict", value_parser = ["Strict", "BestEffort"])]
-    pub min_values_policy: String,
+    #[arg(long, default_value = "Strict", value_parser = one_of::<MinValuesPolicy>(&["Strict", "BestEffort"]))]
+    pub min_values_policy: MinValuesPolicy,
     /// Features to switch, as NAME=true,NAME=false: ReservedCapacity (on), NodeOverlay, StaticCapacity, CapacityBuffer,
     /// NodeRepair, SpotToSpotConsolidation (off).
     #[arg(long, default_value = "", hide_default_value = true, verbatim_doc_comment)]
@@ -307,8 +309,8 @@ pub struct InputArgs {
     pub assume_ready: bool,
     /// What to do about unknown fields, as kubectl: strict is an error, warn a note, ignore nothing. Whatever else an API
     /// server refuses is an error always.
-    #[arg(long, default_value = "strict", value_parser = ["strict", "warn", "ignore"], verbatim_doc_comment)]
-    pub validate: String,
+    #[arg(long, default_value = "strict", value_parser = one_of::<Validate>(&["strict", "warn", "ignore"]), verbatim_doc_comment)]
+    pub validate: Validate,
     /// Instance types of kwok (JSON), in place of the 144 generated ones.
     #[arg(long, value_name = "FILE")]
     pub instance_types_file_path: Option<PathBuf>,
@@ -320,16 +322,15 @@ pub struct InputArgs {
     pub verbose: bool,
 }
 
-impl InputArgs {
-    /// How strictly to read.
-    pub fn validate(&self) -> Validate {
-        match self.validate.as_str() {
-            "warn" => Validate::Warn,
-            "ignore" => Validate::Ignore,
-            _ => Validate::Strict,
-        }
-    }
+/// Takes one of these words, and shows them in the help.
+fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = String> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word: String| word.parse())
+}
 
+impl InputArgs {
     /// The options of the snapshot.
     pub fn options(&self) -> Result<Options> {
         let wrong = |field: &str, value: &str, message: String, remedy: &str| {
@@ -345,14 +346,8 @@ impl InputArgs {
             zones: self.zones.clone(),
             prices: self.prices.as_deref().map(read_prices).transpose()?.unwrap_or_default(),
             unavailable: self.unavailable.iter().map(unavailable).collect::<Result<_, _>>()?,
-            preference_policy: match self.preference_policy.as_str() {
-                "Ignore" => PreferencePolicy::Ignore,
-                _ => PreferencePolicy::Respect,
-            },
-            min_values_policy: match self.min_values_policy.as_str() {
-                "BestEffort" => MinValuesPolicy::BestEffort,
-                _ => MinValuesPolicy::Strict,
-            },
+            preference_policy: self.preference_policy,
+            min_values_policy: self.min_values_policy,
             feature_gates: FeatureGates::parse(&self.feature_gates)?,
             now: self.clock()?,
             effort: self.effort,

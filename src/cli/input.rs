@@ -19,7 +19,7 @@ pub fn observe_silently(input: &InputArgs) -> Result<Observed> {
     let objects = if input.files.is_empty() && input.trace.is_empty() {
         cluster::objects(input.kubeconfig.as_ref(), input.context.as_ref())?
     } else {
-        read(input, &input.files, input.validate())?
+        read(input, &input.files, input.validate)?
     };
     Ok(snapshot(objects, &input.options()?)?)
 }
@@ -27,7 +27,7 @@ pub fn observe_silently(input: &InputArgs) -> Result<Observed> {
 /// The same for other paths than those of `-f`.
 pub fn observe_paths(input: &InputArgs, paths: &[PathBuf], phases: &mut Phases) -> Result<Observed> {
     let options = input.options()?;
-    let objects = objects(input, paths, input.validate(), phases)?;
+    let objects = objects(input, paths, input.validate, phases)?;
     distil(objects, &options, phases)
 }
 

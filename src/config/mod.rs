@@ -64,9 +64,6 @@ pub struct Config {
     /// Metrics of single pods and nodes.
     pub cluster_state_observability: bool,
 
-    /// Of the container, in bytes, where it is known.
-    pub memory_limit: Option<u64>,
-
     /// What there is to say about settings that were not taken as given; for the log.
     pub notes: Vec<String>,
 }
@@ -165,7 +162,6 @@ impl Default for Config {
             log_level: LogLevel::Info,
             log_outputs: vec![LogOutput::Stdout],
             cluster_state_observability: true,
-            memory_limit: None,
             notes: Vec::new(),
         }
     }

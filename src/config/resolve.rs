@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::read::{Named, Parsed, Reader, boolean, duration, lenient, number, strict, wrong};
 use super::{AwsConfig, Config, DebugEndpoints, Flags, LogLevel, LogOutput, Provider};
-use crate::observe::{FeatureGates, InputError, MinValuesPolicy, PreferencePolicy};
+use crate::observe::{FeatureGates, InputError, switches};
 
 impl Config {
     /// The settings of these flags in this process's environment.
@@ -51,13 +51,13 @@ impl Config {
                 strict("preference-policy", "PREFERENCE_POLICY"),
                 flags.preference_policy.as_ref(),
                 default.preference_policy,
-                preference_policy,
+                str::parse,
             )?,
             min_values_policy: from.read(
                 strict("min-values-policy", "MIN_VALUES_POLICY"),
                 flags.min_values_policy.as_ref(),
                 default.min_values_policy,
-                min_values_policy,
+                str::parse,
             )?,
             ignore_dra_requests: from.read(
                 lenient("ignore-dra-requests", "IGNORE_DRA_REQUESTS"),
@@ -154,12 +154,6 @@ impl Config {
                 false,
                 boolean,
             )?,
-            memory_limit: from.read(
-                lenient("memory-limit", "MEMORY_LIMIT"),
-                flags.memory_limit.as_ref(),
-                None,
-                |text| number(i64::MIN, i64::MAX)(text).map(|bytes| u64::try_from(bytes).ok().filter(|n| *n > 0)),
-            )?,
             notes: Vec::new(),
         };
         if config.batch_idle > config.batch_max {
@@ -167,21 +161,30 @@ impl Config {
             from.notes
                 .push("--batch-idle-duration is longer than --batch-max-duration, which ends every batch".to_owned());
         }
-        say_what_has_no_effect(&mut from, flags, &config);
+        say_what_has_no_effect(&mut from, flags, &config)?;
         config.notes = from.notes;
         Ok(config)
     }
 }
 
-fn say_what_has_no_effect(from: &mut Reader<'_>, flags: &Flags, config: &Config) {
+fn say_what_has_no_effect(from: &mut Reader<'_>, flags: &Flags, config: &Config) -> Result<(), InputError> {
     let service = lenient("karpenter-service", "KARPENTER_SERVICE");
     from.without_effect(service, flags.karpenter_service.as_ref(), "", "there is no webhook");
     let warmup = lenient("disable-controller-warmup", "DISABLE_CONTROLLER_WARMUP");
     let why = "a replica that does not lead keeps no mirror";
     from.without_effect(warmup, flags.disable_controller_warmup.as_ref(), "true", why);
-    // The chart sets it in the environment, always.
+    // The chart sets these two in the environment, always.
     if let Some(cores) = &flags.cpu_requests {
         from.notes.push(format!("--cpu-requests={cores} has no effect: the number of workers is fixed"));
+    }
+    let limit = lenient("memory-limit", "MEMORY_LIMIT");
+    let bytes = from.read(limit, flags.memory_limit.as_ref(), -1, number(i64::MIN, i64::MAX))?;
+    if flags.memory_limit.is_some() && bytes > 0 {
+        from.notes.push(format!("--memory-limit={bytes} has no effect: there is no garbage collector to steer"));
+    }
+    if config.feature_gates.spot_to_spot_consolidation {
+        let why = "no node is replaced by a cheaper one";
+        from.notes.push(format!("feature gate SpotToSpotConsolidation=true has no effect: {why}"));
     }
     let errors = lenient("log-error-output-paths", "LOG_ERROR_OUTPUT_PATHS");
     from.without_effect(
@@ -197,6 +200,7 @@ fn say_what_has_no_effect(from: &mut Reader<'_>, flags: &Flags, config: &Config)
                 .into(),
         );
     }
+    Ok(())
 }
 
 fn aws(from: &mut Reader<'_>, flags: &Flags, provider: Provider) -> Result<AwsConfig, InputError> {
@@ -253,9 +257,7 @@ fn aws(from: &mut Reader<'_>, flags: &Flags, provider: Provider) -> Result<AwsCo
             default.subnet_refresh_interval,
             minutes,
         )?,
-        node_class_cel: from
-            .text(lenient("aws-feature-gates", "AWS_FEATURE_GATES"), flags.aws_feature_gates.as_ref())
-            .is_some_and(|text| text.split(',').any(|part| part.trim() == "NodeClassCEL=true")),
+        node_class_cel: node_class_cel(from, flags)?,
     })
 }
 
@@ -266,20 +268,35 @@ fn endpoint(from: &Reader<'_>, flags: &Flags) -> Result<Option<String>, InputErr
     if is_absolute { Ok(Some(text)) } else { Err(wrong("--cluster-endpoint", &text, "write it as https://host")) }
 }
 
-/// Unknown gates are passed over with a note, as Karpenter passes them over without one.
 fn gates(from: &mut Reader<'_>, flags: &Flags) -> Result<FeatureGates, InputError> {
     let named = lenient("feature-gates", "FEATURE_GATES");
-    let text = from.text(named, flags.feature_gates.as_ref()).unwrap_or_default();
+    FeatureGates::parse(&known_gates(from, named, flags.feature_gates.as_ref(), &FeatureGates::NAMES))
+}
+
+/// The one gate that the aws provider has.
+fn node_class_cel(from: &mut Reader<'_>, flags: &Flags) -> Result<bool, InputError> {
+    let named = lenient("aws-feature-gates", "AWS_FEATURE_GATES");
+    let text = known_gates(from, named, flags.aws_feature_gates.as_ref(), &["NodeClassCEL"]);
+    let mut on = false;
+    for switch in switches("--aws-feature-gates", &text) {
+        on = switch?.on;
+    }
+    Ok(on)
+}
+
+/// What is switched of these gates. Unknown ones are passed over with a note, as Karpenter passes them over without one.
+fn known_gates(from: &mut Reader<'_>, named: Named, flag: Option<&String>, names: &[&str]) -> String {
+    let text = from.text(named, flag).unwrap_or_default();
     let mut known = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let name = part.split('=').next().unwrap_or_default().trim();
-        if FeatureGates::NAMES.contains(&name) {
+        if names.contains(&name) {
             known.push(part);
         } else {
             from.notes.push(format!("feature gate {name} is not known and passed over"));
         }
     }
-    FeatureGates::parse(&known.join(","))
+    known.join(",")
 }
 
 fn parse_provider(text: &str) -> Parsed<Provider> {
@@ -287,22 +304,6 @@ fn parse_provider(text: &str) -> Parsed<Provider> {
         "aws" => Ok(Provider::Aws),
         "kwok" => Ok(Provider::Kwok),
         _ => Err("write kwok or aws".into()),
-    }
-}
-
-fn preference_policy(text: &str) -> Parsed<PreferencePolicy> {
-    match text {
-        "Respect" => Ok(PreferencePolicy::Respect),
-        "Ignore" => Ok(PreferencePolicy::Ignore),
-        _ => Err("write Respect or Ignore".into()),
-    }
-}
-
-fn min_values_policy(text: &str) -> Parsed<MinValuesPolicy> {
-    match text {
-        "Strict" => Ok(MinValuesPolicy::Strict),
-        "BestEffort" => Ok(MinValuesPolicy::BestEffort),
-        _ => Err("write Strict or BestEffort".into()),
     }
 }
 

@@ -33,7 +33,7 @@ use planner::model::Snapshot;
 pub(crate) use error::printable;
 pub use error::{InputError, Origin};
 pub use objects::{Objects, Seen, Sourced, Validate};
-pub(crate) use options::read_text;
+pub(crate) use options::{read_text, switches};
 pub use options::{FeatureGates, MinValuesPolicy, Options, PreferencePolicy, read_prices};
 pub use translate::{Catalogs, OverlayFault};
 pub(crate) use translate::{kubelet_fault, protection};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Deref;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use planner::model::Str;
@@ -32,6 +33,20 @@ pub enum Validate {
     Ignore,
     /// Every fault of our own kinds goes into [`Objects::faults`]; other kinds as with `Warn`.
     Collect,
+}
+
+impl FromStr for Validate {
+    /// What to write instead.
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "strict" => Ok(Self::Strict),
+            "warn" => Ok(Self::Warn),
+            "ignore" => Ok(Self::Ignore),
+            _ => Err("write strict, warn or ignore".to_owned()),
+        }
+    }
 }
 
 /// An object and where it was read.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use cloud::catalog::{PriceList, UnavailablePattern};
 use planner::model::snapshot::DEFAULT_EFFORT;
@@ -67,6 +68,19 @@ pub enum PreferencePolicy {
     Ignore,
 }
 
+impl FromStr for PreferencePolicy {
+    /// What to write instead.
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "Respect" => Ok(Self::Respect),
+            "Ignore" => Ok(Self::Ignore),
+            _ => Err("write Respect or Ignore".to_owned()),
+        }
+    }
+}
+
 /// What becomes of `minValues` that cannot be met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MinValuesPolicy {
@@ -75,6 +89,19 @@ pub enum MinValuesPolicy {
     Strict,
     /// They are lowered.
     BestEffort,
+}
+
+impl FromStr for MinValuesPolicy {
+    /// What to write instead.
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "Strict" => Ok(Self::Strict),
+            "BestEffort" => Ok(Self::BestEffort),
+            _ => Err("write Strict or BestEffort".to_owned()),
+        }
+    }
 }
 
 /// Features that can be switched, with the defaults of Karpenter.
@@ -118,21 +145,9 @@ impl FeatureGates {
     /// On a gate that is not known, or a value that is neither true nor false.
     pub fn parse(text: &str) -> Result<Self, InputError> {
         let mut out = Self::default();
-        let wrong = |part: &str, message: &str| InputError::new(message).field("--feature-gates").value(part);
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (name, value) = part
-                .split_once('=')
-                .ok_or_else(|| wrong(part, "is no feature gate").remedy("write NAME=true or NAME=false"))?;
-            let on = match value.trim().to_ascii_lowercase().as_str() {
-                "true" | "1" | "t" => true,
-                "false" | "0" | "f" => false,
-                _ => {
-                    return Err(
-                        wrong(part, "is neither true nor false").remedy(format!("write {name}=true or {name}=false"))
-                    );
-                }
-            };
-            let gate = match name.trim() {
+        for switch in switches("--feature-gates", text) {
+            let Switch { part, name, on } = switch?;
+            let gate = match name {
                 "ReservedCapacity" => &mut out.reserved_capacity,
                 "SpotToSpotConsolidation" => &mut out.spot_to_spot_consolidation,
                 "NodeRepair" => &mut out.node_repair,
@@ -144,13 +159,41 @@ impl FeatureGates {
                         || format!("known: {}", Self::NAMES.join(", ")),
                         |near| format!("did you mean {near}?"),
                     );
-                    return Err(wrong(part, "is no known feature gate").remedy(remedy));
+                    let wrong = InputError::new("is no known feature gate").field("--feature-gates").value(part);
+                    return Err(wrong.remedy(remedy));
                 }
             };
             *gate = on;
         }
         Ok(out)
     }
+}
+
+/// One part of `NAME=true,NAME=false`.
+pub(crate) struct Switch<'a> {
+    /// As it is written.
+    pub(crate) part: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) on: bool,
+}
+
+/// What is switched by the flag `field`.
+pub(crate) fn switches<'a>(
+    field: &'a str,
+    text: &'a str,
+) -> impl Iterator<Item = Result<Switch<'a>, InputError>> + use<'a> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(move |part| {
+        let wrong = |message: &str| InputError::new(message).field(field).value(part);
+        let Some((name, value)) = part.split_once('=') else {
+            return Err(wrong("is no feature gate").remedy("write NAME=true or NAME=false"));
+        };
+        let on = match value.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "t" => true,
+            "false" | "0" | "f" => false,
+            _ => return Err(wrong("is neither true nor false").remedy(format!("write {name}=true or {name}=false"))),
+        };
+        Ok(Switch { part, name: name.trim(), on })
+    })
 }
 
 /// Reads a price list (CSV `instance_type,zone,capacity_type,usd_per_hour`).

@@ -43,6 +43,7 @@ fn a_malformed_variable_keeps_the_default_and_says_so() {
 fn a_malformed_flag_is_an_error_that_names_flag_value_and_remedy() {
     let flags = Flags { batch_max_duration: Some("ten".into()), ..kwok() };
     let error = resolve(&flags, &[]).unwrap_err().to_string();
+    assert!(resolve(&Flags { aws_feature_gates: Some("NodeClassCEL".into()), ..kwok() }, &[]).is_err());
     for part in ["--batch-max-duration", "\"ten\"", "such as 500ms"] {
         assert!(error.contains(part), "{error}");
     }
@@ -88,19 +89,30 @@ fn the_chart_s_environment_is_taken_without_a_note() {
     assert_eq!(config.notes, Vec::<String>::new());
     assert_eq!(config.provider, Provider::Aws);
     assert_eq!(config.leader_election_namespace.as_deref(), Some("kube-system"));
-    assert_eq!(config.memory_limit, Some(1 << 30));
     assert!(config.feature_gates.node_repair);
 }
 
 #[test]
 fn what_is_not_known_or_has_no_effect_is_said() {
-    let env = [("FEATURE_GATES", "Drift=true,NodeOverlay=true"), ("IGNORE_DRA_REQUESTS", "false")];
-    let flags = Flags { karpenter_service: Some("karpenter".into()), cpu_requests: Some("4000".into()), ..kwok() };
+    let env = [
+        ("FEATURE_GATES", "Drift=true,NodeOverlay=true,SpotToSpotConsolidation=true"),
+        ("AWS_FEATURE_GATES", "NodeClassCEL=1,Sandwich=true"),
+        ("IGNORE_DRA_REQUESTS", "false"),
+    ];
+    let flags = Flags {
+        karpenter_service: Some("karpenter".into()),
+        cpu_requests: Some("4000".into()),
+        memory_limit: Some("1073741824".into()),
+        ..kwok()
+    };
     let config = resolve(&flags, &env).unwrap();
-    assert!(config.feature_gates.node_overlay);
+    assert!(config.feature_gates.node_overlay && config.aws.node_class_cel);
     let notes = config.notes.join("\n");
     for part in [
         "Drift",
+        "SpotToSpotConsolidation=true has no effect",
+        "Sandwich is not known",
+        "--memory-limit=1073741824 has no effect",
         "--cpu-requests=4000 has no effect",
         "--karpenter-service=karpenter has no effect",
         "--ignore-dra-requests=false",
