@@ -18,9 +18,11 @@ pub struct Document {
     pub summary: Summary,
     pub launches: Vec<LaunchRow>,
     pub nominations: Vec<NominationRow>,
+    /// Nodes to give up: part of the contract, and empty, as a plan proposes none yet.
     disruptions: Vec<serde_json::Value>,
     pub unplaced: Vec<UnplacedRow>,
     pub ignored: Vec<IgnoredRow>,
+    /// Nodes that are not given up, and why: likewise.
     kept: Vec<serde_json::Value>,
 }
 

@@ -20,11 +20,11 @@ const WALLED: &[(&str, &[&str])] = &[
     ("good_lp", &["solver"]),
     ("microlp", &["solver"]),
     ("highs", &["solver"]),
-    ("kube", &["millwright", "crds", "sim"]),
-    ("kube-client", &["millwright", "crds", "sim"]),
-    ("kube-core", &["millwright", "crds", "sim"]),
-    ("kube-runtime", &["millwright", "crds", "sim"]),
-    ("k8s-openapi", &["millwright", "crds", "sim"]),
+    ("kube", &["millwright", "sim"]),
+    ("kube-client", &["millwright", "sim"]),
+    ("kube-core", &["millwright", "sim"]),
+    ("kube-runtime", &["millwright", "sim"]),
+    ("k8s-openapi", &["millwright", "sim"]),
     ("aws-*", &["cloud", "sim"]),
     ("tokio*", &["millwright", "cloud", "sim"]),
     ("futures*", &["millwright", "cloud", "sim"]),
@@ -107,6 +107,7 @@ mod shown_to_fail {
         assert_eq!(faults_of("cloud", "good_lp", None), ["cloud depends on good_lp, which belongs to: solver"]);
         assert_eq!(faults_of("crds", "aws-sdk-ec2", None).len(), 1);
         assert_eq!(faults_of("cloud", "kube", None).len(), 1);
+        assert_eq!(faults_of("crds", "k8s-openapi", None).len(), 1);
     }
 
     #[test]
