@@ -3,7 +3,6 @@
 //! Requests are written by hand, because our own kinds carry their own metadata, and because an eviction must name the
 //! pod it means by uid: the client's own builder spells that field in a way the server passes over.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::{Method, Request};
@@ -13,6 +12,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use super::error::ActError;
+use crate::client::escaped;
 
 /// The longest an answer may take. The server's own limit for a request is 60 s, but no write of ours takes that long.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
@@ -268,18 +268,4 @@ impl Call {
     fn unwritable(&self, source: serde_json::Error) -> ActError {
         ActError::Encode { verb: self.verb, object: self.object.clone(), source }
     }
-}
-
-/// Percent-encodes what may not stand in a part of a path.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a string cannot go wrong.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }

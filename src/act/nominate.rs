@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crds::NodeClassRef;
-use planner::model::{Node, PodShape, Resources, Snapshot, Str};
+use planner::model::{PodShape, Resources, Snapshot, Str};
 use planner::plan::Plan;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -147,7 +147,7 @@ impl Nominations {
             let promised = all.filter(|(key, _)| self.0.mirror.is_promised(key));
             let pods: Vec<Meant> =
                 promised.map(|(key, shape)| Meant { key: key.clone(), shape: shape.clone() }).collect();
-            let mut room = left(node);
+            let mut room = node.free();
             for pod in &pods {
                 room.add(&pod.shape.requests);
             }
@@ -357,7 +357,7 @@ fn hosts(snapshot: &Snapshot, plan: &Plan, claims: &BTreeMap<Str, Str>) -> Vec<H
     let mut coming: HashMap<&Str, (&Str, Resources)> =
         snapshot.claims.iter().map(|claim| (&claim.name, (&claim.name, claim.allocatable.clone()))).collect();
     let joined = snapshot.nodes.iter().filter(|node| !node.initialized);
-    coming.extend(joined.filter_map(|node| Some((&node.name, (node.claim.as_ref()?, left(node))))));
+    coming.extend(joined.filter_map(|node| Some((&node.name, (node.claim.as_ref()?, node.free())))));
     let mut on_coming: BTreeMap<&Str, Vec<Meant>> = BTreeMap::new();
     for nomination in plan.nominations.iter().filter(|nomination| coming.contains_key(&nomination.node)) {
         on_coming.entry(&nomination.node).or_default().extend(meant(&nomination.pod));
@@ -368,15 +368,6 @@ fn hosts(snapshot: &Snapshot, plan: &Plan, claims: &BTreeMap<Str, Str>) -> Vec<H
         }
     }
     out
-}
-
-/// What a node has for pods that are not on it yet.
-fn left(node: &Node) -> Resources {
-    let mut left = node.allocatable.clone();
-    for bound in &node.pods {
-        left.add_times(&bound.shape.requests, -i64::try_from(bound.pods.len()).unwrap_or(i64::MAX));
-    }
-    left
 }
 
 #[cfg(test)]

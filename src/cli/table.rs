@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use planner::model::MicroUsdPerHour;
 use planner::model::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS};
 use planner::model::shown::shown;
-use planner::model::{MicroUsdPerHour, Resources};
 use planner::plan::{Launch, Plan};
 
 use super::json::{Document, Summary};
-use super::text::{columns, count, share, some};
+use super::text::{columns, count, load, share, some};
 
 /// With more launches than this, those of one pool, type, zone and capacity type share a line.
 const MOST_LINES: usize = 40;
@@ -47,11 +47,7 @@ fn launches(launches: &[Launch]) -> String {
 
 /// One line for launches that are bought alike; `list` is never empty.
 fn row(mut cells: Vec<String>, list: &[&Launch], other: Option<&str>) -> Vec<String> {
-    let (mut asked, mut has) = (Resources::default(), Resources::default());
-    for launch in list {
-        asked.add(&launch.requests);
-        has.add(&launch.allocatable);
-    }
+    let (asked, has) = load(list);
     let chosen = list.first().and_then(|launch| launch.chosen());
     let cost: MicroUsdPerHour = list.iter().map(|launch| launch.price()).sum();
     cells.extend([

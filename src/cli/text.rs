@@ -1,6 +1,7 @@
 //! Plain text for people: columns, lists cut short, shares, money with a sign.
 
 use planner::model::{MicroUsdPerHour, Resources};
+use planner::plan::Launch;
 
 /// Left-aligned columns, two spaces apart; numbers (cells that end in a digit or `%` in every row) are right-aligned.
 pub fn columns(header: &[&str], rows: &[Vec<String>]) -> String {
@@ -30,6 +31,16 @@ fn is_number(cell: &str) -> bool {
     cell == "-"
         || (cell.starts_with(|c: char| c.is_ascii_digit() || c == '+' || c == '-')
             && cell.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '%' | '+' | '-' | ' ' | '/')))
+}
+
+/// What the pods of launches ask for together, and what there will be for them.
+pub fn load(launches: &[&Launch]) -> (Resources, Resources) {
+    let (mut asked, mut has) = (Resources::default(), Resources::default());
+    for launch in launches {
+        asked.add(&launch.requests);
+        has.add(&launch.allocatable);
+    }
+    (asked, has)
 }
 
 /// `a, b, c and 4 more`.

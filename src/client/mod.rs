@@ -8,6 +8,7 @@
 
 mod authority;
 mod bucket;
+mod escape;
 mod meter;
 mod patience;
 mod retry;
@@ -24,6 +25,7 @@ use tower::{BoxError, Service, service_fn};
 use crate::config::Config;
 use crate::telemetry::Metrics;
 pub(crate) use bucket::Bucket;
+pub(crate) use escape::escaped;
 use meter::Call;
 pub(crate) use patience::WATCH_SECONDS;
 

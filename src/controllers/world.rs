@@ -8,6 +8,7 @@ use cloud::{Class, ClassRef, Instance, OfferingKey, Refused};
 use crds::{NodeClaim, NodePool, ObjectMeta, OwnerReference, Quantity, Taint, TaintEffect, names};
 use planner::disrupt::Obstacle;
 use planner::model::pod::Owner;
+use planner::model::selector::LabelSelector;
 use planner::model::taint::{Effect, Toleration, TolerationOperator};
 use planner::model::{InstanceType, Pool, Str};
 
@@ -15,8 +16,8 @@ use super::node::object::{NodeCondition, NodeSpec, NodeStatus};
 use super::node::termination::Attachment;
 use super::node::{Node, Pod};
 use super::pods::Clocks;
-use crate::observe::k8s;
 use crate::observe::mirror::{self, Facts, Mirror};
+use crate::observe::{At, Origin, Seen, k8s, label_selector};
 
 /// Until when the API server lets a pod end by itself if the pod does not say, in seconds.
 const DEFAULT_GRACE_SECONDS: i64 = 30;
@@ -220,26 +221,25 @@ impl World {
     }
 }
 
-/// All disruption budgets by namespace, as they stand.
-pub struct Budgets(BTreeMap<Str, Vec<crate::observe::Seen<k8s::PodDisruptionBudget>>>);
+/// All disruption budgets by namespace, as they stand, each with the pods it covers.
+pub struct Budgets(BTreeMap<Str, Vec<(Seen<k8s::PodDisruptionBudget>, LabelSelector)>>);
 
 impl Budgets {
     pub fn of(world: &World) -> Self {
         let mut all = BTreeMap::<Str, Vec<_>>::new();
         for budget in world.mirror.pdbs() {
-            all.entry(budget.metadata.namespace().into()).or_default().push(budget);
+            if let Some(covered) = covered(&budget) {
+                all.entry(budget.metadata.namespace().into()).or_default().push((budget, covered));
+            }
         }
         Self(all)
     }
 
     /// What keeps the pod from being evicted now.
     fn obstacle(&self, pod: &mirror::Pod) -> Option<Obstacle> {
-        let covers = |budget: &&crate::observe::Seen<k8s::PodDisruptionBudget>| {
-            let selector = budget.spec.selector.as_ref();
-            selector.is_some_and(|s| matches(s, &pod.form.meta.labels))
-        };
-        let mut covering = self.0.get(pod.namespace()).into_iter().flatten().filter(covers);
-        let budget = covering.next()?;
+        let all = self.0.get(pod.namespace()).into_iter().flatten();
+        let mut covering = all.filter(|(_, covered)| covered.matches(&pod.form.meta.labels));
+        let (budget, _) = covering.next()?;
         if covering.next().is_some() {
             return Some(Obstacle::SeveralPdbs);
         }
@@ -250,20 +250,11 @@ impl Budgets {
     }
 }
 
-fn matches(selector: &k8s::LabelSelector, labels: &planner::model::Labels) -> bool {
-    let equal = selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value));
-    equal
-        && selector.match_expressions.iter().all(|expression| {
-            let value = labels.get(&expression.key);
-            let is_listed = value.is_some_and(|value| expression.values.contains(value));
-            match &*expression.operator {
-                "In" => is_listed,
-                "NotIn" => !is_listed,
-                "Exists" => value.is_some(),
-                "DoesNotExist" => value.is_none(),
-                _ => false,
-            }
-        })
+/// The pods that a budget covers; none for one without a selector, or with one that no API server takes.
+fn covered(budget: &k8s::PodDisruptionBudget) -> Option<LabelSelector> {
+    let origin = Origin { file: "cluster".into(), line: 0 };
+    let at = At::new(&origin, "PodDisruptionBudget", &budget.metadata, "spec");
+    label_selector(&at, "selector", budget.spec.selector.as_ref()?).ok()
 }
 
 fn tolerates_disrupted(toleration: &k8s::pod::Toleration) -> bool {
@@ -355,14 +346,11 @@ mod tests {
 
     use super::*;
 
-    fn selector(value: serde_json::Value) -> k8s::LabelSelector {
-        serde_json::from_value(value).unwrap()
-    }
-
     #[test]
-    fn a_selector_picks_pods_as_the_api_server_does() {
+    fn a_budget_covers_pods_as_the_api_server_says() {
         let labels: planner::model::Labels = [("app".into(), "web".into())].into();
         for (written, expected) in [
+            (json!(null), false),
             (json!({}), true),
             (json!({ "matchLabels": { "app": "web" } }), true),
             (json!({ "matchLabels": { "app": "db" } }), false),
@@ -372,7 +360,10 @@ mod tests {
             (json!({ "matchExpressions": [{ "key": "x", "operator": "Exists" }] }), false),
             (json!({ "matchExpressions": [{ "key": "x", "operator": "DoesNotExist" }] }), true),
         ] {
-            assert_eq!(matches(&selector(written.clone()), &labels), expected, "{written}");
+            let budget: k8s::PodDisruptionBudget =
+                serde_json::from_value(json!({ "metadata": { "name": "b" }, "spec": { "selector": written } }))
+                    .unwrap();
+            assert_eq!(covered(&budget).is_some_and(|c| c.matches(&labels)), expected, "{written}");
         }
     }
 

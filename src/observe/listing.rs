@@ -1,6 +1,5 @@
 //! Reads the objects of a running cluster, once: every kind that matters, page by page.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
@@ -11,6 +10,7 @@ use super::InputError;
 use super::error::Origin;
 use super::kinds::{SERVED, Served};
 use super::objects::{Builder, Objects, Validate};
+use crate::client::escaped;
 
 /// Objects of one page.
 const PAGE: usize = 500;
@@ -126,20 +126,6 @@ fn whole(mut item: Value, served: &Served) -> Value {
         }
     }
     item
-}
-
-/// A continue token as part of a query.
-fn escaped(token: &str) -> String {
-    let mut out = String::new();
-    for byte in token.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 impl Served {

@@ -33,10 +33,10 @@ use planner::model::Snapshot;
 pub(crate) use error::printable;
 pub use error::{InputError, Origin};
 pub use objects::{Objects, Seen, Sourced, Validate};
-pub(crate) use options::{read_text, switches};
 pub use options::{FeatureGates, MinValuesPolicy, Options, PreferencePolicy, read_prices};
+pub(crate) use options::{read_text, switches};
+pub(crate) use translate::{At, kubelet_fault, label_selector, protection};
 pub use translate::{Catalogs, OverlayFault};
-pub(crate) use translate::{kubelet_fault, protection};
 
 /// A snapshot, and what there is to say about the input.
 #[must_use = "the snapshot is what planning starts from"]

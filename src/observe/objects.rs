@@ -378,7 +378,7 @@ fn title(served: &Served, value: &Value) -> String {
 }
 
 /// The API server takes a null field for one that is not there.
-fn drop_nulls(value: &mut Value) {
+pub(super) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, value| !value.is_null());

@@ -62,7 +62,7 @@ pub fn project(mut shape: PodShape, keys: &BTreeSet<Str>) -> PodShape {
 }
 
 /// Orders `web-2` before `web-10`: text, then a trailing number.
-fn natural(key: &str) -> (&str, u64, &str) {
+pub fn natural(key: &str) -> (&str, u64, &str) {
     let digits = key.bytes().rev().take_while(u8::is_ascii_digit).count();
     let (stem, number) = key.split_at(key.len() - digits);
     (stem, number.parse().unwrap_or(u64::MAX), number)

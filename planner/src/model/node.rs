@@ -30,6 +30,17 @@ pub struct Node {
     pub attach_limits: BTreeMap<Str, u32>,
 }
 
+impl Node {
+    /// What it has for pods that are not on it yet; below zero where it is overdrawn.
+    pub fn free(&self) -> Resources {
+        let mut free = self.allocatable.clone();
+        for bound in &self.pods {
+            free.add_times(&bound.shape.requests, -i64::try_from(bound.pods.len()).unwrap_or(i64::MAX));
+        }
+        free
+    }
+}
+
 /// Equal pods on one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoundPods {

@@ -10,7 +10,7 @@ use planner::plan::Plan;
 use serde::Serialize;
 
 use super::super::text::{amounts, some};
-use super::{Answer, answer, rooms, unknown};
+use super::{Answer, answer, unknown};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,7 +53,7 @@ pub fn explain(name: &str, snapshot: &Snapshot, plan: &Plan) -> Result<Answer> {
 fn existing(name: &str, snapshot: &Snapshot, plan: &Plan) -> Option<NodeAnswer> {
     let node = snapshot.nodes.iter().find(|node| *node.name == *name)?;
     let nominated = nominated(name, plan);
-    let mut free = rooms::free(node);
+    let mut free = node.free();
     take(&mut free, &nominated, snapshot);
     let state = match (node.deleting, node.initialized, node.pool.is_some()) {
         (true, ..) => "on its way out",

@@ -1,22 +1,13 @@
-//! Room left on existing nodes, and what they have against a pod: the planner is asked, with all others in their places.
+//! What existing nodes have against a pod: the planner is asked, with all others in their places.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use planner::model::group::PodRef;
-use planner::model::{Node, PodGroup, PodShape, Resources, Snapshot, Str};
+use planner::model::{PodGroup, PodShape, Snapshot, Str};
 use planner::plan::Plan;
 
 use super::settled::filled;
-
-/// What a node can still take, before this plan's nominations.
-pub fn free(node: &Node) -> Resources {
-    let mut room = node.allocatable.clone();
-    for bound in &node.pods {
-        room.add_times(&bound.shape.requests, -i64::try_from(bound.pods.len()).unwrap_or(i64::MAX));
-    }
-    room
-}
 
 /// Existing nodes and claims, counted by why they do not take a pod.
 pub fn against(pod: &Str, shape: &Arc<PodShape>, snapshot: &Snapshot, plan: &Plan) -> BTreeMap<String, usize> {

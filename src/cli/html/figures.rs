@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use planner::model::MicroUsdPerHour;
 use planner::model::resources::{CPU, MEMORY};
-use planner::model::{MicroUsdPerHour, Resources};
 use planner::plan::{Launch, Plan};
 
-use super::super::text::{count, share};
+use super::super::text::{count, load, share};
 use super::escape;
 use super::svg::{self, Row};
 
@@ -100,11 +100,7 @@ fn by_type(launches: &[Launch]) -> Vec<Row> {
 }
 
 fn used(label: String, list: &[&Launch]) -> Row {
-    let (mut asked, mut has) = (Resources::default(), Resources::default());
-    for launch in list {
-        asked.add(&launch.requests);
-        has.add(&launch.allocatable);
-    }
+    let (asked, has) = load(list);
     let (cpu, memory) = (ratio(asked.get(CPU), has.get(CPU)), ratio(asked.get(MEMORY), has.get(MEMORY)));
     let value = format!("{} · {}", share(asked.get(CPU), has.get(CPU)), share(asked.get(MEMORY), has.get(MEMORY)));
     Row { label, value, bars: vec![("cpu", cpu), ("memory", memory)] }

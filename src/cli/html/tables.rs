@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use planner::model::resources::{CPU, MEMORY};
-use planner::model::{MicroUsdPerHour, Resources, Snapshot};
+use planner::model::{MicroUsdPerHour, Snapshot};
 use planner::plan::{Launch, Plan};
 
-use super::super::text::{amounts, count, share, some};
+use super::super::text::{amounts, count, load, share, some};
 use super::escape;
 
 /// Longer tables are closed at first.
@@ -79,7 +79,7 @@ fn bought(launches: &[Launch]) -> String {
             let mut row = vec![list.len().to_string(), text(&first.pool)];
             row.extend(sold(first));
             row.push(format!("${}", cost(list)));
-            row.extend(load(list));
+            row.extend(use_of(list));
             Some(row)
         })
         .collect();
@@ -94,12 +94,8 @@ fn sold(launch: &Launch) -> [String; 3] {
 }
 
 /// Pods, CPU and memory of launches together.
-fn load(list: &[&Launch]) -> [String; 3] {
-    let (mut asked, mut has) = (Resources::default(), Resources::default());
-    for launch in list {
-        asked.add(&launch.requests);
-        has.add(&launch.allocatable);
-    }
+fn use_of(list: &[&Launch]) -> [String; 3] {
+    let (asked, has) = load(list);
     let pods: usize = list.iter().map(|launch| launch.pods.len()).sum();
     [pods.to_string(), share(asked.get(CPU), has.get(CPU)), share(asked.get(MEMORY), has.get(MEMORY))]
 }
@@ -109,7 +105,7 @@ fn nodes(launches: &[Launch]) -> String {
         let mut row = vec![text(&launch.name)];
         row.extend(sold(launch));
         row.push(format!("${}", launch.price()));
-        row.extend(load(&[launch]));
+        row.extend(use_of(&[launch]));
         row.push(launch.offerings_total.to_string());
         row.push(amounts(&launch.requests));
         row.push(some(&launch.pods, NAMED));

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use cloud::{ClassRef, Instance, LaunchError, LaunchOrder, Offer};
 use crds::{NodeClaim, Quantity, names};
-use planner::model::resources::{amount, quantity};
+use planner::model::resources::amount;
 use planner::model::{Effect, InstanceType, Labels, Operator, Requirement, Requirements, Resources, Str, Taint};
 
 use super::draft::{Draft, LAUNCHED};
+use crate::act::amounts;
 use crate::observe::mirror::MEANT_FOR;
 
 /// The longest message of a failed launch that is kept, in characters.
@@ -53,12 +54,6 @@ pub fn resources(amounts: &BTreeMap<String, Quantity>) -> Resources {
         Some((Str::from(name.as_str()), amount(name, quantity)))
     };
     Resources(amounts.iter().filter_map(read).collect())
-}
-
-/// Amounts as the API carries them, without those that are zero.
-pub fn quantities(resources: &Resources) -> BTreeMap<String, Quantity> {
-    let nonzero = resources.nonzero();
-    nonzero.iter().map(|(name, amount)| (name.to_string(), Quantity(quantity(name, amount).to_string()))).collect()
 }
 
 /// What is to be bought for the claim, from these offers.
@@ -169,8 +164,8 @@ fn bought(draft: &mut Draft, instance: &Instance) {
     let status = draft.claim.status.get_or_insert_default();
     status.provider_id = Some(instance.provider_id.to_string());
     status.image_id = instance.image.as_ref().map(ToString::to_string);
-    status.capacity = quantities(&instance.capacity);
-    status.allocatable = quantities(&instance.allocatable);
+    status.capacity = amounts(&instance.capacity.nonzero());
+    status.allocatable = amounts(&instance.allocatable.nonzero());
     draft.conditions.set_true(LAUNCHED);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use planner::model::group::{PodRef, collapse, project};
+use planner::model::group::{PodRef, collapse, natural, project};
 use planner::model::{Pod, PodGroup, PodShape, Str};
 
 /// Pods to place by shape, stand-ins apart.
@@ -42,11 +42,4 @@ impl Groups {
         }
         groups
     }
-}
-
-/// Orders `web-2` before `web-10`: text, then a trailing number.
-fn natural(key: &str) -> (&str, u64, &str) {
-    let digits = key.bytes().rev().take_while(u8::is_ascii_digit).count();
-    let (stem, number) = key.split_at(key.len() - digits);
-    (stem, number.parse().unwrap_or(u64::MAX), number)
 }

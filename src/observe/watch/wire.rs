@@ -15,6 +15,7 @@ use serde_json::{Error, Value};
 
 use super::super::k8s;
 use super::super::mirror::{Both, Kind, Object};
+use super::super::objects::drop_nulls;
 
 /// Where a kind is served, and how it is read.
 #[derive(Debug)]
@@ -86,7 +87,7 @@ impl Watched for PodWire {
 
 impl Watched for Tree {
     fn into_object(mut self, source: &Source) -> Result<Object, Error> {
-        without_nulls(&mut self.value);
+        drop_nulls(&mut self.value);
         (source.read)(self.value)
     }
 }
@@ -120,18 +121,6 @@ macro_rules! resource {
 }
 
 resource! { PodWire Tree }
-
-/// Null fields count as not there, as for the API server.
-fn without_nulls(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|_, field| !field.is_null());
-            fields.values_mut().for_each(without_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_nulls),
-        _ => {}
-    }
-}
 
 fn read<T: DeserializeOwned>(value: Value, object: fn(Box<T>) -> Object) -> Result<Object, Error> {
     Ok(object(Box::new(serde_json::from_value(value)?)))
