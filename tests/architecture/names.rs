@@ -85,6 +85,23 @@ fn place_and_check(file: &SourceFile, reexported: &[Reexport]) -> Vec<String> {
     found.map(|path| format!("{}:{}: `{}` is of {other}", file.path, path.line, path.text())).collect()
 }
 
+/// Rooms of the shell, and those that use them: they are not used in turn.
+const USERS: &[(&str, &str)] = &[("act", "controllers"), ("app", "cli"), ("telemetry", "cli"), ("telemetry", "app")];
+
+/// A room of the shell that names one of its users.
+fn uses_its_user(file: &SourceFile) -> Vec<String> {
+    let paths = paths(&file.tokens);
+    let is_of = |room: &str| file.path == format!("src/{room}.rs") || file.path.starts_with(&format!("src/{room}/"));
+    let users = USERS.iter().filter(|(room, _)| is_of(room));
+    let named = users.flat_map(|(_, user)| {
+        let is_named = |path: &&NamedPath| {
+            path.segments[0] == "crate" && path.inside_crate().first().is_some_and(|first| first == user)
+        };
+        paths.iter().filter(is_named)
+    });
+    named.map(|path| format!("{}:{}: `{}` is of a user of this room", file.path, path.line, path.text())).collect()
+}
+
 /// A name that the planner's `lib.rs` makes available from one of its modules.
 struct Reexport {
     module: String,
@@ -121,8 +138,23 @@ fn place_and_check_do_not_know_each_other() {
     assert_none("a judge that borrows from the accused finds nothing:", &faults);
 }
 
+#[test]
+fn rooms_of_the_shell_do_not_name_their_users() {
+    let faults: Vec<_> = sources().iter().flat_map(uses_its_user).collect();
+    assert_none("these rooms would go in a circle:", &faults);
+}
+
 mod shown_to_fail {
     use super::*;
+
+    #[test]
+    fn a_room_that_names_its_user_is_caught() {
+        let faults = |path, code| uses_its_user(&SourceFile::new(path, code)).len();
+        assert_eq!(faults("src/act/nominate.rs", "use crate::controllers::Deps;"), 1);
+        assert_eq!(faults("src/app.rs", "use crate::{cli::json, config::Config};"), 1);
+        assert_eq!(faults("src/controllers/deps.rs", "use crate::act::Gate;"), 0);
+        assert_eq!(faults("src/act/claim.rs", "use crate::act::names;"), 0);
+    }
 
     #[test]
     fn a_library_named_in_another_file_is_caught() {
