@@ -8,6 +8,9 @@ use tokio::time::Instant;
 /// When worlds begin if nobody says otherwise: 2026-01-01T00:00:00Z, in seconds since 1970.
 pub const BEGINNING: i64 = 1_767_225_600;
 
+/// A moment, or a time: microseconds, those of moments since 1970.
+pub type Micros = i64;
+
 /// The one clock of a world. It reads tokio's, so that `tokio::time::pause` makes it virtual.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -32,7 +35,7 @@ impl Clock {
     }
 
     /// Microseconds since 1970.
-    pub fn micros(&self) -> i64 {
+    pub fn micros(&self) -> Micros {
         let elapsed = i64::try_from(self.elapsed().as_micros()).unwrap_or(i64::MAX);
         (self.beginning * 1_000_000).saturating_add(elapsed)
     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::params::Params;
-use crate::market::Micros;
+use crate::clock::Micros;
 
 /// How much a bucket holds, and how fast it fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! What time does: machines begin to run, are taken, end and let go of what they held; reservations end; all of it is told.
 
-use super::beside::sqs::envelope;
+use super::holdings::Due;
 use super::instance::Instance;
-use super::news::{Piece, What};
+use super::news::{Piece, What, envelope};
 use super::state::State;
-use crate::market::{Happening, Micros};
+use crate::clock::Micros;
+use crate::market::Happening;
 use planner::model::CapacityType;
 
 /// How long a machine is told of after its end: about an hour.
@@ -13,19 +14,6 @@ const REMEMBERED: Micros = 3_600_000_000;
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-blocks-how.html>
 const BLOCK_ENDS: Micros = 1_800_000_000;
 const BLOCK_WARNS: Micros = 2_400_000_000;
-
-/// Something that is to happen to a reservation or a machine at its time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Due {
-    /// A capacity block's end is announced.
-    BlockWarns(String),
-    /// A capacity block's machines begin to end.
-    BlockEnds(String),
-    /// A reservation is over: what runs in it runs on demand.
-    Expires(String),
-    /// A machine has shut down.
-    Released(String),
-}
 
 impl State {
     /// Lets happen what is due by now. Whoever looks late is told the same, in the same order, at the same times.

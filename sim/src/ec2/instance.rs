@@ -6,8 +6,7 @@ use planner::model::CapacityType;
 use super::filter::{Filtered, Tags};
 use super::land::{ACCOUNT, VPC, Zone};
 use super::xml::Xml;
-use crate::clock::text_of;
-use crate::market::Micros;
+use crate::clock::{Micros, text_of};
 
 /// ```text
 /// pending ──▶ running ──▶ shutting-down ──▶ terminated ──▶ forgotten, after an hour

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::beside::iam::{Profile, Profiles};
 use super::filter::{Filtered, Tags};
+use crate::clock::Micros;
 
 /// The one VPC.
 pub const VPC: &str = "vpc-0a1b2c3d4e5f60718";
@@ -197,6 +197,21 @@ impl Filtered for Image {
         &self.tags
     }
 }
+
+/// An instance profile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// `/`, or `/a/b/`.
+    pub path: String,
+    /// At most one.
+    pub role: Option<String>,
+    pub tags: Tags,
+    /// From when on EC2 knows it with its role, in microseconds since 1970.
+    pub visible_at: Micros,
+}
+
+/// Profiles by name.
+pub type Profiles = BTreeMap<String, Profile>;
 
 /// All of it.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::market::Micros;
+use crate::clock::Micros;
 
 /// The most calls that are kept; older ones are only counted.
 const MOST: usize = 1_000_000;

@@ -4,20 +4,9 @@ use cloud::OfferingKey;
 use cloud::catalog::{CatalogError, RegionTable, TypeRow};
 use planner::model::{CapacityType, MicroUsdPerHour};
 
-use super::Options;
+use super::options::{Level, Options};
 use crate::market::{Market, Options as MarketOptions, Stock, UNLIMITED};
 use crate::rng::SplitMix64;
-
-/// How much there is of everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// More than anybody buys.
-    Unlimited,
-    /// The same in every pool.
-    Each(u32),
-    /// By chance: 20 to 400 on demand and 0 to 120 on spot, fewer of large machines.
-    Seeded,
-}
 
 /// Leaves only these zones.
 pub fn keep_zones(region: &mut RegionTable, only: &[String]) -> Result<(), CatalogError> {

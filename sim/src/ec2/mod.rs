@@ -14,6 +14,7 @@ mod faults;
 mod filter;
 mod fleet;
 mod happen;
+mod holdings;
 #[cfg(feature = "aws")]
 mod in_process;
 mod instance;
@@ -23,6 +24,7 @@ mod listen;
 mod log;
 mod market;
 mod news;
+mod options;
 mod params;
 mod placement;
 mod policy;
@@ -39,95 +41,28 @@ mod xml;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use cloud::OfferingKey;
 use cloud::catalog::CatalogError;
 
 use crate::clock::Clock;
-use crate::market::Micros;
 
 pub use agents::{Agents, Told, agents};
-pub use beside::arc::Shift;
-pub use beside::iam::Profile;
-pub use beside::sqs::Queue;
 pub use faults::{Chance, Fault, Faults, Rule};
 pub use filter::Tags;
+pub use holdings::{PlacementGroup, Reservation, Shift, Template};
 pub use instance::{Instance, Phase};
-pub use land::{ACCOUNT, Image, Land, SecurityGroup, Subnet, VPC, Zone};
+pub use land::{ACCOUNT, Image, Land, Profile, SecurityGroup, Subnet, VPC, Zone};
 pub use listen::{ListenError, listen};
 pub use log::{Entry, Log};
-pub use market::Level;
-pub use news::{Piece, What};
-pub use placement::PlacementGroup;
+pub use news::{Piece, Queue, What};
+pub use options::{Level, Options};
 pub use policy::{Policy, PolicyError};
 pub use refusal::Refusal;
-pub use reserve::Reservation;
 pub use script::{Script, ScriptError};
 pub use state::State;
-pub use template::Template;
 
 use bucket::Buckets;
-
-/// What kind of EC2 it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    pub seed: u64,
-    pub region: String,
-    /// Of the region, by name; none: all.
-    pub zones: Option<Vec<String>>,
-    /// The cluster that subnets and security groups are tagged for.
-    pub cluster: String,
-    /// How much there is of everything at first.
-    pub level: Level,
-    /// From purchase to running.
-    pub boot: Micros,
-    /// From running to joining the cluster; told to whoever plays the node.
-    pub register: Micros,
-    /// From the call that ends a machine to its end.
-    pub shutting_down: Micros,
-    /// From purchase until lists show a machine and ids find it.
-    pub visible_after: Micros,
-    /// From the making of a launch template until fleets and lists find it.
-    pub template_visible_after: Micros,
-    /// From the making of an instance profile, or a change to it, until EC2 knows it: IAM tells the regions slowly.
-    pub profile_visible_after: Micros,
-    /// As EKS tells it, such as `1.35`.
-    pub kubernetes: String,
-    /// Whether the account has the service-linked role for spot; nobody may make it.
-    pub has_spot_role: bool,
-    /// How long each call takes.
-    pub latency: Duration,
-    /// Whether calls beyond the account's limits are refused.
-    pub throttles: bool,
-    /// vCPUs that may run on demand; none: as many as there are.
-    pub on_demand_vcpus: Option<u32>,
-    pub spot_vcpus: Option<u32>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            seed: 1,
-            region: "us-east-1".into(),
-            zones: None,
-            cluster: "demo".into(),
-            level: Level::Seeded,
-            boot: 20_000_000,
-            register: 15_000_000,
-            shutting_down: 5_000_000,
-            visible_after: 500_000,
-            template_visible_after: 0,
-            profile_visible_after: 0,
-            kubernetes: "1.35".into(),
-            has_spot_role: true,
-            latency: Duration::from_millis(20),
-            throttles: true,
-            on_demand_vcpus: None,
-            spot_vcpus: None,
-        }
-    }
-}
 
 /// The service. Clones are the same one.
 #[derive(Clone)]

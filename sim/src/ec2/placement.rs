@@ -4,7 +4,8 @@
 
 use cloud::catalog::TypeRow;
 
-use super::filter::{Filtered, Filters, Tags};
+use super::filter::Filters;
+use super::holdings::PlacementGroup;
 use super::params::Params;
 use super::refusal::Refusal;
 use super::state::{Answer, State};
@@ -12,36 +13,6 @@ use super::xml::Xml;
 
 /// The most machines of a spread group in one zone, and the most partitions of a group in one.
 const MOST_APART: usize = 7;
-
-/// A placement group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlacementGroup {
-    /// `pg-…`
-    pub id: String,
-    pub name: String,
-    /// `cluster`, `spread` or `partition`.
-    pub strategy: String,
-    /// Of the strategy `partition`.
-    pub n_partitions: Option<u32>,
-    pub tags: Tags,
-}
-
-impl Filtered for PlacementGroup {
-    const FILTERS: &'static [&'static str] = &["group-name", "strategy", "state"];
-
-    fn values(&self, filter: &str) -> Option<Vec<String>> {
-        Some(vec![match filter {
-            "group-name" => self.name.clone(),
-            "strategy" => self.strategy.clone(),
-            "state" => "available".to_owned(),
-            _ => return None,
-        }])
-    }
-
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-}
 
 /// Where in a group a machine is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,8 +9,7 @@ use super::params::Params;
 use super::refusal::Refusal;
 use super::state::{Answer, State};
 use super::xml::Xml;
-use crate::clock::text_of;
-use crate::market::Micros;
+use crate::clock::{Micros, text_of};
 
 pub const DESCRIBE: &[&str] = &[
     "AvailabilityZone",

@@ -3,91 +3,17 @@
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-reservation-overview.html>
 
 use cloud::OfferingKey;
-use planner::model::{CapacityType, MicroUsdPerHour};
+use planner::model::MicroUsdPerHour;
 
 use super::filter::{Filtered, Filters, Pages, Tags};
-use super::land::{ACCOUNT, Zone};
+use super::holdings::Reservation;
+use super::land::ACCOUNT;
 use super::params::Params;
 use super::refusal::Refusal;
 use super::state::{Answer, State};
 use super::xml::Xml;
 use crate::clock::text_of;
 use crate::market::Stock;
-
-/// The kind of a capacity block.
-pub const BLOCK: &str = "capacity-block";
-
-/// A capacity reservation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reservation {
-    /// `cr-…`
-    pub id: String,
-    pub instance_type: String,
-    pub zone: Zone,
-    /// `default` or `capacity-block`.
-    pub kind: String,
-    /// `open` or `targeted`.
-    pub criteria: String,
-    pub total: u32,
-    /// Seconds since 1970; none: at once.
-    pub starts_at: Option<i64>,
-    /// Seconds since 1970; none: until it is cancelled.
-    pub ends_at: Option<i64>,
-    pub interruptible: bool,
-    pub tags: Tags,
-}
-
-impl Reservation {
-    /// A targeted one of the usual kind, from now on and without an end.
-    pub fn new(id: &str, instance_type: &str, zone: Zone, total: u32) -> Self {
-        Self {
-            id: id.to_owned(),
-            instance_type: instance_type.to_owned(),
-            zone,
-            kind: "default".to_owned(),
-            criteria: "targeted".to_owned(),
-            total,
-            starts_at: None,
-            ends_at: None,
-            interruptible: false,
-            tags: Tags::new(),
-        }
-    }
-
-    /// Its pool.
-    pub fn key(&self) -> OfferingKey {
-        OfferingKey {
-            instance_type: self.instance_type.as_str().into(),
-            zone: self.zone.name.as_str().into(),
-            capacity_type: CapacityType::Reserved,
-            reservation: Some(self.id.as_str().into()),
-        }
-    }
-
-    pub fn is_block(&self) -> bool {
-        self.kind == BLOCK
-    }
-
-    /// What a machine's template has to say of its market to be let in.
-    pub fn market(&self) -> Option<&'static str> {
-        match (self.is_block(), self.interruptible) {
-            (true, _) => Some(BLOCK),
-            (false, true) => Some("interruptible-capacity-reservation"),
-            (false, false) => None,
-        }
-    }
-
-    /// EC2's word for what it is at a time, in seconds since 1970.
-    pub fn state(&self, now: i64) -> &'static str {
-        if self.ends_at.is_some_and(|ends| ends <= now) {
-            "expired"
-        } else if self.starts_at.is_some_and(|starts| now < starts) {
-            "scheduled"
-        } else {
-            "active"
-        }
-    }
-}
 
 struct At<'a>(&'a Reservation, i64);
 

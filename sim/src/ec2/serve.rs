@@ -12,7 +12,7 @@ use super::beside::{arc, eks, iam, pricing, sqs, ssm};
 use super::faults::Fault;
 use super::params::Params;
 use super::refusal::Refusal;
-use super::state::{Answer, State};
+use super::state::{Action, Answer, State};
 use super::xml::Xml;
 use super::{Ec2, Lost, describe, fleet, instances, lock, placement, prices, reserve, tags, template, types};
 
@@ -25,12 +25,6 @@ const MOST_BYTES: usize = 1 << 20;
 
 /// How often a long poll looks.
 const POLL: Duration = Duration::from_millis(250);
-
-/// What executes an action.
-pub type Run = fn(&mut State, &Params) -> Result<Answer, Refusal>;
-
-/// An action: what it is called, which parameters it takes, what executes it.
-pub type Action = (&'static str, &'static [&'static str], Run);
 
 /// In which form a service speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

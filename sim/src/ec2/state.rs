@@ -5,27 +5,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use cloud::OfferingKey;
 use cloud::catalog::{RegionTable, TypeRow};
 
-use super::Options;
-use super::beside::arc::Shift;
-use super::beside::sqs::Queue;
 use super::filter::Tags;
-use super::happen::Due;
+use super::holdings::{Due, PlacementGroup, Reservation, Shift, Template};
 use super::instance::{Instance, Phase};
 use super::land::{ACCOUNT, Land};
-use super::news::News;
-use super::placement::PlacementGroup;
+use super::news::{News, Queue};
+use super::options::Options;
+use super::params::Params;
 use super::policy::{Policy, Question};
 use super::refusal::Refusal;
-use super::reserve::Reservation;
-use super::template::Template;
 use super::xml::Xml;
-use crate::clock::Clock;
-use crate::market::{Market, Micros};
+use crate::clock::{Clock, Micros};
+use crate::market::Market;
 use crate::rng::SplitMix64;
 
 /// What an action answers: the elements inside its response.
 #[derive(Debug)]
 pub struct Answer(pub Xml);
+
+/// What executes an action.
+pub type Run = fn(&mut State, &Params) -> Result<Answer, Refusal>;
+
+/// An action: what it is called, which parameters it takes, what executes it.
+pub type Action = (&'static str, &'static [&'static str], Run);
 
 /// The most answers kept for tokens that come again; the oldest go first.
 const MOST_TOKENS: usize = 200_000;

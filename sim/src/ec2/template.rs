@@ -1,60 +1,17 @@
 //! Launch templates: what a fleet's machines are made from.
 
-use super::filter::{Filtered, Filters, Pages, Tags};
+use super::filter::{Filters, Pages};
+use super::holdings::Template;
 use super::params::{Kind, Params};
 use super::refusal::Refusal;
 use super::state::{Answer, State};
 use super::tags;
 use super::xml::Xml;
-use crate::clock::text_of;
-use crate::market::Micros;
-
-/// A launch template with its one version.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template {
-    pub id: String,
-    pub name: String,
-    /// Seconds since 1970.
-    pub created: i64,
-    /// From when on it is found, in microseconds since 1970.
-    pub visible_at: Micros,
-    /// As it was given.
-    pub data: Params,
-    pub tags: Tags,
-}
 
 /// The most user data that EC2 takes, bytes, before base64.
 const MOST_USER_DATA: usize = 16_384;
 /// Names are 3 to 128 characters of these.
 const NAME_SIGNS: &str = "().-/_";
-
-impl Filtered for Template {
-    const FILTERS: &'static [&'static str] = &["launch-template-name", "create-time"];
-
-    fn values(&self, filter: &str) -> Option<Vec<String>> {
-        Some(vec![match filter {
-            "launch-template-name" => self.name.clone(),
-            "create-time" => text_of(self.created),
-            _ => return None,
-        }])
-    }
-
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-}
-
-impl Template {
-    fn write(&self, xml: &mut Xml) {
-        xml.leaf("launchTemplateId", &self.id);
-        xml.leaf("launchTemplateName", &self.name);
-        xml.leaf("createTime", text_of(self.created));
-        xml.leaf("createdBy", format!("arn:aws:iam::{}:role/millwright", super::land::ACCOUNT));
-        xml.leaf("defaultVersionNumber", 1);
-        xml.leaf("latestVersionNumber", 1);
-        xml.tags(&self.tags);
-    }
-}
 
 /// Everything that `LaunchTemplateData` may hold here. What no machine has a use for in the simulation (disks, metadata) is
 /// checked all the same.

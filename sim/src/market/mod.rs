@@ -10,12 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use cloud::OfferingKey;
 use planner::model::MicroUsdPerHour;
 
+use crate::clock::Micros;
 use crate::rng::SplitMix64;
 
 pub use stock::{Stock, UNLIMITED};
 
-/// A moment: microseconds since 1970.
-pub type Micros = i64;
 /// The warning time before an interrupted machine is taken: two minutes.
 pub const WARNING: Micros = 120_000_000;
 

@@ -2,7 +2,7 @@
 
 use planner::model::MicroUsdPerHour;
 
-use super::Micros;
+use crate::clock::Micros;
 
 /// More than anybody buys.
 pub const UNLIMITED: u32 = u32::MAX;

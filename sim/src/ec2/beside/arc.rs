@@ -8,16 +8,6 @@ use super::super::refusal::Refusal;
 use super::super::state::State;
 use super::eks;
 
-/// A zone that is left for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shift {
-    /// `use1-az1`
-    pub zone_id: String,
-    /// Seconds since 1970.
-    pub starts_at: i64,
-    pub ends_at: i64,
-}
-
 /// `GetManagedResource`.
 pub fn get_managed_resource(state: &State, path: &str) -> Result<Value, Refusal> {
     let encoded = path.trim_start_matches("/managedresources/");

@@ -1,32 +1,14 @@
 //! IAM: instance profiles and the roles in them.
 
-use std::collections::BTreeMap;
-
 use super::super::filter::Tags;
-use super::super::land::ACCOUNT;
+use super::super::land::{ACCOUNT, Profile};
 use super::super::params::Params;
 use super::super::refusal::Refusal;
-use super::super::state::{Answer, State};
+use super::super::state::{Action, Answer, State};
 use super::super::xml::Xml;
-use crate::market::Micros;
-
-/// An instance profile.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Profile {
-    /// `/`, or `/a/b/`.
-    pub path: String,
-    /// At most one.
-    pub role: Option<String>,
-    pub tags: Tags,
-    /// From when on EC2 knows it with its role, in microseconds since 1970.
-    pub visible_at: Micros,
-}
-
-/// Profiles by name.
-pub type Profiles = BTreeMap<String, Profile>;
 
 /// The actions, each with the parameters it takes.
-pub const ACTIONS: &[super::super::serve::Action] = &[
+pub const ACTIONS: &[Action] = &[
     ("AddRoleToInstanceProfile", &["InstanceProfileName", "RoleName"], add_role),
     ("CreateInstanceProfile", &["InstanceProfileName", "Path", "Tags.member.#.Key", "Tags.member.#.Value"], create),
     ("DeleteInstanceProfile", &["InstanceProfileName"], delete),

@@ -6,7 +6,6 @@
 mod pool;
 mod run;
 
-use cloud::OfferingKey;
 use planner::model::CapacityType;
 
 use super::filter::Tags;
@@ -235,9 +234,4 @@ fn write(fleet: &str, lifecycle: &str, outcomes: &[Outcome<'_>]) -> Xml {
         xml.leaf("instanceType", &outcome.pool.key.instance_type);
     });
     xml
-}
-
-/// The pool of a plain offering.
-fn key(instance_type: &str, zone: &str, capacity_type: CapacityType) -> OfferingKey {
-    OfferingKey { instance_type: instance_type.into(), zone: zone.into(), capacity_type, reservation: None }
 }

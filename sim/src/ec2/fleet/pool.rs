@@ -4,15 +4,14 @@ use cloud::OfferingKey;
 use planner::model::CapacityType;
 
 use super::super::filter::Tags;
+use super::super::holdings::{Reservation, Template};
 use super::super::instance::Instance;
 use super::super::land::Zone;
 use super::super::news::What;
 use super::super::params::Params;
 use super::super::placement::Wanted;
 use super::super::refusal::Refusal;
-use super::super::reserve::Reservation;
 use super::super::state::State;
-use super::super::template::Template;
 use super::super::xml::Xml;
 
 /// In which order pools are tried.
@@ -126,7 +125,7 @@ impl Pool {
         let target = specification
             .and_then(|s| s.get("CapacityReservationTarget"))
             .and_then(|t| t.text("CapacityReservationId"));
-        let mut key = super::key(instance_type, &zone.name, capacity_type);
+        let mut key = key(instance_type, &zone.name, capacity_type);
         if let Some(reservation) = target {
             key.capacity_type = CapacityType::Reserved;
             key.reservation = Some(reservation.into());
@@ -427,4 +426,9 @@ impl Pool {
             xml.node("overrides", |xml| self.asked.iter().for_each(|(element, value)| xml.leaf(element, value)));
         });
     }
+}
+
+/// The pool of a plain offering.
+fn key(instance_type: &str, zone: &str, capacity_type: CapacityType) -> OfferingKey {
+    OfferingKey { instance_type: instance_type.into(), zone: zone.into(), capacity_type, reservation: None }
 }

@@ -2,12 +2,10 @@
 
 use serde::Deserialize;
 
-use super::super::beside::arc::Shift;
 use super::super::filter::Tags;
-use super::super::placement::PlacementGroup;
-use super::super::reserve::{BLOCK, Reservation};
+use super::super::holdings::{BLOCK, PlacementGroup, Reservation, Shift};
 use super::super::state::State;
-use super::ScriptError;
+use super::error::ScriptError;
 
 /// A capacity reservation of a script.
 #[derive(Clone, Debug, Deserialize)]
