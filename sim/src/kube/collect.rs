@@ -3,37 +3,13 @@
 //! A real cluster does this in a controller, a moment after the write that makes it due. Here it is done at once, so
 //! that a server without any world around it behaves alike.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::delete::{DeleteOptions, Propagation};
-use super::object::{Key, Object, metadata, text};
+use super::object::{FOREGROUND, Key, Object, Part, metadata, text};
 use super::resource::{self, Id, Resource};
-use super::state::State;
-use super::write::{Part, WriteOptions};
-
-/// Holds an object back until its dependents are gone.
-pub(super) const FOREGROUND: &str = "foregroundDeletion";
-
-/// Something to look at.
-#[derive(Clone, Debug)]
-pub(super) enum Task {
-    /// An object is gone.
-    Gone(Arc<Object>),
-    /// An object with owners appeared, or an owner of it is gone.
-    Dependent(Id, Key),
-    /// The object with the uid waits for its dependents, which are to be deleted.
-    Foreground(String),
-    /// One of those dependents is gone.
-    Unblock(String),
-    /// The dependents of the uid shall forget their owner.
-    Orphan(String),
-    /// The contents of the namespace shall go.
-    Sweep(String),
-    /// Something of the contents is gone.
-    Emptied(String),
-}
+use super::state::{State, Task};
+use super::write::WriteOptions;
 
 impl State {
     /// Does one task.

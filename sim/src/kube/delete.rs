@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 
 use crate::clock;
 
-use super::collect::{self, Task};
-use super::object::{Key, Object, finalizers, metadata, text};
+use super::object::{FOREGROUND, Key, Object, finalizers, metadata, text};
 use super::resource::Id;
-use super::state::State;
+use super::state::{State, Task};
 use super::status::Status;
 
 /// What becomes of the objects that name the deleted one as their owner.
@@ -95,7 +94,7 @@ impl State {
         let mut held: Vec<String> = finalizers(stored.value()).into_iter().map(str::to_owned).collect();
         if !stored.is_deleting() {
             match options.propagation {
-                Propagation::Foreground => held.push(collect::FOREGROUND.to_owned()),
+                Propagation::Foreground => held.push(FOREGROUND.to_owned()),
                 Propagation::Orphan if !options.dry_run => self.tasks.push_back(Task::Orphan(stored.uid().to_owned())),
                 _ => {}
             }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::ApiServer;
 use super::delete::{DeleteOptions, Deleted};
-use super::object::{Key, Object, member_of, text};
+use super::object::{Key, Object, Part, member_of, text};
 use super::resource::Id;
+use super::server::ApiServer;
 use super::status::Status;
 use super::store::Change;
-use super::write::{Part, WriteOptions};
+use super::write::WriteOptions;
 
 /// A way into the server under a name, which the log shows.
 #[derive(Clone, Debug)]
@@ -46,11 +46,6 @@ impl Direct {
             (state.store.resource_version(), state.store.iter(id, None).cloned().collect())
         };
         self.server.locked(read)
-    }
-
-    /// The objects of a kind in a namespace, in order.
-    pub fn list_in(&self, id: Id, namespace: &str) -> Vec<Arc<Object>> {
-        self.server.locked(|state| state.store.iter(id, Some(namespace)).cloned().collect())
     }
 
     /// The objects that name the uid as an owner, in order.

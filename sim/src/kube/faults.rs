@@ -35,6 +35,15 @@ pub enum Fault {
     WatchGap,
 }
 
+/// What befalls a watch before its time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// It ends after this time.
+    Closed(Duration),
+    /// Nothing more comes of it after this time.
+    Silent(Duration),
+}
+
 /// Which requests a rule is about; what is left open matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -143,10 +152,6 @@ impl Faults {
     pub fn add_chance(&mut self, session: &str, seed: u64, per_mille: u64, faults: &[Fault]) {
         let rng = SplitMix64::new(seed);
         self.chances.push(Chance { session: session.to_owned(), rng, per_mille, faults: faults.to_vec() });
-    }
-
-    pub fn clear(&mut self) {
-        *self = Self::default();
     }
 
     /// The fault that befalls this request. The first rule that matches decides.

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use super::resource::Id;
 
+/// Holds an object back until its dependents are gone.
+pub(super) const FOREGROUND: &str = "foregroundDeletion";
+
 /// Namespace (empty for cluster-wide kinds) and name: the order in which lists are given.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -34,6 +37,15 @@ impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.namespace.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
     }
+}
+
+/// Which part of an object a write is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All but the status.
+    Main,
+    /// The status alone.
+    Status,
 }
 
 /// One version of an object.

@@ -7,21 +7,22 @@ use http::Response;
 use http_body_util::{BodyExt as _, StreamBody};
 use serde_json::Value;
 
-use super::ApiServer;
 use super::answer::{self, Body, Form, Page};
 use super::call::{Call, Verb};
 use super::custom::Unknown;
 use super::delete::{DeleteOptions, Deleted};
 use super::event_form;
-use super::object::{Key, Object};
+use super::faults::Cut;
+use super::object::{Key, Object, Part};
 use super::patch::Patch;
 use super::resource::Id;
 use super::selector::{FieldSelector, LabelSelector};
+use super::server::ApiServer;
 use super::session::Connection;
 use super::state::State;
 use super::status::{self, Cause, Status};
-use super::watch::{self, Cut, Watch};
-use super::write::{Part, WriteOptions};
+use super::watch::{self, Watch};
+use super::write::WriteOptions;
 
 /// Executes a call. `cut` says what befalls it if it is a watch.
 pub(super) fn serve(

@@ -11,7 +11,6 @@ use crate::rng::SplitMix64;
 
 use super::apply::Applied;
 use super::budget::Budgets;
-use super::collect::Task;
 use super::log::Log;
 use super::object::{Key, Object};
 use super::resource::Id;
@@ -40,6 +39,25 @@ pub(super) struct Lag {
     pub versions: u64,
     /// How long it takes until what came later is shown.
     pub time: Duration,
+}
+
+/// Something that garbage collection has to look at.
+#[derive(Clone, Debug)]
+pub(super) enum Task {
+    /// An object is gone.
+    Gone(Arc<Object>),
+    /// An object with owners appeared, or an owner of it is gone.
+    Dependent(Id, Key),
+    /// The object with the uid waits for its dependents, which are to be deleted.
+    Foreground(String),
+    /// One of those dependents is gone.
+    Unblock(String),
+    /// The dependents of the uid shall forget their owner.
+    Orphan(String),
+    /// The contents of the namespace shall go.
+    Sweep(String),
+    /// Something of the contents is gone.
+    Emptied(String),
 }
 
 impl State {

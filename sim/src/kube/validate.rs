@@ -3,10 +3,9 @@
 
 use serde_json::Value;
 
-use super::object::{finalizers, is_deleting, list, text};
+use super::object::{Part, finalizers, is_deleting, list, text};
 use super::resource::Id;
 use super::status::{Cause, Status};
-use super::write::Part;
 
 /// Judges a new object.
 pub(super) fn create(id: Id, value: &Value) -> Result<(), Status> {

@@ -11,13 +11,14 @@ use http_body::Frame;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::ApiServer;
 use super::answer::{Form, write_object};
 use super::bell::Listener;
 use super::call::Call;
+use super::faults::Cut;
 use super::object::{Key, Object, write_json};
 use super::resource::Id;
 use super::selector::{FieldSelector, LabelSelector};
+use super::server::ApiServer;
 use super::session::Connection;
 use super::state::Lag;
 use super::status::{Cause, Status};
@@ -29,15 +30,6 @@ const TIMEOUT: Duration = Duration::from_mins(30);
 const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
 /// How many changes are read at once.
 const BATCH: usize = 500;
-
-/// What befalls a watch before its time is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// It ends after this time.
-    Closed(Duration),
-    /// Nothing more comes of it after this time.
-    Silent(Duration),
-}
 
 /// One watch.
 pub(super) struct Watch {

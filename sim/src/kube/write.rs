@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::custom::{self, Unknown};
 use super::defaults;
-use super::object::{Key, Object, finalizers, is_deleting, member_of, metadata, text};
+use super::object::{Key, Object, Part, finalizers, is_deleting, member_of, metadata, text};
 use super::patch::Patch;
 use super::resource::Id;
 use super::state::State;
@@ -23,15 +23,6 @@ pub struct WriteOptions {
     /// Whether an apply takes over what others own.
     pub force: bool,
     pub unknown: Unknown,
-}
-
-/// Which part of an object a write is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// All but the status.
-    Main,
-    /// The status alone.
-    Status,
 }
 
 impl State {
