@@ -6,8 +6,10 @@ use planner::model::{
     Resources, Str, Taint, labels,
 };
 
-use super::ZONES;
 use crate::rng::SplitMix64;
+
+/// The zones of every random market.
+pub const ZONES: [&str; 3] = ["a", "b", "c"];
 
 /// A key under which the random types tell how many cores they have.
 pub(super) const CPU_LABEL: &str = "karpenter.k8s.aws/instance-cpu";

@@ -13,8 +13,7 @@ use planner::model::{Claim, Code, Node, Pod, PodShape, Policies, Pool, Reason, S
 
 use crate::rng::SplitMix64;
 
-/// The zones of every random market.
-pub const ZONES: [&str; 3] = ["a", "b", "c"];
+pub use market::ZONES;
 
 /// A cluster with pending pods, before it is put in order and grouped.
 #[derive(Clone, Debug)]

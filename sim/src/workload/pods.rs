@@ -11,7 +11,7 @@ use planner::model::{
     Code, Effect, Operator, Pod, PodShape, Reason, Requirement, Requirements, Resources, Str, Toleration, labels,
 };
 
-use super::market::{CPU_LABEL, TENANCY, TIER};
+use super::market::{CPU_LABEL, TENANCY, TIER, ZONES};
 use crate::rng::SplitMix64;
 
 const NAMESPACES: [&str; 2] = ["shop", "batch"];
@@ -66,8 +66,8 @@ pub(super) fn app(rng: &mut SplitMix64, at: usize) -> App {
 
 fn node_requirement(rng: &mut SplitMix64) -> Requirement {
     match rng.below(8) {
-        0 => Requirement::equal(labels::ZONE, *rng.pick(&super::ZONES)),
-        1 => Requirement::new(labels::ZONE, Operator::NotIn, [*rng.pick(&super::ZONES)]),
+        0 => Requirement::equal(labels::ZONE, *rng.pick(&ZONES)),
+        1 => Requirement::new(labels::ZONE, Operator::NotIn, [*rng.pick(&ZONES)]),
         2 => Requirement::equal(labels::ARCH, *rng.pick(&["amd64", "arm64"])),
         3 => Requirement::equal(labels::CAPACITY_TYPE, *rng.pick(&["spot", "on-demand"])),
         4 => Requirement::new(CPU_LABEL, Operator::Gt, [*rng.pick(&["1", "3"])]),
@@ -159,7 +159,7 @@ fn machine_side(rng: &mut SplitMix64, shape: &mut PodShape, name: &str) {
         shape.host_ports.insert(port(rng));
     }
     if rng.chance(10) {
-        let zone = *rng.pick(&super::ZONES);
+        let zone = *rng.pick(&ZONES);
         let reach = |zones: &[&'static str]| {
             Requirements::from_iter([Requirement::new(labels::ZONE, Operator::In, zones.iter().copied())])
         };

@@ -10,7 +10,7 @@ use crate::kube::object::member;
 use crate::kube::{ApiServer, Change, DeleteOptions, Direct, Id, Key, Object, Part, set_condition};
 use crate::rng::SplitMix64;
 
-use super::Options;
+use super::options::Options;
 use super::timers::Timers;
 
 /// Nodes with this annotation, set to `fake`, have an agent here.

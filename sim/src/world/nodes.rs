@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::kube::object::{list, member, text};
 use crate::kube::{ApiServer, Change, DeleteOptions, Direct, Id, Key, Object, Part};
 
-use super::Options;
+use super::options::Options;
 use super::scheduler::taints;
 use super::timers::Timers;
 

@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use planner::model::taint::untolerated;
-use planner::model::{Effect, Resources, Taint, resources};
+use planner::model::{Effect, Resources, Taint};
 use serde_json::{Map, Value};
 
 use crate::kube::object::{list, text};
 use crate::kube::{Key, Object};
 
-use super::pod::{Pod, quantities};
-
-/// The resources that every pod asks for.
-pub(super) const COMMON: [&str; 3] = [resources::CPU, resources::MEMORY, resources::PODS];
+use super::pod::{COMMON, Pod, quantities};
 
 /// A node with its pods.
 #[derive(Debug)]

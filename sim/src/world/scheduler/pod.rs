@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use crate::kube::object::{list, text};
 use crate::kube::{Key, LabelSelector, Object};
 
-use super::node::COMMON;
+/// The resources that every pod asks for.
+pub(super) const COMMON: [&str; 3] = [resources::CPU, resources::MEMORY, resources::PODS];
 
 /// A pod as the scheduler sees it.
 #[derive(Debug)]

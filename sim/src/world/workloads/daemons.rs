@@ -9,7 +9,7 @@ use crate::kube::object::{list, member, metadata, text};
 use crate::kube::{Direct, Id, Object};
 
 use super::super::scheduler::Meant;
-use super::{delete, is_active, is_ready, pod, pods_of, set_status};
+use super::common::{delete, is_active, is_ready, pod, pods_of, set_status};
 
 /// Taints that do not keep daemons away, with their effects.
 const TOLERATED: [(&str, &str); 6] = [

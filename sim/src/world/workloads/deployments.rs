@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::kube::{Direct, Id, Key, Object, Part};
 
-use super::{is_controlled_by, number, owner_reference, replicas, set_status};
+use super::common::{is_controlled_by, number, owner_reference, set_status};
+use super::replicas;
 
 const HASH_LABEL: &str = "pod-template-hash";
 

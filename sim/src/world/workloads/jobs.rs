@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::kube::object::metadata;
 use crate::kube::{Direct, Object};
 
-use super::{create, is_active, is_ready, number, pod, pods_of, set_status};
+use super::common::{create, is_active, is_ready, number, pod, pods_of, set_status};
 
 /// Makes pods; false if there is more to do.
 pub(super) fn sync(api: &Direct, job: &Object) -> bool {

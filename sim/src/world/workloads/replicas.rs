@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::kube::object::metadata;
 use crate::kube::{Direct, Object};
 
-use super::{create, delete, is_active, is_ready, number, pod, pods_of, set_status};
+use super::common::{create, delete, is_active, is_ready, number, pod, pods_of, set_status};
 
 /// Makes or deletes pods; false if there is more to do.
 pub(super) fn sync(api: &Direct, set: &Object) -> bool {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::kube::object::{list, member, metadata, text};
 use crate::kube::{Direct, Id, Key, Object};
 
-use super::{delete, is_ready, number, owner_reference, pod, pods_of, set_status};
+use super::common::{delete, is_ready, number, owner_reference, pod, pods_of, set_status};
 
 /// Makes the next pods, or deletes the last one.
 pub(super) fn sync(api: &Direct, set: &Object) -> bool {
