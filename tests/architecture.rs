@@ -3,6 +3,8 @@
 
 mod architecture {
     mod arrows;
+    mod circles;
+    mod imports;
     mod lexer;
     mod names;
     mod paths;

@@ -28,14 +28,58 @@ impl NamedPath {
     }
 }
 
+/// A path of a `use` tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    pub path: NamedPath,
+    /// What it is called here.
+    pub name: String,
+    /// Whether others may take it from here.
+    pub is_public: bool,
+}
+
+/// All that the code imports.
+pub fn imports(tokens: &[Token]) -> Vec<Import> {
+    let mut found = Vec::new();
+    for (at, end) in uses(tokens) {
+        let is_public = at > 0 && (tokens[at - 1].is_word("pub") || tokens[at - 1].is_sign(')'));
+        use_tree(&tokens[at + 1..end], &[], is_public, &mut found);
+    }
+    found
+}
+
+/// Every path of the code that is no import, single words too.
+pub fn named(tokens: &[Token]) -> Vec<NamedPath> {
+    let (mut kept, mut start) = (Vec::with_capacity(tokens.len()), 0);
+    for (at, end) in uses(tokens) {
+        kept.extend_from_slice(&tokens[start..at]);
+        start = end;
+    }
+    kept.extend_from_slice(&tokens[start..]);
+    paths(&kept)
+}
+
+/// Where `use` items begin, and where their `;` stands.
+fn uses(tokens: &[Token]) -> Vec<(usize, usize)> {
+    let starts = (0..tokens.len()).filter(|at| is_use(tokens, *at));
+    starts.map(|at| (at, at + tokens[at..].iter().take_while(|token| !token.is_sign(';')).count())).collect()
+}
+
+/// `use` as a word of its own, not that of `use<'_>`.
+fn is_use(tokens: &[Token], at: usize) -> bool {
+    tokens[at].is_word("use") && tokens.get(at + 1).is_some_and(|next| !next.is_sign('<'))
+}
+
 /// Every path of the code, single words too.
 pub fn paths(tokens: &[Token]) -> Vec<NamedPath> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
-        if tokens[at].is_word("use") && tokens.get(at + 1).is_some_and(|next| !next.is_sign('<')) {
+        if is_use(tokens, at) {
             let end = at + tokens[at..].iter().take_while(|token| !token.is_sign(';')).count();
-            use_tree(&tokens[at + 1..end], &[], &mut found);
+            let mut tree = Vec::new();
+            use_tree(&tokens[at + 1..end], &[], false, &mut tree);
+            found.extend(tree.into_iter().map(|import| import.path));
             at = end;
         } else if let Kind::Word(first) = &tokens[at].kind {
             let mut segments = vec![first.clone()];
@@ -65,13 +109,18 @@ fn kind(tokens: &[Token], at: usize) -> Option<&Kind> {
 }
 
 /// Writes out `a::{b, c::{d as e, self}}`; an alias is no part of the path.
-fn use_tree(tokens: &[Token], prefix: &[String], found: &mut Vec<NamedPath>) {
+fn use_tree(tokens: &[Token], prefix: &[String], is_public: bool, found: &mut Vec<Import>) {
     let mut segments = prefix.to_vec();
-    let mut line = None;
+    let (mut line, mut alias) = (None, None);
     let mut at = 0;
     while at < tokens.len() {
         match &tokens[at].kind {
-            Kind::Word(word) if word == "as" => at += 1,
+            Kind::Word(word) if word == "as" => {
+                at += 1;
+                if let Some(Kind::Word(own)) = kind(tokens, at) {
+                    alias = Some(own.clone());
+                }
+            }
             Kind::Word(word) => {
                 line.get_or_insert(tokens[at].line);
                 if word != "self" || segments.is_empty() {
@@ -85,7 +134,7 @@ fn use_tree(tokens: &[Token], prefix: &[String], found: &mut Vec<NamedPath>) {
             Kind::Sign('{') => {
                 let end = at + balanced(&tokens[at..], '{', '}').unwrap_or(tokens.len() - at);
                 for branch in branches(&tokens[at + 1..end - 1]) {
-                    use_tree(branch, &segments, found);
+                    use_tree(branch, &segments, is_public, found);
                 }
                 return;
             }
@@ -94,7 +143,8 @@ fn use_tree(tokens: &[Token], prefix: &[String], found: &mut Vec<NamedPath>) {
         at += 1;
     }
     if let Some(line) = line {
-        found.push(NamedPath { line, segments });
+        let name = alias.or_else(|| segments.last().cloned()).unwrap_or_default();
+        found.push(Import { path: NamedPath { line, segments }, name, is_public });
     }
 }
 
@@ -139,6 +189,17 @@ mod tests {
                 "std::fmt::*"
             ]
         );
+    }
+
+    #[test]
+    fn imports_carry_their_own_names_and_whether_others_may_take_them() {
+        let code = "pub(crate) use a::b as c; use d::{E, f as g}; fn h() { i::j(); }";
+        let found = imports(&lex(code).tokens);
+        let found: Vec<_> = found.iter().map(|one| (one.path.text(), one.name.as_str(), one.is_public)).collect();
+        let wanted = [("a::b", "c", true), ("d::E", "E", false), ("d::f", "g", false)];
+        assert_eq!(found, wanted.map(|(path, name, is_public)| (path.to_owned(), name, is_public)));
+        let rest: Vec<_> = named(&lex(code).tokens).iter().map(NamedPath::text).collect();
+        assert!(rest.contains(&"i::j".to_owned()) && !rest.contains(&"d::E".to_owned()));
     }
 
     #[test]
