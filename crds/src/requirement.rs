@@ -33,11 +33,6 @@ impl Operator {
             Self::Lte => "Lte",
         }
     }
-
-    /// Whether the operator compares the label with one whole number.
-    pub fn is_numeric(self) -> bool {
-        matches!(self, Self::Gt | Self::Lt | Self::Gte | Self::Lte)
-    }
 }
 
 /// A statement about one label that may also ask for choice: `minValues` different values must stay possible.

@@ -64,10 +64,7 @@ impl Router {
             Kind::NodeClaim => {
                 self.claims.add(&change.name);
                 if let Some(claim) = self.world.claim(&change.name) {
-                    if let Some(pool) = claim.metadata.labels.get(names::core::NODE_POOL) {
-                        // Nothing but sums changes in the pool; it counts them by itself before long.
-                        tracing::trace!(NodeClaim = &*change.name, NodePool = pool, "changed");
-                    }
+                    // Nothing but sums changes in its pool, which counts them by itself before long.
                     let provider_id = claim.status.as_ref().and_then(|status| status.provider_id.clone());
                     self.tell_instance(change, provider_id.unwrap_or_default());
                 } else {

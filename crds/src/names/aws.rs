@@ -105,19 +105,3 @@ pub const NODE_CLAIM_TAG: &str = "karpenter.sh/nodeclaim";
 pub const CLUSTER_NAME_TAG: &str = "eks:eks-cluster-name";
 /// Followed by the cluster's name; its value is `owned`.
 pub const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
-/// Launch templates are named by this prefix and a number.
-pub const LAUNCH_TEMPLATE_PREFIX: &str = "karpenter.k8s.aws/";
-
-// Extended resources.
-
-/// Resources beside the common ones that an instance type may have.
-pub const RESOURCES: [&str; 8] = [
-    "vpc.amazonaws.com/pod-eni",
-    "vpc.amazonaws.com/PrivateIPv4Address",
-    "vpc.amazonaws.com/efa",
-    "aws.amazon.com/neuron",
-    "aws.amazon.com/neuroncore",
-    "habana.ai/gaudi",
-    "nvidia.com/gpu",
-    "amd.com/gpu",
-];

@@ -32,20 +32,8 @@ pub const NODE_POOL_HASH_VERSION: &str = "karpenter.sh/nodepool-hash-version";
 pub const TERMINATION_TIMESTAMP: &str = "karpenter.sh/nodeclaim-termination-timestamp";
 /// On a claim: `true` if it was launched with less choice than `minValues` asks for.
 pub const MIN_VALUES_RELAXED: &str = "karpenter.sh/nodeclaim-min-values-relaxed";
-/// On a claim: the drivers, sorted and joined by commas, that must have come up before it counts as initialised.
-pub const REQUESTED_DRA_DRIVERS: &str = "karpenter.sh/requested-dra-drivers";
 /// On a claim: `true` if an overlay changed the price of a type it may become.
 pub const PRICE_OVERLAY_APPLIED: &str = "karpenter.sh/price-overlay-applied";
-/// On a claim: `true` if an overlay changed the capacity of a type it may become.
-pub const CAPACITY_OVERLAY_APPLIED: &str = "karpenter.sh/capacity-overlay-applied";
-/// Kept for objects of old versions.
-pub const PROVIDER_COMPATIBILITY: &str = "compatibility.karpenter.sh/provider";
-/// `true` on the pods of a capacity buffer, which exist in memory only.
-pub const BUFFER_FAKE_POD: &str = "karpenter.sh/capacity-buffer-fake-pod";
-pub const BUFFER_NAME: &str = "karpenter.sh/capacity-buffer-name";
-pub const BUFFER_NAMESPACE: &str = "karpenter.sh/capacity-buffer-namespace";
-/// Millwright's own, on a pool: how many new nodes one consolidation may buy. Default 1.
-pub const CONSOLIDATION_REPLACEMENTS: &str = "millwright.dev/consolidation-replacements";
 
 // Taints, without a value.
 

@@ -34,8 +34,6 @@ pub fn normalized(key: &str) -> &str {
 
 /// On a pod: how much it costs to delete it, relative to its siblings.
 pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
-/// On a PVC: its volume is chosen.
-pub const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
 
 // Taints.
 

@@ -25,8 +25,6 @@ pub struct ObjectMeta {
     pub creation_timestamp: Option<Str>,
     /// RFC 3339; set while the object is being deleted.
     pub deletion_timestamp: Option<Str>,
-    /// Of a pod: how long it may take to end.
-    pub deletion_grace_period_seconds: Option<i64>,
 }
 
 impl ObjectMeta {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cloud::catalog::UnavailablePattern;
 use cloud::{Because, OfferingKey, Refused};
 
 /// How long a refused offering is left alone at first, in seconds: as long as the reference does.
@@ -63,18 +62,6 @@ impl Facts {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().filter(|(_, refusal)| refusal.until > now).map(|(key, _)| key.clone()).collect()
     }
-
-    /// Patterns that name exactly the offerings to leave alone at `now`.
-    pub fn patterns(&self, now: i64) -> Vec<UnavailablePattern> {
-        let text = |key: &OfferingKey| format!("{}/{}/{}", key.instance_type, key.zone, key.capacity_type.as_str());
-        self.unavailable(now).iter().filter_map(|key| UnavailablePattern::parse(&text(key)).ok()).collect()
-    }
-
-    /// When the first of the marked offerings may be tried again.
-    pub fn next_expiry(&self, now: i64) -> Option<i64> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.values().map(|refusal| refusal.until).filter(|until| *until > now).min()
-    }
 }
 
 #[cfg(test)]
@@ -96,6 +83,11 @@ mod tests {
         [key(name).into()]
     }
 
+    /// When `m` may be tried again.
+    fn free_again(facts: &Facts, now: i64) -> i64 {
+        (now..).find(|at| !facts.is_refused(&key("m"), *at)).unwrap()
+    }
+
     #[test]
     fn what_is_not_sold_there_is_left_alone_for_long_and_a_way_to_pay_as_a_whole() {
         let facts = Facts::default();
@@ -103,13 +95,13 @@ mod tests {
         facts.refused([&unsupported], 0);
         assert!(facts.is_refused(&key("m"), 3599) && !facts.is_refused(&key("m"), 3600));
         facts.refused([&unsupported], 3600);
-        assert_eq!(facts.next_expiry(3600), Some(3600 + 7200));
+        assert!(facts.is_refused(&key("m"), 3600 + 7199) && !facts.is_refused(&key("m"), 3600 + 7200));
         let spot = OfferingKey::all_of(CapacityType::Spot);
-        facts.refused([&Refused { key: spot, because: Because::Account }], 20_000);
+        facts.refused([&Refused { key: spot.clone(), because: Because::Account }], 20_000);
         assert!(facts.is_refused(&key("any"), 20_179) && !facts.is_refused(&key("any"), 20_180));
         let on_demand = OfferingKey { capacity_type: CapacityType::OnDemand, ..key("any") };
         assert!(!facts.is_refused(&on_demand, 20_001));
-        assert_eq!(facts.patterns(20_001), [UnavailablePattern::parse("*/*/spot").unwrap()]);
+        assert_eq!(facts.unavailable(20_001), [spot]);
     }
 
     #[test]
@@ -117,9 +109,8 @@ mod tests {
         let facts = Facts::default();
         facts.refused(&refused("m"), 1000);
         assert!(facts.is_refused(&key("m"), 1179) && !facts.is_refused(&key("m"), 1180));
-        assert_eq!(facts.next_expiry(1000), Some(1180));
         assert_eq!(facts.unavailable(1100), [key("m")]);
-        assert_eq!(facts.patterns(1100), [UnavailablePattern::parse("m/a/spot").unwrap()]);
+        assert!(facts.unavailable(1180).is_empty());
     }
 
     #[test]
@@ -129,13 +120,13 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..6 {
             facts.refused(&refused("m"), now);
-            let next = facts.next_expiry(now).unwrap();
+            let next = free_again(&facts, now);
             waits.push(next - now);
             now = next;
         }
         assert_eq!(waits, [180, 360, 720, 1440, 1440, 1440]);
         facts.refused(&refused("m"), now + 3000);
-        assert_eq!(facts.next_expiry(now + 3000), Some(now + 3180));
+        assert_eq!(free_again(&facts, now + 3000), now + 3180);
     }
 
     #[test]
@@ -143,6 +134,6 @@ mod tests {
         let facts = Facts::default();
         facts.refused(&refused("m"), 0);
         facts.refused(&refused("m"), 1);
-        assert_eq!(facts.next_expiry(1), Some(181));
+        assert_eq!(free_again(&facts, 1), 181);
     }
 }

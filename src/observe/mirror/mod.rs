@@ -214,19 +214,6 @@ impl Mirror {
         self.read().whole_kwok.get(name).cloned()
     }
 
-    /// The conditions of a node class with its generation; none if there is no such class.
-    pub fn class_conditions(&self, class: &crds::NodeClassRef) -> Option<(i64, Vec<crds::Condition>)> {
-        let state = self.read();
-        if class.kind == crds::Kind::Ec2NodeClass.as_str() {
-            let found = state.whole_ec2.get(&*class.name)?;
-            let conditions = found.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
-            return Some((found.metadata.generation.unwrap_or_default(), conditions));
-        }
-        let found = state.whole_kwok.get(&*class.name)?;
-        let conditions = found.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
-        Some((found.metadata.generation.unwrap_or_default(), conditions))
-    }
-
     // Pods.
 
     pub fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {

@@ -36,8 +36,6 @@ pub struct Pod {
     pub started: Option<i64>,
     /// When it is to be gone at the latest; set while it is being deleted.
     pub deletion: Option<i64>,
-    /// The seconds it was given when it was deleted.
-    pub deletion_grace: Option<i64>,
     pub form: Arc<Form>,
 }
 
@@ -220,7 +218,6 @@ impl Forms {
             created: epoch(metadata.creation_timestamp.as_deref()),
             started: status.start_time.as_deref().map(|start| epoch(Some(start))),
             deletion: metadata.deletion_timestamp.as_deref().map(|end| epoch(Some(end))),
-            deletion_grace: metadata.deletion_grace_period_seconds,
             form: self.form(metadata, spec, status),
         };
         self.made += 1;
