@@ -12,7 +12,6 @@ const CIRCLES: &[(&str, usize)] = &[
     ("cloud/src/generate", 2),
     ("crds/src/ec2_node_class", 3),
     ("crds/src/schema", 3),
-    ("planner/src/place", 8),
     ("planner/src/plan", 2),
     ("solver/src", 8),
     ("solver/src/engine", 2),
