@@ -26,7 +26,7 @@ pub fn against(pod: &Str, shape: &Arc<PodShape>, snapshot: &Snapshot, plan: &Pla
 #[cfg(test)]
 mod tests {
     use planner::model::snapshot::Daemon;
-    use planner::model::{Claim, Labels};
+    use planner::model::{Claim, Labels, Resources};
     use planner::plan::Nomination;
 
     use super::*;
