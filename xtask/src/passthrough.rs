@@ -6,11 +6,12 @@ use anyhow::Context as _;
 
 use crate::toolchain;
 
-/// Measures in a release build. End to end, it is the product's own program that is measured, so it is built as well.
+/// Measures in a release build. End to end, it is the product's own program that is measured, so it is built as well, and as
+/// it is for clusters.
 pub(crate) fn bench(args: &[String]) -> anyhow::Result<ExitCode> {
     if args.first().is_some_and(|name| name == "e2e") && !args.iter().any(|a| a == "-h" || a == "--help") {
         let mut build = toolchain::cargo();
-        build.args(["build", "--release", "--package", "millwright"]).current_dir(toolchain::root());
+        build.args(["build", "--profile", "dist", "--package", "millwright"]).current_dir(toolchain::root());
         if !build.status().context("start cargo build")?.success() {
             return Ok(ExitCode::FAILURE);
         }

@@ -112,10 +112,11 @@ impl Drop for Controller {
     }
 }
 
-/// The product's program, which `cargo xtask bench e2e` has built beside this one.
+/// The product's program, which `cargo xtask bench e2e` has built with profile `dist`.
 pub fn program() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("find this program")?;
-    let program = own.parent().unwrap_or_else(|| Path::new(".")).join("millwright");
+    let target = own.parent().and_then(Path::parent).unwrap_or_else(|| Path::new(".."));
+    let program = target.join("dist/millwright");
     ensure!(program.is_file(), "{} is missing: run this by `cargo xtask bench e2e`", program.display());
     Ok(program)
 }
