@@ -268,7 +268,6 @@ mod tests {
     use crate::problem::{BinKind, Item, Problem};
     use crate::shapes::Shapes;
 
-
     fn instance(noise: &mut Noise) -> Instance<3> {
         let items = (0..5).map(|_| Item {
             needs: [900, 700, 3].map(|most| i64::try_from(1 + noise.below(most)).unwrap_or(1)).to_vec(),

@@ -78,5 +78,4 @@ pub use verify::{Fault, verify};
 extern crate self as solver;
 #[cfg(test)]
 #[path = "../tests/all/support.rs"]
-#[expect(dead_code, reason = "random problems of a kind that the tests in here do not ask for")]
 mod support;
