@@ -94,6 +94,7 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
 /// One look, in both directions. Instances are read before claims, so that a claim that was made in between is known.
 pub async fn collect<C: Cloud>(deps: &Deps<C>) -> Result<(), Fault> {
     let call = deps.calling("nodeclaim.garbagecollection", "List");
+    // A list that was not read to its end is a fault: by a part of it, claims would be ended whose instances are on the rest.
     let instances = deps.metrics.cloud_call(call, deps.cloud.instances(), |_| "").await?;
     let now = deps.clock.seconds();
     let claims = deps.world.mirror.claims();

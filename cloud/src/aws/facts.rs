@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{Filter, InstanceTypeInfo, LocationType};
 use planner::model::{CapacityType, MicroUsdPerHour};
 
-use super::call::again;
+use super::call::pages;
 use super::client::Clients;
 use super::fault::Fault;
 use crate::catalog::{
@@ -16,8 +16,6 @@ use crate::catalog::{
 const TYPES: i32 = 100;
 const OFFERINGS: i32 = 1000;
 const PRICES: i32 = 1000;
-/// No answer has more pages; a server that never ends is cut off.
-const MOST_PAGES: usize = 1000;
 
 /// What a region sells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,14 +52,12 @@ async fn types(clients: &Clients) -> Result<Vec<TypeRow>, Fault> {
     let known: BTreeMap<&str, &TypeRow> =
         type_rows().unwrap_or_default().iter().map(|row| (row.name.as_str(), row)).collect();
     let mut rows = Vec::new();
-    let mut next = None;
-    for _ in 0..MOST_PAGES {
-        let page = again(clients, "ec2:DescribeInstanceTypes", || {
-            let call = clients.ec2.describe_instance_types().max_results(TYPES).set_next_token(next.clone());
-            let call = call.filters(filter("supported-virtualization-type", &["hvm"]));
-            call.filters(filter("processor-info.supported-architecture", &["x86_64", "arm64"])).send()
-        })
-        .await?;
+    let send = |token| {
+        let call = clients.ec2.describe_instance_types().max_results(TYPES).set_next_token(token);
+        let call = call.filters(filter("supported-virtualization-type", &["hvm"]));
+        call.filters(filter("processor-info.supported-architecture", &["x86_64", "arm64"])).send()
+    };
+    pages(clients, "ec2:DescribeInstanceTypes", send, |page| {
         rows.extend(page.instance_types().iter().filter_map(|info| {
             let mut row = row(info)?;
             let known = known.get(row.name.as_str());
@@ -69,34 +65,28 @@ async fn types(clients: &Clients) -> Result<Vec<TypeRow>, Fault> {
             row.branch_enis = known.and_then(|known| known.branch_enis);
             Some(row)
         }));
-        next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if next.is_none() {
-            break;
-        }
-    }
+        page.next_token
+    })
+    .await?;
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(rows)
 }
 
 async fn offerings(clients: &Clients) -> Result<BTreeMap<String, Vec<String>>, Fault> {
     let mut zones_by_type: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut next = None;
-    for _ in 0..MOST_PAGES {
-        let page = again(clients, "ec2:DescribeInstanceTypeOfferings", || {
-            let call = clients.ec2.describe_instance_type_offerings().location_type(LocationType::AvailabilityZone);
-            call.max_results(OFFERINGS).set_next_token(next.clone()).send()
-        })
-        .await?;
+    let send = |token| {
+        let call = clients.ec2.describe_instance_type_offerings().location_type(LocationType::AvailabilityZone);
+        call.max_results(OFFERINGS).set_next_token(token).send()
+    };
+    pages(clients, "ec2:DescribeInstanceTypeOfferings", send, |page| {
         for offering in page.instance_type_offerings() {
             if let (Some(name), Some(zone)) = (offering.instance_type(), offering.location()) {
                 zones_by_type.entry(name.as_str().to_owned()).or_default().push(zone.to_owned());
             }
         }
-        next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if next.is_none() {
-            break;
-        }
-    }
+        page.next_token
+    })
+    .await?;
     Ok(zones_by_type)
 }
 
@@ -133,14 +123,12 @@ pub async fn spot_prices(clients: &Clients, now_seconds: i64) -> Result<PriceLis
     let mut prices = PriceList::default();
     // A price that has moved since the moment is told as often: the newest counts, in whatever order they come.
     let mut newest: BTreeMap<(String, String), i64> = BTreeMap::new();
-    let mut next = None;
-    for _ in 0..MOST_PAGES {
-        let page = again(clients, "ec2:DescribeSpotPriceHistory", || {
-            let call = clients.ec2.describe_spot_price_history().max_results(PRICES).set_next_token(next.clone());
-            let call = call.product_descriptions("Linux/UNIX").product_descriptions("Linux/UNIX (Amazon VPC)");
-            call.start_time(aws_smithy_types::DateTime::from_secs(now_seconds)).send()
-        })
-        .await?;
+    let send = |token| {
+        let call = clients.ec2.describe_spot_price_history().max_results(PRICES).set_next_token(token);
+        let call = call.product_descriptions("Linux/UNIX").product_descriptions("Linux/UNIX (Amazon VPC)");
+        call.start_time(aws_smithy_types::DateTime::from_secs(now_seconds)).send()
+    };
+    pages(clients, "ec2:DescribeSpotPriceHistory", send, |page| {
         for price in page.spot_price_history() {
             let amount = price.spot_price().and_then(MicroUsdPerHour::parse);
             if let (Some(name), Some(zone), Some(amount)) = (price.instance_type(), price.availability_zone(), amount) {
@@ -152,11 +140,9 @@ pub async fn spot_prices(clients: &Clients, now_seconds: i64) -> Result<PriceLis
                 }
             }
         }
-        next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if next.is_none() {
-            break;
-        }
-    }
+        page.next_token
+    })
+    .await?;
     Ok(prices)
 }
 

@@ -41,6 +41,8 @@ pub enum Kind {
     DryRun,
     /// Refused for what was asked: asking again changes nothing.
     Refused,
+    /// A list that does not end: what was read of it is not the whole, and asking again changes nothing.
+    Cut,
     /// No answer, or one that says that AWS is not well: it may have been executed or not.
     Unreachable,
 }
@@ -198,7 +200,7 @@ impl From<Fault> for LaunchError {
     fn from(fault: Fault) -> Self {
         match fault.kind {
             Kind::Throttled => Self::Throttled { retry_after: PAUSE },
-            Kind::Unreachable | Kind::TokenMismatch | Kind::TemplateNotFound => {
+            Kind::Unreachable | Kind::TokenMismatch | Kind::TemplateNotFound | Kind::Cut => {
                 Self::Unreachable { message: fault.to_string() }
             }
             _ => {
@@ -213,6 +215,7 @@ impl From<Fault> for ListError {
     fn from(fault: Fault) -> Self {
         match fault.kind {
             Kind::Throttled => Self::Throttled { retry_after: PAUSE },
+            Kind::Cut => Self::Cut { message: fault.to_string() },
             _ => Self::Unreachable { message: fault.to_string() },
         }
     }
@@ -222,7 +225,7 @@ impl From<Fault> for TerminateError {
     fn from(fault: Fault) -> Self {
         match fault.kind {
             Kind::Throttled => Self::Throttled { retry_after: PAUSE },
-            Kind::Unreachable => Self::Unreachable { message: fault.to_string() },
+            Kind::Unreachable | Kind::Cut => Self::Unreachable { message: fault.to_string() },
             _ => Self::Rejected { reason: fault.reason().to_owned(), message: fault.to_string() },
         }
     }

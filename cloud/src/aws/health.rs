@@ -7,15 +7,13 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{Filter, InstanceStatus, InstanceStatusDetails, StatusType};
 use planner::model::Str;
 
-use super::call::again;
+use super::call::pages;
 use super::client::Clients;
 use super::fault::Fault;
 use crate::{Notice, NoticeKind};
 
 /// Machines of a page.
 const PAGE: i32 = 1000;
-/// No answer has more pages.
-const MOST_PAGES: usize = 100;
 /// How long a check has to fail before it counts, seconds.
 const FAILED_FOR: i64 = 120;
 /// What may be scheduled for a machine that ends its work.
@@ -48,19 +46,16 @@ pub(super) async fn ailing(clients: &Clients, now: i64) -> Result<Vec<Notice>, F
 }
 
 async fn find(clients: &Clients, filter: Filter) -> Result<Vec<InstanceStatus>, Fault> {
-    let (mut found, mut next) = (Vec::new(), None);
-    for _ in 0..MOST_PAGES {
-        let page = again(clients, "ec2:DescribeInstanceStatus", || {
-            let call = clients.ec2.describe_instance_status().max_results(PAGE).filters(filter.clone());
-            call.set_next_token(next.clone()).send()
-        })
-        .await?;
-        found.extend_from_slice(page.instance_statuses());
-        next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if next.is_none() {
-            break;
-        }
-    }
+    let mut found = Vec::new();
+    let send = |token| {
+        let call = clients.ec2.describe_instance_status().max_results(PAGE).filters(filter.clone());
+        call.set_next_token(token).send()
+    };
+    pages(clients, "ec2:DescribeInstanceStatus", send, |page| {
+        found.extend(page.instance_statuses.unwrap_or_default());
+        page.next_token
+    })
+    .await?;
     Ok(found)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{Filter, Instance as Ec2Instance, InstanceStateName};
 use planner::model::{CapacityType, Labels, Resources, Str};
 
-use super::call::again;
+use super::call::{again, pages};
 use super::client::Clients;
 use super::fault::{Fault, Kind};
 use super::template::CLUSTER_TAG;
@@ -21,8 +21,6 @@ pub(super) const CLASS_TAG: &str = "karpenter.k8s.aws/ec2nodeclass";
 
 /// Machines of a page.
 const PAGE: i32 = 1000;
-/// No answer has more pages.
-const MOST_PAGES: usize = 1000;
 /// The most values of one filter.
 pub(super) const MOST_IDS: usize = 200;
 /// The states of machines that are there in some way.
@@ -97,20 +95,16 @@ async fn find(clients: &Clients, filters: Vec<Filter>) -> Result<Vec<Instance>, 
 
 async fn find_all(clients: &Clients, filters: Vec<Filter>) -> Result<Vec<Ec2Instance>, Fault> {
     let mut found = Vec::new();
-    let mut next = None;
-    for _ in 0..MOST_PAGES {
-        let page = again(clients, "ec2:DescribeInstances", || {
-            let call = clients.ec2.describe_instances().max_results(PAGE).set_next_token(next.clone());
-            call.set_filters(Some(filters.clone())).send()
-        })
-        .await?;
-        next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+    let send = |token| {
+        let call = clients.ec2.describe_instances().max_results(PAGE).set_next_token(token);
+        call.set_filters(Some(filters.clone())).send()
+    };
+    pages(clients, "ec2:DescribeInstances", send, |page| {
         let reservations = page.reservations.unwrap_or_default();
         found.extend(reservations.into_iter().flat_map(|one| one.instances.unwrap_or_default()));
-        if next.is_none() {
-            break;
-        }
-    }
+        page.next_token
+    })
+    .await?;
     Ok(found)
 }
 

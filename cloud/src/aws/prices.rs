@@ -6,15 +6,13 @@ use aws_sdk_pricing::types::{Filter, FilterType};
 use planner::model::{CapacityType, MicroUsdPerHour};
 use serde_json::Value;
 
-use super::call::again;
+use super::call::pages;
 use super::client::Clients;
 use super::fault::{Fault, Kind};
 use crate::catalog::{PriceList, scaled};
 
 /// Products of a page, the most there are.
 const PAGE: i32 = 100;
-/// No answer has more pages.
-const MOST_PAGES: usize = 500;
 /// Which machines are asked for: tenancy and product family. Bare metal is listed as dedicated.
 const ASKED: [(&str, &str); 2] = [("Shared", "Compute Instance"), ("Dedicated", "Compute Instance (bare metal)")];
 
@@ -45,24 +43,20 @@ pub async fn on_demand(clients: &Clients) -> Result<PriceList, Fault> {
             message: error.to_string(),
         })?;
         let mut n_found = 0;
-        let mut next = None;
-        for _ in 0..MOST_PAGES {
-            let page = again(clients, ACTION, || {
-                let call = clients.pricing.get_products().service_code("AmazonEC2").max_results(PAGE);
-                call.set_filters(Some(filters.clone())).set_next_token(next.clone()).send()
-            })
-            .await?;
+        let send = |token| {
+            let call = clients.pricing.get_products().service_code("AmazonEC2").max_results(PAGE);
+            call.set_filters(Some(filters.clone())).set_next_token(token).send()
+        };
+        pages(clients, ACTION, send, |page| {
             for (instance_type, price) in
                 page.price_list().iter().filter_map(|product| read(product, currency(clients.region())))
             {
                 n_found += 1;
                 prices.set(&instance_type, "", CapacityType::OnDemand, price);
             }
-            next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-            if next.is_none() {
-                break;
-            }
-        }
+            page.next_token
+        })
+        .await?;
         if n_found == 0 {
             let message = format!("no prices of {family} in {} are listed", clients.region());
             return Err(Fault { action: ACTION, kind: Kind::Unreachable, code: String::new(), message });

@@ -8,14 +8,12 @@ use std::collections::BTreeMap;
 
 use aws_sdk_iam::types::Tag;
 
-use super::call::again;
+use super::call::{again, pages};
 use super::client::Clients;
 use super::fault::{Fault, Kind};
 
 /// Profiles read at a time.
 const PAGE: i32 = 100;
-/// No answer has more pages.
-const MOST_PAGES: usize = 100;
 
 /// The longest name that IAM takes, in characters.
 const MOST_OF_A_NAME: usize = 128;
@@ -160,22 +158,18 @@ pub async fn remove(clients: &Clients, name: &str) -> Result<(), Fault> {
 /// Profiles under a path, each with its roles.
 async fn list(clients: &Clients, path: &str) -> Result<Vec<(String, Vec<String>)>, Fault> {
     let mut found = Vec::new();
-    let mut marker = None;
-    for _ in 0..MOST_PAGES {
-        let page = again(clients, "iam:ListInstanceProfiles", || {
-            let call = clients.iam.list_instance_profiles().path_prefix(path).max_items(PAGE);
-            call.set_marker(marker.clone()).send()
-        })
-        .await?;
+    let send = |marker| {
+        let call = clients.iam.list_instance_profiles().path_prefix(path).max_items(PAGE);
+        call.set_marker(marker).send()
+    };
+    pages(clients, "iam:ListInstanceProfiles", send, |page| {
         for profile in page.instance_profiles() {
             let roles: Vec<String> = profile.roles().iter().map(|role| role.role_name().to_owned()).collect();
             found.push((profile.instance_profile_name().to_owned(), roles));
         }
-        marker = page.marker().map(str::to_owned).filter(|_| page.is_truncated());
-        if marker.is_none() {
-            break;
-        }
-    }
+        page.marker.filter(|_| page.is_truncated)
+    })
+    .await?;
     Ok(found)
 }
 

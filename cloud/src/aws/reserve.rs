@@ -2,15 +2,13 @@
 
 use aws_sdk_ec2::types::{CapacityReservationType, Filter, PlacementStrategy as Ec2Strategy};
 
-use super::call::again;
+use super::call::{again, pages};
 use super::client::Clients;
 use super::fault::{Fault, Kind};
 use crate::catalog::{PlacementGroup, PlacementStrategy, ReservationKind};
 
 /// Reservations of a page.
 const PAGE: i32 = 1000;
-/// No answer has more pages.
-const MOST_PAGES: usize = 100;
 /// Nothing new goes into a capacity block so long before its end, seconds: EC2 begins to take machines half an hour before.
 const BEFORE_END: i64 = 40 * 60;
 
@@ -82,24 +80,22 @@ pub async fn reservations(
 ) -> Result<Vec<CapacityReservation>, Fault> {
     let mut found = Vec::new();
     for term in terms {
-        let (filters, mut next) = (term.filters(), None);
-        for _ in 0..MOST_PAGES {
-            let page = again(clients, "ec2:DescribeCapacityReservations", || {
-                let call = clients.ec2.describe_capacity_reservations().set_filters(Some(filters.clone()));
-                match &term.id {
-                    Some(id) => call.capacity_reservation_ids(id).send(),
-                    None => call.max_results(PAGE).set_next_token(next.clone()).send(),
-                }
-            });
-            let page = match page.await {
-                Err(Fault { kind: Kind::NotFound, .. }) => break,
-                answer => answer?,
-            };
-            found.extend(page.capacity_reservations().iter().filter_map(read));
-            next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-            if next.is_none() {
-                break;
+        let filters = term.filters();
+        let send = |token| {
+            let call = clients.ec2.describe_capacity_reservations().set_filters(Some(filters.clone()));
+            let call = call.set_next_token(token);
+            match &term.id {
+                Some(id) => call.capacity_reservation_ids(id).send(),
+                None => call.max_results(PAGE).send(),
             }
+        };
+        let asked = pages(clients, "ec2:DescribeCapacityReservations", send, |page| {
+            found.extend(page.capacity_reservations().iter().filter_map(read));
+            page.next_token
+        });
+        match asked.await {
+            Ok(()) | Err(Fault { kind: Kind::NotFound, .. }) => {}
+            Err(fault) => return Err(fault),
         }
     }
     found.retain(|one: &CapacityReservation| one.ends_at.is_none_or(|end| end > now));

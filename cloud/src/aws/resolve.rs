@@ -3,15 +3,13 @@
 use aws_sdk_ec2::types::Filter;
 use planner::model::{Operator, Requirement, Requirements, Str};
 
-use super::call::again;
+use super::call::{again, pages};
 use super::class::{Image, Subnet};
 use super::client::Clients;
 use super::fault::Fault;
 
 /// Entries of a page; images and the others have different bounds.
 const PAGE: i32 = 500;
-/// No answer has more pages.
-const MOST_PAGES: usize = 100;
 
 /// One term of a selector. What is found by any term is selected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,13 +50,11 @@ pub async fn subnets(clients: &Clients, terms: &[Term]) -> Result<Vec<Subnet>, F
     let mut found: Vec<Subnet> = Vec::new();
     for term in terms {
         let filters = term.filters("subnet-id", None);
-        let mut next = None;
-        for _ in 0..MOST_PAGES {
-            let page = again(clients, "ec2:DescribeSubnets", || {
-                let call = clients.ec2.describe_subnets().max_results(PAGE).set_next_token(next.clone());
-                call.set_filters(Some(filters.clone())).send()
-            })
-            .await?;
+        let send = |token| {
+            let call = clients.ec2.describe_subnets().max_results(PAGE).set_next_token(token);
+            call.set_filters(Some(filters.clone())).send()
+        };
+        pages(clients, "ec2:DescribeSubnets", send, |page| {
             found.extend(page.subnets().iter().filter_map(|subnet| {
                 Some(Subnet {
                     id: subnet.subnet_id()?.into(),
@@ -68,11 +64,9 @@ pub async fn subnets(clients: &Clients, terms: &[Term]) -> Result<Vec<Subnet>, F
                     look: 0,
                 })
             }));
-            next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-            if next.is_none() {
-                break;
-            }
-        }
+            page.next_token
+        })
+        .await?;
     }
     Ok(by_room(found))
 }
@@ -94,21 +88,17 @@ pub async fn security_groups(clients: &Clients, terms: &[Term]) -> Result<Vec<(S
     let mut found: Vec<(Str, String)> = Vec::new();
     for term in terms {
         let filters = term.filters("group-id", Some("group-name"));
-        let mut next = None;
-        for _ in 0..MOST_PAGES {
-            let page = again(clients, "ec2:DescribeSecurityGroups", || {
-                let call = clients.ec2.describe_security_groups().max_results(PAGE).set_next_token(next.clone());
-                call.set_filters(Some(filters.clone())).send()
-            })
-            .await?;
+        let send = |token| {
+            let call = clients.ec2.describe_security_groups().max_results(PAGE).set_next_token(token);
+            call.set_filters(Some(filters.clone())).send()
+        };
+        pages(clients, "ec2:DescribeSecurityGroups", send, |page| {
             found.extend(page.security_groups().iter().filter_map(|group| {
                 Some((group.group_id()?.into(), group.group_name().unwrap_or_default().to_owned()))
             }));
-            next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-            if next.is_none() {
-                break;
-            }
-        }
+            page.next_token
+        })
+        .await?;
     }
     found.sort();
     found.dedup();
@@ -179,22 +169,16 @@ pub async fn images(
     }
     for (mut filters, owners) in queries {
         filters.push(Filter::builder().name("state").values("available").build());
-        let mut next = None;
-        for _ in 0..MOST_PAGES {
-            let page = again(clients, "ec2:DescribeImages", || {
-                let call = clients.ec2.describe_images().include_deprecated(true).max_results(PAGE);
-                let call = call.set_owners(Some(owners.clone()).filter(|owners| !owners.is_empty()));
-                call.set_next_token(next.clone()).set_filters(Some(filters.clone())).send()
-            })
-            .await?;
-            for image in page.images() {
-                found.extend(read(image, variants, now));
-            }
-            next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-            if next.is_none() {
-                break;
-            }
-        }
+        let send = |token| {
+            let call = clients.ec2.describe_images().include_deprecated(true).max_results(PAGE);
+            let call = call.set_owners(Some(owners.clone()).filter(|owners| !owners.is_empty()));
+            call.set_next_token(token).set_filters(Some(filters.clone())).send()
+        };
+        pages(clients, "ec2:DescribeImages", send, |page| {
+            found.extend(page.images().iter().flat_map(|image| read(image, variants, now)));
+            page.next_token
+        })
+        .await?;
     }
     Ok(best(found))
 }

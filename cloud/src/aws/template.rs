@@ -19,7 +19,7 @@ use aws_sdk_ec2::types::{
 };
 use tokio::time::Instant;
 
-use super::call::again;
+use super::call::{again, pages};
 use super::class::{Device, NodeClass};
 use super::client::Clients;
 use super::fault::{Fault, Kind};
@@ -36,8 +36,6 @@ const WITHOUT_IPV6: [&str; 6] =
     ["us-iso-east-1", "us-iso-west-1", "us-isob-east-1", "us-isob-west-1", "us-isof-south-1", "us-isof-east-1"];
 /// Templates read at a time.
 const PAGE: i32 = 200;
-/// No answer has more pages.
-const MOST_PAGES: usize = 100;
 
 /// What machines of a group have in common.
 #[derive(Clone, Debug, PartialEq)]
@@ -348,18 +346,14 @@ async fn names(clients: &Clients, filters: &[(&str, &str)]) -> Result<Vec<String
     let filters: Vec<Filter> =
         filters.iter().map(|(name, value)| Filter::builder().name(*name).values(*value).build()).collect();
     let mut found = Vec::new();
-    let mut next = None;
-    for _ in 0..MOST_PAGES {
-        let page = again(clients, "ec2:DescribeLaunchTemplates", || {
-            let call = clients.ec2.describe_launch_templates().max_results(PAGE).set_next_token(next.clone());
-            call.set_filters(Some(filters.clone())).send()
-        })
-        .await?;
+    let send = |token| {
+        let call = clients.ec2.describe_launch_templates().max_results(PAGE).set_next_token(token);
+        call.set_filters(Some(filters.clone())).send()
+    };
+    pages(clients, "ec2:DescribeLaunchTemplates", send, |page| {
         found.extend(page.launch_templates().iter().filter_map(|one| one.launch_template_name().map(str::to_owned)));
-        next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if next.is_none() {
-            break;
-        }
-    }
+        page.next_token
+    })
+    .await?;
     Ok(found)
 }

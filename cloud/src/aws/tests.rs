@@ -3,7 +3,8 @@
 use planner::model::{CapacityType, Labels, MicroUsdPerHour, Resources};
 
 use super::scripted::{class, clients, instances, n_calls, refusal, seller};
-use crate::{InstanceState, LaunchError, LaunchOrder, Offer, OfferingKey, Termination};
+use super::{Facts, Kind, health, on_demand, profile, reserve, resolve, spot_prices, template};
+use crate::{InstanceState, LaunchError, LaunchOrder, ListError, Offer, OfferingKey, Termination};
 
 fn offer(instance_type: &str, n_efa: i64) -> Offer {
     Offer {
@@ -183,4 +184,69 @@ async fn a_message_that_cannot_be_read_is_handed_on_to_be_deleted_and_holds_up_n
     let notices = seller(clients).listening("shop").notices().await.unwrap().unwrap();
     let kinds: Vec<_> = notices.iter().map(|notice| (notice.kind, &*notice.receipt)).collect();
     assert_eq!(kinds, [(crate::NoticeKind::Other, "a"), (crate::NoticeKind::SpotInterruption, "b")]);
+}
+
+/// A page of machines, and the token of the next.
+fn page(id: &str, next: &str) -> (u16, String) {
+    let (status, body) = instances(&[(id, "m5.large", "running", "u")]);
+    (status, body.replace("</reservationSet>", &format!("</reservationSet><nextToken>{next}</nextToken>")))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_read_page_by_page_to_its_end() {
+    let (clients, calls) =
+        clients(|_, body| if body.contains("NextToken=second") { page("i-2", "") } else { page("i-1", "second") })
+            .await;
+    let found = seller(clients).instances().await.unwrap();
+    let ids: Vec<&str> = found.iter().map(|one| &*one.provider_id).collect();
+    assert_eq!(ids, ["aws:///us-west-2a/i-1", "aws:///us-west-2a/i-2"]);
+    assert_eq!(n_calls(&calls, "DescribeInstances"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_too_many_pages_is_a_fault_and_never_taken_for_the_whole() {
+    let n_read = std::sync::atomic::AtomicUsize::new(0);
+    let (clients, calls) = clients(move |_, _| {
+        let at = n_read.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        page(&format!("i-{at}"), &format!("after-{at}"))
+    })
+    .await;
+    let Err(ListError::Cut { message }) = seller(clients).instances().await else { panic!("a part is no list") };
+    assert_eq!(message, "ec2:DescribeInstances: more than 1000 pages: the list is not read to its end");
+    assert_eq!(n_calls(&calls, "DescribeInstances"), 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_list_that_comes_back_to_the_same_page_is_a_fault_after_two() {
+    let (clients, calls) = clients(|action, _| match action {
+        "GetProducts" => (200, r#"{ "PriceList": [], "NextToken": "again" }"#.to_owned()),
+        "ListInstanceProfiles" => {
+            let result = "<InstanceProfiles></InstanceProfiles><IsTruncated>true</IsTruncated><Marker>again</Marker>";
+            let result = format!("<ListInstanceProfilesResult>{result}</ListInstanceProfilesResult>");
+            (200, format!("<ListInstanceProfilesResponse>{result}</ListInstanceProfilesResponse>"))
+        }
+        "DescribeInstanceTypeOfferings" => (200, "<R></R>".to_owned()),
+        _ => (200, "<R><nextToken>again</nextToken></R>".to_owned()),
+    })
+    .await;
+    let faults = [
+        ("DescribeInstances", super::instances::of_cluster(&clients, "shop").await.err()),
+        ("DescribeInstanceTypes", Facts::ask(&clients).await.err()),
+        ("DescribeSpotPriceHistory", spot_prices(&clients, 0).await.err()),
+        ("DescribeSubnets", resolve::subnets(&clients, &[resolve::Term::default()]).await.err()),
+        ("DescribeSecurityGroups", resolve::security_groups(&clients, &[resolve::Term::default()]).await.err()),
+        ("DescribeImages", resolve::images(&clients, &[resolve::Term::default()], &[], "").await.err()),
+        (
+            "DescribeCapacityReservations",
+            reserve::reservations(&clients, &[reserve::ReservationTerm::default()], 0).await.err(),
+        ),
+        ("DescribeInstanceStatus", health::ailing(&clients, 0).await.err()),
+        ("ListInstanceProfiles", profile::of_cluster(&clients, "shop").await.err()),
+        ("GetProducts", on_demand(&clients).await.err()),
+        ("DescribeLaunchTemplates", template::Templates::default().hydrate(&clients, "shop").await.err()),
+    ];
+    for (action, fault) in faults {
+        assert_eq!(fault.map(|fault| fault.kind), Some(Kind::Cut), "{action}");
+        assert_eq!(n_calls(&calls, action), 2, "{action}");
+    }
 }

@@ -107,6 +107,9 @@ pub enum ListError {
     Throttled { retry_after: Duration },
     #[error("no answer: {message}")]
     Unreachable { message: String },
+    /// There is more than could be read. Nothing may be concluded from what is not in the part that was.
+    #[error("{message}")]
+    Cut { message: String },
 }
 
 impl ListError {
@@ -114,7 +117,7 @@ impl ListError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Throttled { retry_after } => Retry::After(*retry_after),
-            Self::Unreachable { .. } => Retry::Now,
+            Self::Unreachable { .. } | Self::Cut { .. } => Retry::Now,
         }
     }
 }

@@ -53,7 +53,7 @@ pub trait Cloud: Send + Sync + 'static {
     /// One instance; `None` when there is none of that id.
     fn instance(&self, provider_id: &str) -> impl Future<Output = Result<Option<Instance>, ListError>> + Send;
 
-    /// All instances that belong to this cluster.
+    /// All instances that belong to this cluster, or a fault: never a part of them.
     fn instances(&self) -> impl Future<Output = Result<Vec<Instance>, ListError>> + Send;
 
     /// What is about to happen to instances. Waits for a while if there is nothing to tell; a notice comes again until
