@@ -277,7 +277,7 @@ impl Seller {
     }
 
     fn template<'a>(
-        &'a self,
+        &self,
         class: &'a NodeClass,
         order: &LaunchOrder,
         offer: &Offer,
@@ -306,7 +306,6 @@ impl Seller {
         self.telling.tell(Told::UserData { class: &class.name, bytes: text.len() });
         Ok(Template {
             class,
-            cluster: &self.cluster.name,
             is_ipv6: self.cluster.is_ipv6(),
             image: &image.id,
             user_data: aws_smithy_types::base64::encode(text.as_bytes()),

@@ -17,6 +17,7 @@ mod fleet;
 mod health;
 mod instances;
 mod launch;
+mod naming;
 mod pace;
 mod prices;
 pub mod profile;

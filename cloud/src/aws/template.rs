@@ -25,8 +25,6 @@ use super::client::Clients;
 use super::fault::{Fault, Kind};
 use super::pace::Pace;
 
-/// What names of our templates begin with.
-const PREFIX: &str = "karpenter.k8s.aws/";
 /// Of every template that the cluster uses.
 pub(super) const CLUSTER_TAG: &str = "eks:eks-cluster-name";
 /// A template that was not used for so long is taken away. Karpenter keeps them for a minute and makes most of them anew.
@@ -41,7 +39,6 @@ const PAGE: i32 = 200;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Template<'a> {
     pub class: &'a NodeClass,
-    pub cluster: &'a str,
     pub is_ipv6: bool,
     pub image: &'a str,
     /// Base64.
@@ -66,13 +63,7 @@ pub(super) struct Reservation {
 }
 
 impl Template<'_> {
-    /// The same for the same contents.
-    pub fn name(&self, region: &str) -> String {
-        // The SDK keeps user data out of what it prints of itself.
-        let all = format!("{:?} {} {:?}", self.data(region), self.user_data, self.tags);
-        format!("{PREFIX}{}", fnv(&all))
-    }
-
+    /// What EC2 is told. [`Template::name`] has to know of everything that this looks at.
     fn data(&self, region: &str) -> RequestLaunchTemplateData {
         let class = self.class;
         let profile = LaunchTemplateIamInstanceProfileSpecificationRequest::builder().name(&class.profile).build();
