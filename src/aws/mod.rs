@@ -49,7 +49,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::act::Api;
 use crate::clock::Clock;
-use crate::controllers::claim::launch::unsettled;
 use crate::events::Recorder;
 use crate::observe::mirror::{Facts, Mirror};
 use crate::telemetry::Metrics;
@@ -271,15 +270,7 @@ impl Cloud for Aws {
 
     async fn launch(&self, order: &LaunchOrder) -> Result<Instance, LaunchError> {
         let shared = self.shared();
-        let class = match shared.ready(&order.class) {
-            Ok(class) => class,
-            // As the reference has it: the claim is given up, and the pool is not ready by then.
-            Err(error @ (ClassError::Missing { .. } | ClassError::Terminating { .. })) => {
-                return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message: error.to_string() });
-            }
-            Err(ClassError::Unsettled { message, .. }) => return Err(unsettled(message)),
-            Err(error) => return Err(LaunchError::ClassNotReady { message: error.to_string() }),
-        };
+        let class = shared.ready(&order.class)?;
         let mut resolved = shared.resolved(&order.class, &class);
         let types = order.offers.iter().map(|offer| &*offer.key.instance_type).collect();
         resolved.kubelets = shared.market.kubelets(&class, &types, &shared.settings);

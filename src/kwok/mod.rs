@@ -175,14 +175,7 @@ impl Cloud for Kwok {
     }
 
     async fn launch(&self, order: &LaunchOrder) -> Result<Instance, LaunchError> {
-        let class = match self.class(&order.class) {
-            Ok(class) => class,
-            // As the reference's provider has it: the claim is given up, and the pool is not ready by then.
-            Err(error @ (ClassError::Missing { .. } | ClassError::Terminating { .. })) => {
-                return Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message: error.to_string() });
-            }
-            Err(error) => return Err(LaunchError::ClassNotReady { message: error.to_string() }),
-        };
+        let class = self.class(&order.class)?;
         let mut refused = Vec::new();
         let mut offers = order.offers.iter();
         let offer = loop {

@@ -58,6 +58,11 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
+    /// An order under a class of which nobody knows yet whether it is ready. It is placed again.
+    pub fn unsettled(message: String) -> Self {
+        Self::Rejected { reason: "NodeClassReadinessUnknown".to_owned(), message, refused: Vec::new() }
+    }
+
     /// When the same order may be placed again.
     pub fn retry(&self) -> Retry {
         match self {
@@ -75,6 +80,21 @@ impl LaunchError {
             Self::ClassNotReady { .. } => "NodeClassNotReadyError",
             Self::Rejected { .. } => "CreateError",
             Self::Throttled { .. } | Self::Unreachable { .. } => "",
+        }
+    }
+}
+
+impl From<ClassError> for LaunchError {
+    fn from(error: ClassError) -> Self {
+        match error {
+            // As in Karpenter: the claim is given up, and the pool is not ready by then.
+            ClassError::Missing { .. } | ClassError::Foreign { .. } | ClassError::Terminating { .. } => {
+                Self::InsufficientCapacity { refused: Vec::new(), message: error.to_string() }
+            }
+            ClassError::Unsettled { message, .. } => Self::unsettled(message),
+            ClassError::NotReady { .. } | ClassError::Catalog { .. } | ClassError::Unreachable { .. } => {
+                Self::ClassNotReady { message: error.to_string() }
+            }
         }
     }
 }
@@ -119,5 +139,34 @@ impl ListError {
             Self::Throttled { retry_after } => Retry::After(*retry_after),
             Self::Unreachable { .. } | Self::Cut { .. } => Retry::Now,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_under_a_class_that_cannot_be_bought_under_ends_its_claim_or_waits() {
+        let class = || ClassRef { group: "g".into(), kind: "K".into(), name: "c".into() };
+        let given_up =
+            |message: &str| LaunchError::InsufficientCapacity { refused: Vec::new(), message: message.into() };
+        let not_ready = |message: &str| LaunchError::ClassNotReady { message: message.into() };
+        let (reason, message) = ("SubnetsNotFound".to_owned(), "m".to_owned());
+        let table = [
+            (ClassError::Missing { class: class() }, given_up("K c does not exist")),
+            (ClassError::Foreign { class: class() }, given_up("K c of g is of no kind this cloud sells under")),
+            (ClassError::Terminating { class: class() }, given_up("K c is being deleted")),
+            (
+                ClassError::NotReady { class: class(), reason, message },
+                not_ready("K c is not ready: SubnetsNotFound: m"),
+            ),
+            (ClassError::Unreachable { class: class(), message: "m".into() }, not_ready("reading K c: m")),
+            (ClassError::Unsettled { class: class(), message: "m".into() }, LaunchError::unsettled("m".into())),
+        ];
+        for (error, expected) in table {
+            assert_eq!(LaunchError::from(error), expected);
+        }
+        assert_eq!(LaunchError::unsettled("m".into()).retry(), Retry::OnChange, "the claim stays");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloud::{Cloud, Instance, LaunchError};
+use cloud::{ClassError, Cloud, Instance, LaunchError};
 use crds::{NodeClaim, names};
 use planner::model::catalog::Catalog;
 
@@ -19,19 +19,12 @@ impl<C: Cloud> Claims<C> {
         let call = deps.calling("nodeclaim.lifecycle", "GetInstanceTypes");
         let types = match deps.metrics.cloud_call(call, deps.cloud.catalog(&class), |_| "").await {
             Ok(types) => types,
-            Err(cloud::ClassError::Missing { .. } | cloud::ClassError::Foreign { .. }) => {
-                let message = format!("{} {} does not exist", class.kind, class.name);
-                return Ok(Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message }));
-            }
-            Err(cloud::ClassError::Unsettled { message, .. }) => return Ok(Err(launch::unsettled(message))),
-            Err(error @ cloud::ClassError::Terminating { .. }) => {
-                return Ok(Err(LaunchError::InsufficientCapacity { refused: Vec::new(), message: error.to_string() }));
-            }
-            Err(cloud::ClassError::NotReady { message, .. }) => return Ok(Err(LaunchError::ClassNotReady { message })),
-            Err(error) => return Err(error.into()),
+            // Nothing is known of what the class sells, which says nothing against the claim.
+            Err(error @ (ClassError::Catalog { .. } | ClassError::Unreachable { .. })) => return Err(error.into()),
+            Err(error) => return Ok(Err(error.into())),
         };
         let Some(sold) = self.sold(&draft.claim, &types) else {
-            return Ok(Err(launch::unsettled("no plan was made yet with the overlays of its pool".to_owned())));
+            return Ok(Err(LaunchError::unsettled("no plan was made yet with the overlays of its pool".to_owned())));
         };
         let mut order = launch::order(&draft.claim, Vec::new());
         let now = deps.clock.seconds();

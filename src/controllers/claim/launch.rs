@@ -123,11 +123,6 @@ fn taints(taints: &[crds::Taint]) -> Vec<Taint> {
     taints.iter().map(one).collect()
 }
 
-/// What is said of an order under a class of which nobody knows yet whether it is ready. It is placed again.
-pub fn unsettled(message: String) -> LaunchError {
-    LaunchError::Rejected { reason: "NodeClassReadinessUnknown".to_owned(), message, refused: Vec::new() }
-}
-
 /// Writes the cloud's answer into the claim.
 pub fn settle(draft: &mut Draft, answer: &Result<Instance, LaunchError>) -> Launched {
     match answer {
