@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use super::market::Kept;
 use super::verdict::{Draft, Findings, Found, Rehearsal};
-use super::{CLASSES, Shared, translate, trial, version};
+use super::{CLASSES, Shared, is_ours, translate, trial, version};
 use crate::act::ActError;
 use crate::events::{About, catalog};
 use crate::observe::mirror::{Change, Kind};
@@ -405,7 +405,7 @@ fn claims_of(shared: &Shared, class: &Ec2NodeClass) -> Vec<Arc<NodeClaim>> {
     let mut claims = shared.mirror.claims();
     claims.retain(|claim| {
         let of = &claim.spec.node_class_ref;
-        of.group == CLASSES[0].group && of.kind == CLASSES[0].kind && of.name == class.metadata.name()
+        is_ours(of) && of.name == class.metadata.name()
     });
     claims
 }

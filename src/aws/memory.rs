@@ -9,7 +9,7 @@ use planner::model::resources::MEMORY;
 use planner::model::{Quantity, Str};
 use tokio::time::sleep;
 
-use super::Shared;
+use super::{Shared, is_ours};
 use crate::controllers::claim::draft::{REGISTERED, says};
 
 /// How often nodes are looked at.
@@ -84,7 +84,7 @@ fn memory_of<'a>(
     classes: &'a BTreeMap<String, Images>,
 ) -> Option<(&'a Images, String, i64)> {
     let class = &claim.spec.node_class_ref;
-    if class.kind != super::CLASSES[0].kind || !says(claim, REGISTERED) {
+    if !is_ours(class) || !says(claim, REGISTERED) {
         return None;
     }
     let images = classes.get(&class.name)?;

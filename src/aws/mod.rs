@@ -36,9 +36,9 @@ use cloud::{
     Because, Class, ClassError, ClassImage, ClassKind, ClassRef, Cloud, Instance, LaunchError, LaunchOrder, ListError,
     Notice, OfferingKey, Refused, RepairPolicy, TerminateError, Termination,
 };
-use crds::Ec2NodeClass;
 use crds::hash::EC2_NODE_CLASS_HASH_VERSION;
 use crds::names::aws as names;
+use crds::{Ec2NodeClass, NodeClassRef};
 use planner::model::catalog::Catalog;
 use planner::model::labels::{CAPACITY_TYPE, ZONE};
 use planner::model::{Labels, Resources, Str};
@@ -58,6 +58,11 @@ pub use settings::{Settings, StartError, Started, start};
 pub use version::VersionError;
 
 const CLASSES: [ClassKind; 1] = [ClassKind { group: "karpenter.k8s.aws", kind: "EC2NodeClass" }];
+
+/// Whether the class that a pool or a claim names is one of this provider.
+fn is_ours(class: &NodeClassRef) -> bool {
+    CLASSES[0].is(&class.group, &class.kind)
+}
 
 /// How long each condition of a node may last before the node is replaced.
 const REPAIR_POLICIES: [RepairPolicy; 7] = [

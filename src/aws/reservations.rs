@@ -13,7 +13,8 @@ use planner::model::CapacityType;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::Shared;
+use super::classes::class_ref;
+use super::{Shared, is_ours};
 use crate::act::{ActError, Preconditions};
 use crate::controllers::node::Node;
 
@@ -54,7 +55,7 @@ fn label<'a>(claim: &'a NodeClaim, key: &str) -> Option<&'a str> {
 fn reserved(shared: &Shared) -> Vec<Arc<NodeClaim>> {
     let mut claims = shared.mirror.claims();
     claims.retain(|claim| {
-        claim.spec.node_class_ref.kind == super::CLASSES[0].kind
+        is_ours(&claim.spec.node_class_ref)
             && !claim.metadata.is_deleting()
             && label(claim, core::CAPACITY_TYPE) == Some(core::RESERVED)
     });
@@ -64,7 +65,7 @@ fn reserved(shared: &Shared) -> Vec<Arc<NodeClaim>> {
 /// Whether the claim is in a block that EC2 will begin to empty soon.
 fn is_expiring(shared: &Shared, claim: &NodeClaim) -> bool {
     let Some(id) = label(claim, names::CAPACITY_RESERVATION_ID) else { return false };
-    let kept = shared.market.kept(&crate::controllers::claim::launch::class(claim));
+    let kept = shared.market.kept(&class_ref(&claim.spec.node_class_ref.name));
     kept.reservations.iter().any(|one| one.id == id && one.is_expiring(shared.clock.seconds()))
 }
 

@@ -8,8 +8,8 @@ use cloud::aws::shift::{self, Shifted};
 use planner::model::Str;
 use tokio::time::sleep;
 
-use super::Shared;
 use super::market::zones_of;
+use super::{Shared, is_ours};
 use crate::events::{About, catalog};
 
 /// How often ARC is asked.
@@ -44,7 +44,7 @@ fn take(shared: &Shared, before: &BTreeSet<Str>, told: Option<Shifted>) -> BTree
         tracing::info!(zone_id = &**id, is_active, "zonal shift");
         for pool in shared.mirror.pools() {
             let class = &pool.spec.template.spec.node_class_ref;
-            let is_affected = class.kind == super::CLASSES[0].kind
+            let is_affected = is_ours(class)
                 && classes
                     .iter()
                     .any(|one| one.metadata.name() == class.name && !zones_of(one, |of| *of == **id).is_empty());

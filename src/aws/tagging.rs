@@ -11,7 +11,7 @@ use planner::model::Labels;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::Shared;
+use super::{Shared, is_ours};
 
 /// How often it is seen whether a machine lacks its name.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -48,8 +48,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
 /// Name and provider id of a node whose machine does not carry its name.
 fn untagged(shared: &Shared, claim: &NodeClaim) -> Option<(String, String)> {
     let meta = &claim.metadata;
-    let is_ours = claim.spec.node_class_ref.kind == super::CLASSES[0].kind;
-    if !is_ours || meta.is_deleting() || meta.annotations.get(names::TAGGED).is_some_and(|tagged| tagged == "true") {
+    let is_tagged = meta.annotations.get(names::TAGGED).is_some_and(|tagged| tagged == "true");
+    if !is_ours(&claim.spec.node_class_ref) || meta.is_deleting() || is_tagged {
         return None;
     }
     let provider_id = claim.status.as_ref()?.provider_id.clone()?;

@@ -4,7 +4,7 @@ use cloud::LaunchError;
 use cloud::aws::reserve::CapacityReservation;
 use cloud::aws::{Fault, Image, Kind, Refused, Subnet};
 use cloud::catalog::{AmiFamily, PlacementGroup, PlacementStrategy, ReservationKind};
-use crds::{Condition, Ec2NodeClass};
+use crds::{Condition, Ec2NodeClass, NodeClassRef};
 use planner::model::{Requirement, Requirements};
 use serde_json::{Value, json};
 
@@ -299,4 +299,12 @@ fn a_placement_group_has_to_be_there() {
     let denied = Fault { kind: Kind::Unauthorized, code: "UnauthorizedOperation".into(), ..fault() };
     assert_eq!(with(Err(denied)), ("False".to_owned(), "PlacementGroupResolutionFailed".to_owned()));
     assert_eq!(with(Err(fault())).0, "Unknown");
+}
+
+#[test]
+fn a_class_of_the_same_kind_in_another_group_is_none_of_ours() {
+    let class = |group: &str, kind: &str| NodeClassRef { group: group.into(), kind: kind.into(), name: "c".into() };
+    assert!(super::is_ours(&class("karpenter.k8s.aws", "EC2NodeClass")));
+    assert!(!super::is_ours(&class("example.com", "EC2NodeClass")));
+    assert!(!super::is_ours(&class("karpenter.k8s.aws", "KWOKNodeClass")));
 }

@@ -9,7 +9,7 @@ use crds::NodePool;
 use crds::names::{aws, core};
 use planner::model::{CapacityType, InstanceType, Requirement, Requirements, Resources};
 
-use super::CLASSES;
+use super::is_ours;
 use crate::controllers::claim::launch::requirements_of;
 
 /// Types that a launch is tried with where they may be bought.
@@ -26,7 +26,7 @@ const PAYMENT: [&str; 4] = [
 pub(super) fn wishes(pools: &[Arc<NodePool>], class: &str) -> Vec<Requirements> {
     let is_of_class = |pool: &&Arc<NodePool>| {
         let of = &pool.spec.template.spec.node_class_ref;
-        of.group == CLASSES[0].group && of.kind == CLASSES[0].kind && of.name == class
+        is_ours(of) && of.name == class
     };
     let wish = |pool: &Arc<NodePool>| -> Requirements {
         let template = &pool.spec.template;

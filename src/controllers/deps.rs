@@ -73,7 +73,7 @@ impl<C: Cloud> Deps<C> {
 
     /// Whether objects of this node class are ours.
     pub fn is_managed(&self, class: &NodeClassRef) -> bool {
-        self.cloud.classes().iter().any(|kind| kind.group == class.group && kind.kind == class.kind)
+        self.cloud.classes().iter().any(|kind| kind.is(&class.group, &class.kind))
     }
 
     /// A call to the cloud by a controller, as metrics name it.

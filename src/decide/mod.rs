@@ -131,7 +131,7 @@ impl<C: Cloud> Decide<C> {
         let starting = self.nominations.launching();
         self.mirror.promise_anew();
         let kinds = self.cloud.classes();
-        self.nominations.adopt(|class| kinds.iter().any(|kind| kind.group == class.group && kind.kind == class.kind));
+        self.nominations.adopt(|class| kinds.iter().any(|kind| kind.is(&class.group, &class.kind)));
         let mut pass = Pass {
             mirror: self.mirror,
             facts: self.facts,

@@ -19,9 +19,14 @@ pub struct ClassKind {
 }
 
 impl ClassKind {
+    /// Is it this kind of this group? Other groups may have kinds of the same name.
+    pub fn is(&self, group: &str, kind: &str) -> bool {
+        (self.group, self.kind) == (group, kind)
+    }
+
     /// Does the reference name a class of this kind?
     pub fn is_of(&self, class: &ClassRef) -> bool {
-        *class.group == *self.group && *class.kind == *self.kind
+        self.is(&class.group, &class.kind)
     }
 }
 

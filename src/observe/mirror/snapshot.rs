@@ -68,9 +68,8 @@ fn all<T>(table: &Table<T>) -> Vec<Seen<T>> {
 }
 
 fn objects(state: &State, kinds: &[ClassKind]) -> Objects {
-    let ours = |class: &super::super::k8s::karpenter::ClassRef| {
-        kinds.iter().any(|kind| *class.group == *kind.group && *class.kind == *kind.kind)
-    };
+    let ours =
+        |class: &super::super::k8s::karpenter::ClassRef| kinds.iter().any(|kind| kind.is(&class.group, &class.kind));
     let mut node_claims: Vec<_> =
         state.claims.values().filter(|claim| ours(&claim.spec.node_class_ref)).cloned().collect();
     node_claims.extend(state.expected.trimmed().cloned());
