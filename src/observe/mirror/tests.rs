@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::super::options::Options;
+use super::super::translate::Catalogs;
 use super::*;
 
 fn claim(name: &str, provider_id: &str, version: &str) -> Object {
@@ -114,4 +116,40 @@ async fn whoever_waits_for_the_first_lists_is_woken_by_the_last() {
         mirror.list_ends(kind);
     }
     waiter.await.unwrap();
+}
+
+#[test]
+fn a_daemon_asks_for_what_its_newest_pod_does_and_goes_where_its_template_says() {
+    let mirror = Mirror::new(&[]);
+    let asks = |cpu: &str| json!([{"name": "c", "resources": {"requests": {"cpu": cpu}}}]);
+    let on = |field: &str, key: &str, value: &str| {
+        let term = json!({field: [{"key": key, "operator": "In", "values": [value]}]});
+        json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}})
+    };
+    let set = json!({
+        "metadata": {"namespace": "shop", "name": "agent", "uid": "new"},
+        "spec": {"template": {"spec": {"containers": asks("100m"), "affinity": on("matchExpressions", "disk", "ssd")}}},
+    });
+    mirror.apply(Object::DaemonSet(serde_json::from_value(set).unwrap()));
+    let asked = || {
+        let taken = mirror.snapshot(&[], &Catalogs::default(), &Options::default()).unwrap();
+        let shape = taken.snapshot.daemons[0].shape.clone();
+        let terms = shape.node_terms.clone().unwrap();
+        assert!(terms.len() == 1 && terms[0].get("disk").is_some(), "{terms:?}");
+        shape.requests.get("cpu")
+    };
+    assert_eq!(asked(), 100);
+    let made =
+        [("a", "new", "05", "700m"), ("b", "new", "07", "900m"), ("c", "new", "06", "800m"), ("d", "old", "09", "2")];
+    for (name, set, hour, cpu) in made {
+        let owner =
+            json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agent", "uid": set, "controller": true});
+        let pod = json!({
+            "metadata": {"namespace": "shop", "name": name, "creationTimestamp": format!("2026-01-01T{hour}:00:00Z"),
+                "ownerReferences": [owner]},
+            "spec": {"nodeName": "n", "containers": asks(cpu), "affinity": on("matchFields", "metadata.name", "n")},
+        });
+        mirror.apply(Object::Pod(serde_json::from_value(pod).unwrap()));
+    }
+    assert_eq!(asked(), 900);
 }

@@ -10,17 +10,18 @@ use planner::model::snapshot::{Daemon, Ignored};
 use planner::model::{Claim, Code, Node, PodShape, Policies, Pool, Snapshot, Str};
 
 use super::super::error::InputError;
-use super::super::k8s::{DaemonSet, Pod, PodSpec};
+use super::super::k8s::{Pod, PodSpec};
 use super::super::objects::{Objects, Sourced};
 use super::super::options::{MinValuesPolicy, Options, PreferencePolicy};
 use super::at::At;
+use super::daemons::{Made, Newest, daemons};
 use super::expand::{Missing, finished, missing};
 use super::groups::Groups;
-use super::pods::{Source, opted_out, uses_dynamic_resources};
+use super::pods::{Source, opted_out};
 use super::twins::{Known, Twins};
 use super::volumes::Mounts;
 use super::world::World;
-use super::{buffers, defaults, market, nodes, pools, taints};
+use super::{buffers, defaults, market, nodes, pools, time};
 
 /// Pods of one shape on their way into the snapshot.
 struct Batch {
@@ -64,7 +65,8 @@ pub(crate) fn translate(objects: &Objects, options: &Options, notes: &mut Vec<St
     let pools = pools::pools(objects, options, None, notes, &mut Err)?;
     market::places(objects, options, &pools, notes)?;
     market::unknown(objects, options, &pools, notes);
-    let daemons = daemons(&world, &mut Err)?;
+    let made = objects.pods.iter().map(|pod| &pod.object).filter(|pod| !finished(pod)).map(made);
+    let daemons = daemons(&world, &Newest::of(&world, made), &mut Err)?;
 
     let deleting: BTreeMap<Str, bool> = nodes.iter().map(|node| (node.name.clone(), node.deleting)).collect();
     let mut gathered = Gathered::default();
@@ -80,6 +82,12 @@ pub(crate) fn translate(objects: &Objects, options: &Options, notes: &mut Vec<St
         notes.push("no NodePool in the input: nothing can be bought".into());
     }
     Ok(gathered.compose(Scenery { nodes, claims, pools, daemons }, options))
+}
+
+fn made(pod: &Pod) -> Made<'_> {
+    let meta = &pod.metadata;
+    let created = time::epoch(meta.creation_timestamp.as_deref());
+    Made { name: &meta.name, created, meta, spec: &pod.spec, status: &pod.status }
 }
 
 fn ignored(((code, message), mut pods): ((Code, String), Vec<Str>)) -> Ignored {
@@ -299,46 +307,6 @@ pub(super) fn nominated(node: &str) -> Option<(Code, String)> {
 
 /// What becomes of a fault in one object: an error for all, or a note while the others go on.
 pub(super) type OnFault<'a> = dyn FnMut(InputError) -> Result<(), InputError> + 'a;
-
-/// One shape per `DaemonSet`, from its template.
-pub(super) fn daemons(world: &World<'_>, on_fault: &mut OnFault<'_>) -> Result<Vec<Daemon>, InputError> {
-    let mut out = Vec::new();
-    for source in &world.objects.daemon_sets {
-        match daemon(source, world) {
-            Ok(daemon) => out.extend(daemon),
-            Err(fault) => on_fault(fault)?,
-        }
-    }
-    out.sort_by(|a, b| (&a.name, &a.namespace).cmp(&(&b.name, &b.namespace)));
-    Ok(out)
-}
-
-fn daemon(source: &Sourced<DaemonSet>, world: &World<'_>) -> Result<Option<Daemon>, InputError> {
-    let Sourced { origin, object } = source;
-    let template = &object.spec.template;
-    if object.metadata.deleting() || uses_dynamic_resources(&template.spec) {
-        return Ok(None);
-    }
-    let from = Source {
-        at: At::new(origin, "DaemonSet", &object.metadata, "spec.template.spec"),
-        namespace: object.metadata.namespace(),
-        name: &object.metadata.name,
-        labels: &template.metadata.labels,
-        annotations: &template.metadata.annotations,
-        spec: &template.spec,
-        status: None,
-        owner: Owner::DaemonSet,
-        templates: &[],
-        owner_selector: None,
-        bound: false,
-    };
-    let mut shape = from.shape(world)?;
-    shape.tolerations.extend(taints::of_daemons(template.spec.host_network));
-    shape.tolerations.sort();
-    shape.tolerations.dedup();
-    let name = object.metadata.name.clone();
-    Ok(Some(Daemon { namespace: from.namespace.into(), name, shape: Arc::new(shape) }))
-}
 
 /// Label keys that some selector looks at; no other label can matter.
 fn looked_at(shapes: &[Arc<PodShape>], daemons: &[Daemon]) -> BTreeSet<Str> {

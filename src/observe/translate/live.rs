@@ -14,7 +14,8 @@ use super::super::objects::{Objects, Seen, Sourced};
 use super::super::options::Options;
 use super::at::At;
 use super::classes::Catalogs;
-use super::cluster::{Gathered, Scenery, daemons, is_movable, is_stationary, left_out, nominated};
+use super::cluster::{Gathered, Scenery, is_movable, is_stationary, left_out, nominated};
+use super::daemons::{Made, Newest, daemons};
 use super::pods::Source;
 use super::protection::protection;
 use super::volumes::Mounts;
@@ -87,7 +88,8 @@ pub(crate) fn live(
         Ok(())
     };
     let pools = pools::pools(objects, options, Some(live.catalogs), notes, &mut note)?;
-    let daemons = daemons(&world, &mut note)?;
+    let made = live.pods.iter().filter(|pod| !pod.is_finished()).map(|pod| made(pod));
+    let daemons = daemons(&world, &Newest::of(&world, made), &mut note)?;
     notes.append(&mut faults);
     at_their_largest(objects, &pools, &mut claims);
     let hosts = with_promises(live.promised, &mut nodes, &mut claims);
@@ -97,6 +99,11 @@ pub(crate) fn live(
     cache.pods(live, &world, (&deleting, &hosts), &mut gathered, notes);
     gathered.keep_free(&world, options, notes)?;
     Ok(gathered.compose(Scenery { nodes, claims, pools, daemons }, options))
+}
+
+fn made(pod: &Pod) -> Made<'_> {
+    let form = &pod.form;
+    Made { name: pod.name(), created: pod.created, meta: &form.meta, spec: &form.spec, status: &form.resize }
 }
 
 /// A claim on which pods have their place takes part as a node that they lie on. Gives the name that stands for each

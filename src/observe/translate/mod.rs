@@ -5,6 +5,7 @@ mod at;
 mod buffers;
 mod classes;
 mod cluster;
+mod daemons;
 mod defaults;
 mod expand;
 mod groups;
