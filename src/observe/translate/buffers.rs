@@ -57,18 +57,20 @@ fn of_buffer(
             .remedy(format!("write a number from 0 to {MOST}"))),
         value => Ok(value),
     };
-    let mut count = no_negative("replicas", spec.replicas)?.unwrap_or(0);
-    if let Some(percent) = no_negative("percentage", spec.percentage)? {
-        count = count.max((percent * scale + 99) / 100).max(1);
-    }
+    let percent = no_negative("percentage", spec.percentage)?;
+    let share = percent.map(|percent| ((percent * scale + 99) / 100).max(1));
+    // The larger of the two; none where neither is given, so that the limits alone say how many.
+    let wanted = no_negative("replicas", spec.replicas)?.max(share);
     let asks = requests::of_pod(&at, &template_spec, None, None)?;
+    let mut fits = None;
     if let Some(limits) = &spec.limits {
         let limits = at.resources("limits", limits)?;
-        let fits = limits.iter().filter(|(name, _)| asks.get(name) > 0).map(|(name, most)| most / asks.get(name)).min();
-        if let Some(fits) = fits {
-            count = if count == 0 { fits } else { count.min(fits) };
-        }
+        fits = limits.iter().filter(|(name, _)| asks.get(name) > 0).map(|(name, most)| most / asks.get(name)).min();
     }
+    let count = match (wanted, fits) {
+        (Some(wanted), Some(fits)) => wanted.min(fits),
+        (wanted, fits) => wanted.or(fits).unwrap_or(0),
+    };
     let count = usize::try_from(count.min(MOST)).unwrap_or(0);
     if count == 0 {
         return Ok(None);
