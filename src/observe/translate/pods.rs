@@ -166,13 +166,15 @@ pub(super) fn uses_dynamic_resources(spec: &PodSpec) -> bool {
     !spec.resource_claims.is_empty()
 }
 
-/// Required affinity or node selector rules out every pool.
+/// Does required affinity rule out every pool? One term of several is enough for a pod, and one without conditions matches
+/// no node.
 pub(super) fn opted_out(spec: &PodSpec) -> bool {
-    let terms = spec.affinity.node_affinity.required.iter().flat_map(|required| &required.node_selector_terms);
     let absent = |e: &super::super::k8s::selector::SelectorExpression| {
         node_key(&e.key) == NODEPOOL && Operator::parse(&e.operator) == Some(Operator::DoesNotExist)
     };
-    terms.flat_map(|term| &term.match_expressions).any(absent)
+    let terms = spec.affinity.node_affinity.required.iter().flat_map(|required| &required.node_selector_terms);
+    let mut terms = terms.filter(|term| !term.match_expressions.is_empty() || !term.match_fields.is_empty()).peekable();
+    terms.peek().is_some() && terms.all(|term| term.match_expressions.iter().any(absent))
 }
 
 /// What kind of object a pod belongs to.
