@@ -10,6 +10,7 @@ pub(crate) enum Kind {
     PersistentVolume,
     Service,
     PodTemplate,
+    ReplicationController,
     Deployment,
     StatefulSet,
     ReplicaSet,
@@ -54,7 +55,7 @@ const fn custom(
 }
 
 /// Every kind that is read.
-pub(crate) const SERVED: [Served; 23] = [
+pub(crate) const SERVED: [Served; 24] = [
     core(Kind::Pod, "Pod", "", true),
     core(Kind::Node, "Node", "", false),
     core(Kind::Namespace, "Namespace", "", false),
@@ -62,6 +63,7 @@ pub(crate) const SERVED: [Served; 23] = [
     core(Kind::PersistentVolume, "PersistentVolume", "", false),
     core(Kind::Service, "Service", "", true),
     core(Kind::PodTemplate, "PodTemplate", "", true),
+    core(Kind::ReplicationController, "ReplicationController", "", true),
     core(Kind::Deployment, "Deployment", "apps", true),
     core(Kind::StatefulSet, "StatefulSet", "apps", true),
     core(Kind::ReplicaSet, "ReplicaSet", "apps", true),

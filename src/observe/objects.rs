@@ -76,6 +76,7 @@ pub struct Objects {
     pub volumes: Vec<Seen<PersistentVolume>>,
     pub services: Vec<Seen<Service>>,
     pub pod_templates: Vec<Seen<PodTemplate>>,
+    pub replication_controllers: Vec<Seen<Workload>>,
     pub deployments: Vec<Seen<Workload>>,
     pub stateful_sets: Vec<Seen<Workload>>,
     pub replica_sets: Vec<Seen<Workload>>,
@@ -264,6 +265,7 @@ impl Builder {
             Kind::PersistentVolume => push(&mut o.volumes, origin, content),
             Kind::Service => push(&mut o.services, origin, content),
             Kind::PodTemplate => push(&mut o.pod_templates, origin, content),
+            Kind::ReplicationController => push(&mut o.replication_controllers, origin, content),
             Kind::Deployment => push(&mut o.deployments, origin, content),
             Kind::StatefulSet => push(&mut o.stateful_sets, origin, content),
             Kind::ReplicaSet => push(&mut o.replica_sets, origin, content),
@@ -293,6 +295,7 @@ impl Builder {
         sort(&mut o.volumes);
         sort(&mut o.services);
         sort(&mut o.pod_templates);
+        sort(&mut o.replication_controllers);
         sort(&mut o.deployments);
         sort(&mut o.stateful_sets);
         sort(&mut o.replica_sets);

@@ -1,14 +1,14 @@
 //! Kinds that make pods.
 
-use planner::model::Str;
-use serde::Deserialize;
+use planner::model::{Labels, Str};
+use serde::{Deserialize, Deserializer};
 
 use super::meta::{Condition, ObjectMeta};
 use super::pod::PodTemplateSpec;
 use super::selector::LabelSelector;
 use super::storage::ClaimTemplate;
 
-/// A `Deployment`, `ReplicaSet` or `StatefulSet`.
+/// A `Deployment`, `ReplicaSet`, `StatefulSet` or `ReplicationController`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Workload {
@@ -22,12 +22,28 @@ pub struct Workload {
 pub struct WorkloadSpec {
     /// 1 when unset.
     pub replicas: Option<i64>,
+    #[serde(deserialize_with = "selector")]
     pub selector: Option<LabelSelector>,
     pub template: PodTemplateSpec,
     /// `StatefulSet` only.
     pub volume_claim_templates: Vec<ClaimTemplate>,
     /// `StatefulSet` only.
     pub ordinals: Ordinals,
+}
+
+/// A selector; that of a `ReplicationController` is the labels themselves.
+fn selector<'de, D: Deserializer<'de>>(from: D) -> Result<Option<LabelSelector>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Labels(Labels),
+        Selector(LabelSelector),
+    }
+    let written = Option::<Written>::deserialize(from)?;
+    Ok(written.map(|written| match written {
+        Written::Labels(match_labels) => LabelSelector { match_labels, ..LabelSelector::default() },
+        Written::Selector(selector) => selector,
+    }))
 }
 
 /// Where a `StatefulSet` begins to count.

@@ -29,6 +29,7 @@ pub enum Kind {
     Deployment,
     ReplicaSet,
     StatefulSet,
+    ReplicationController,
     PodTemplate,
 }
 
@@ -66,6 +67,7 @@ pub enum Object {
     Deployment(Box<k8s::Workload>),
     ReplicaSet(Box<k8s::Workload>),
     StatefulSet(Box<k8s::Workload>),
+    ReplicationController(Box<k8s::Workload>),
     PodTemplate(Box<k8s::PodTemplate>),
 }
 
@@ -93,6 +95,7 @@ macro_rules! identity {
 
 identity! {
     Pod Node NodeOverlay CapacityBuffer DaemonSet PodDisruptionBudget PersistentVolumeClaim PersistentVolume StorageClass
-    CsiNode VolumeAttachment Namespace PriorityClass RuntimeClass Service Deployment ReplicaSet StatefulSet PodTemplate;
+    CsiNode VolumeAttachment Namespace PriorityClass RuntimeClass Service Deployment ReplicaSet StatefulSet
+    ReplicationController PodTemplate;
     NodeClaim NodePool Ec2NodeClass KwokNodeClass
 }

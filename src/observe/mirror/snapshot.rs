@@ -88,6 +88,7 @@ fn objects(state: &State, kinds: &[ClassKind]) -> Objects {
         deployments: all(&state.deployments),
         stateful_sets: all(&state.stateful_sets),
         replica_sets: all(&state.replica_sets),
+        replication_controllers: all(&state.replication_controllers),
         daemon_sets: all(&state.daemon_sets),
         budgets: all(&state.budgets),
         priority_classes: all(&state.priority_classes),

@@ -57,6 +57,7 @@ pub(super) struct State {
     pub(super) deployments: Table<k8s::Workload>,
     pub(super) replica_sets: Table<k8s::Workload>,
     pub(super) stateful_sets: Table<k8s::Workload>,
+    pub(super) replication_controllers: Table<k8s::Workload>,
     pub(super) pod_templates: Table<k8s::PodTemplate>,
     pub(super) expected: Expectations,
     pub(super) promises: Promises,
@@ -190,6 +191,7 @@ tables! {
     Deployment => deployments,
     ReplicaSet => replica_sets,
     StatefulSet => stateful_sets,
+    ReplicationController => replication_controllers,
     PodTemplate => pod_templates,
 }
 

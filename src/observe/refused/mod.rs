@@ -21,6 +21,11 @@ pub(super) fn check(objects: &Objects) -> Result<(), InputError> {
         let at = At::new(&source.origin, "PodTemplate", &source.metadata, "");
         template(&at, "template", &source.template)?;
     }
+    for source in &objects.replication_controllers {
+        // An API server gives it the selector that it lacks.
+        let at = At::new(&source.origin, "ReplicationController", &source.metadata, "");
+        template(&at, "spec.template", &source.spec.template)?;
+    }
     let workloads = [
         ("Deployment", &objects.deployments),
         ("StatefulSet", &objects.stateful_sets),

@@ -87,7 +87,6 @@ fn of_buffer(
         owner: Owner::Other,
         templates: &[],
         owner_selector: None,
-        bound: false,
     };
     let mut shape = source.shape(world)?;
     source.finish(&mut shape, true, world)?;

@@ -254,7 +254,6 @@ impl Gathered {
                 owner: workload.owner,
                 templates: workload.claims,
                 owner_selector: workload.selector,
-                bound: false,
             };
             // Selectors may fold in labels of the pod itself, and a StatefulSet's pods differ in two of them.
             let folds = !template.spec.topology_spread_constraints.iter().all(|c| c.match_label_keys.is_empty());

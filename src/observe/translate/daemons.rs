@@ -96,7 +96,6 @@ fn daemon(source: &Sourced<DaemonSet>, newest: &Newest<'_>, world: &World<'_>) -
         owner: Owner::DaemonSet,
         templates: &[],
         owner_selector: None,
-        bound: false,
     };
     let of_pod = newest.0.get(&(meta.namespace(), &*meta.name)).map(|made| Source {
         labels: &made.meta.labels,

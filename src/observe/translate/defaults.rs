@@ -111,7 +111,7 @@ pub(super) fn spreads(of: &Of<'_>, owner: Option<&k8s::LabelSelector>) -> Result
     Ok(spreads)
 }
 
-/// The selector of the `ReplicaSet` or `StatefulSet` that made a pod.
+/// The selector of what made a pod.
 pub(super) fn owner_selector<'a>(world: &super::world::World<'a>, pod: &ObjectMeta) -> Option<&'a k8s::LabelSelector> {
     if world.default_spreads.is_empty() {
         return None;
@@ -120,6 +120,7 @@ pub(super) fn owner_selector<'a>(world: &super::world::World<'a>, pod: &ObjectMe
     let list = match &*owner.kind {
         "ReplicaSet" => &world.objects.replica_sets,
         "StatefulSet" => &world.objects.stateful_sets,
+        "ReplicationController" => &world.objects.replication_controllers,
         _ => return None,
     };
     let mut here = list.iter().map(|w| &w.object).filter(|w| w.metadata.namespace() == pod.namespace());

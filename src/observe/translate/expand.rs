@@ -69,6 +69,7 @@ pub(super) fn missing(objects: &Objects) -> Result<Vec<Missing<'_>>, InputError>
         ("Deployment", &objects.deployments),
         ("ReplicaSet", &objects.replica_sets),
         ("StatefulSet", &objects.stateful_sets),
+        ("ReplicationController", &objects.replication_controllers),
     ];
     for (kind, list) in sets {
         for workload in list {

@@ -56,7 +56,7 @@ struct Known {
 
 #[derive(Debug)]
 struct Shapes {
-    /// Of a pod without a node.
+    /// Of a pod that needs a place.
     waits: Arc<PodShape>,
     /// Of a pod on a node.
     lies: Arc<PodShape>,
@@ -227,7 +227,7 @@ impl Cache {
                 }
                 (Lot::Moves, Ok(shapes)) => {
                     let at = *own.moves.get_or_insert_with(|| {
-                        let moved = PodShape { refused: shapes.waits.refused.clone(), ..(*shapes.lies_freely).clone() };
+                        let moved = PodShape { do_not_disrupt: false, ..(*shapes.waits).clone() };
                         gathered.shape(Arc::new(moved))
                     });
                     to_place.entry(at).or_default().push(pod.key.clone());
@@ -380,27 +380,23 @@ fn shapes(pod: &Pod, world: &World<'_>) -> Result<Shapes, InputError> {
     };
     let origin = Origin { file: "cluster".into(), line: 0 };
     let name = if form.meta.name.is_empty() { pod.name() } else { &form.meta.name };
-    let read = |bound: bool| -> Result<PodShape, InputError> {
-        let from = Source {
-            at: At::new(&origin, "Pod", &named, "spec"),
-            namespace: pod.namespace(),
-            name,
-            labels: &form.meta.labels,
-            annotations: &form.meta.annotations,
-            spec: &form.spec,
-            status: Some(&form.resize),
-            owner: form.owner(),
-            templates: &[],
-            owner_selector: defaults::owner_selector(world, &form.meta),
-            bound,
-        };
-        let mut shape = from.shape(world)?;
-        from.finish(&mut shape, !bound, world)?;
-        Ok(shape)
+    let from = Source {
+        at: At::new(&origin, "Pod", &named, "spec"),
+        namespace: pod.namespace(),
+        name,
+        labels: &form.meta.labels,
+        annotations: &form.meta.annotations,
+        spec: &form.spec,
+        status: Some(&form.resize),
+        owner: form.owner(),
+        templates: &[],
+        owner_selector: defaults::owner_selector(world, &form.meta),
     };
+    let mut lies = from.shape(world)?;
+    let mut waits = lies.clone();
+    from.finish(&mut waits, true, world)?;
+    from.finish(&mut lies, false, world)?;
     debug_assert!(form.meta.name.is_empty() || Mounts::any(&form.spec, &[]), "only volumes go by the name");
-    let waits = read(false)?;
-    let lies = read(true)?;
     let lies = Arc::new(lies);
     let lies_freely = if lies.do_not_disrupt {
         Arc::new(PodShape { do_not_disrupt: false, ..(*lies).clone() })

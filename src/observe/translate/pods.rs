@@ -35,8 +35,6 @@ pub(super) struct Source<'a> {
     pub(super) templates: &'a [ClaimTemplate],
     /// Of what made it, for default spread constraints.
     pub(super) owner_selector: Option<&'a LabelSelector>,
-    /// It has its node already.
-    pub(super) bound: bool,
 }
 
 impl<'a> Source<'a> {
@@ -53,7 +51,6 @@ impl<'a> Source<'a> {
             owner: owner(&pod.metadata),
             templates: &[],
             owner_selector: None,
-            bound: !pod.spec.node_name.is_empty(),
         }
     }
 
@@ -63,7 +60,7 @@ impl<'a> Source<'a> {
         protection(text, start.map(|start| time::epoch(Some(start))))
     }
 
-    /// The whole shape but for volumes and refusals.
+    /// The whole shape but for volumes, refusals and what the scheduler adds by default.
     pub(super) fn shape(&self, world: &World<'_>) -> Result<PodShape, InputError> {
         let (at, spec) = (&self.at, self.spec);
         let of = Of { at, namespace: self.namespace, labels: self.labels, world };
@@ -90,10 +87,6 @@ impl<'a> Source<'a> {
             do_not_disrupt: self.protection().holds(world.now),
             refused: None,
         };
-        // A DaemonSet's pods are where their nodes are.
-        if spec.topology_spread_constraints.is_empty() && self.owner != Owner::DaemonSet && !self.bound {
-            shape.spreads = defaults::spreads(&of, self.owner_selector)?;
-        }
         if let Some(class) = runtime {
             let scheduling = &class.object.scheduling;
             shape.node_selector.add_all(&node_selector(&scheduling.node_selector));
@@ -105,8 +98,12 @@ impl<'a> Source<'a> {
         Ok(shape)
     }
 
-    /// Volumes, attachments, and for a pod to place the reason it can have no place at all.
+    /// Volumes, attachments, and for a pod to place its default spread and the reason it can have no place at all.
     pub(super) fn finish(&self, shape: &mut PodShape, to_place: bool, world: &World<'_>) -> Result<(), InputError> {
+        if to_place && self.spec.topology_spread_constraints.is_empty() {
+            let of = Of { at: &self.at, namespace: self.namespace, labels: self.labels, world };
+            shape.spreads = defaults::spreads(&of, self.owner_selector)?;
+        }
         shape.refused = self.refusal(shape);
         let mounts =
             Mounts { namespace: self.namespace, pod: self.name, spec: self.spec, templates: self.templates, world };

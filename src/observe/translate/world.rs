@@ -128,7 +128,8 @@ fn by<'a>(objects: &'a Objects, key: impl Fn(&'a NodeClaim) -> &'a str) -> BTree
 fn namespaces(objects: &Objects) -> BTreeMap<Str, Labels> {
     let named = |name: &str| Labels::from([("kubernetes.io/metadata.name".into(), name.into())]);
     let pods = objects.pods.iter().map(|p| &p.object.metadata);
-    let workloads = [&objects.deployments, &objects.replica_sets, &objects.stateful_sets];
+    let workloads =
+        [&objects.deployments, &objects.replica_sets, &objects.stateful_sets, &objects.replication_controllers];
     let workloads = workloads.into_iter().flatten().map(|w| &w.object.metadata);
     let jobs = objects.jobs.iter().map(|j| &j.object.metadata);
     let mut out: BTreeMap<Str, Labels> = BTreeMap::new();

@@ -60,7 +60,7 @@ pub fn kinds(classes: &[Kind], gates: &FeatureGates, has_default_spreads: bool) 
         out.extend([Kind::CapacityBuffer, Kind::PodTemplate, Kind::Deployment, Kind::ReplicaSet, Kind::StatefulSet]);
     }
     if has_default_spreads {
-        out.extend([Kind::Service, Kind::ReplicaSet, Kind::StatefulSet]);
+        out.extend([Kind::Service, Kind::ReplicaSet, Kind::StatefulSet, Kind::ReplicationController]);
     }
     out.sort();
     out.dedup();

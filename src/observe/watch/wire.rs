@@ -181,6 +181,7 @@ sources! {
     Deployment read = "Deployment" "apps" "v1" "deployments";
     ReplicaSet read = "ReplicaSet" "apps" "v1" "replicasets";
     StatefulSet read = "StatefulSet" "apps" "v1" "statefulsets";
+    ReplicationController read = "ReplicationController" "" "v1" "replicationcontrollers";
 }
 
 #[cfg(test)]
