@@ -264,9 +264,12 @@ impl<'a> After<'a> {
 
     fn existing(&mut self) -> BTreeMap<&'a str, usize> {
         let mut host_by_name: BTreeMap<&str, usize> = BTreeMap::new();
-        for node in self.snapshot.nodes.iter().filter(|node| !node.deleting) {
+        // Pods that stay on a node on its way out are near others as any are; the plan may put nobody beside them.
+        for node in self.snapshot.nodes.iter().filter(|node| !node.deleting || node.is_held()) {
             let host = self.hosts.len();
-            host_by_name.insert(&node.name, host);
+            if !node.deleting {
+                host_by_name.insert(&node.name, host);
+            }
             let first = self.cells.len();
             self.cells.extend(node.pods.iter().map(|bound| Cell {
                 host,

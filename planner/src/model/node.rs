@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::pod::Owner;
 use super::{Labels, PodShape, Resources, Str, Taint};
 
 /// A machine that has joined the cluster, ours or not.
@@ -38,6 +39,14 @@ impl Node {
             free.add_times(&bound.shape.requests, -i64::try_from(bound.pods.len()).unwrap_or(i64::MAX));
         }
         free
+    }
+
+    /// Is it on its way out and kept by pods that may not be sent away? For as long as these stay they are near other pods,
+    /// or in their way; daemons, and what is being deleted, leave with the node.
+    pub fn is_held(&self) -> bool {
+        let stays =
+            |bound: &BoundPods| !bound.terminating && !matches!(bound.shape.owner, Owner::DaemonSet | Owner::Node);
+        self.deleting && self.pods.iter().any(stays)
     }
 }
 

@@ -20,6 +20,22 @@ pub(crate) struct Host<'a> {
     pub(crate) domains: Vec<Option<u32>>,
 }
 
+/// Nodes on their way out on which pods stay: they take nobody, and what is on them counts.
+pub(super) fn held(snapshot: &Snapshot) -> Vec<Host<'_>> {
+    let held = snapshot.nodes.iter().filter(|node| node.is_held());
+    let hosts = held.map(|node| Host {
+        name: &node.name,
+        labels: &node.labels,
+        taints: &node.taints,
+        room: Vec::new(),
+        ports: Vec::new(),
+        attached: BTreeSet::new(),
+        attach_limits: None,
+        domains: Vec::new(),
+    });
+    hosts.collect()
+}
+
 /// Those of a snapshot: initialised nodes first, then by name.
 pub(super) fn hosts<'a>(snapshot: &'a Snapshot, dims: &Dims) -> Vec<Host<'a>> {
     let mut out: Vec<(bool, Host)> = Vec::new();

@@ -216,13 +216,13 @@ impl Topology {
         shape: &PodShape,
         spread: &Spread,
         need: &[i64],
-        (hosts, bought): (&[Host], &[crate::plan::Launch]),
+        (hosts, bought): ([&[Host]; 2], &[crate::plan::Launch]),
         shelves: &[Shelf],
         affine: &[Option<Vec<Matching>>],
     ) -> Vec<u32> {
         let key = self.key(&spread.key);
         let mut found: BTreeSet<Str> = BTreeSet::new();
-        let there = hosts.iter().map(|host| (host.labels, host.taints));
+        let there = hosts.into_iter().flatten().map(|host| (host.labels, host.taints));
         for (labels, taints) in there.chain(bought.iter().map(|launch| (&*launch.labels, launch.taints.as_slice()))) {
             let Some(value) = labels.get(&spread.key) else { continue };
             let counts = (!spread.honor_affinity || shape.wants(labels))

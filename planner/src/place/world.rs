@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet as Bits;
 
 use super::dims::{self, Dims};
-use super::host::{Host, hosts};
+use super::host::{Host, held, hosts};
 use super::shelf::{Matching, Shelf, first_of_both};
 use super::statics::statics;
 use super::topology::{Constraint, Demand, Topology};
@@ -24,6 +24,8 @@ pub(crate) struct World<'a> {
     pub(crate) groups: Vec<Group<'a>>,
     /// Nodes and claims that may take pods: initialised ones first, then by name.
     pub(crate) hosts: Vec<Host<'a>>,
+    /// Nodes on their way out whose pods count.
+    held: Vec<Host<'a>>,
     /// What static pools buy, whatever the pods.
     pub(crate) statics: Vec<Launch>,
     /// Static pools that cannot buy all they lack.
@@ -92,6 +94,7 @@ impl<'a> World<'a> {
         let mut world = Self {
             snapshot,
             hosts: hosts(snapshot, &dims),
+            held: held(snapshot),
             domains: statics.iter().chain(seen).cloned().collect(),
             statics,
             short,
@@ -160,7 +163,7 @@ impl<'a> World<'a> {
             (0..n_keys).map(of_key).collect()
         };
         self.in_domains = self.shelves.iter().map(of_shelf).collect();
-        for host in &mut self.hosts {
+        for host in self.hosts.iter_mut().chain(&mut self.held) {
             let key_domain = |key| {
                 let name = self.topology.key_name(key).clone();
                 host.labels.get(&name).map(|value| self.topology.domain(key, value))
@@ -221,7 +224,7 @@ impl<'a> World<'a> {
                             shape,
                             spread,
                             need,
-                            (&self.hosts, &self.domains),
+                            ([&self.hosts, &self.held], &self.domains),
                             shelves,
                             &affine,
                         ));
@@ -258,15 +261,17 @@ impl<'a> World<'a> {
 
     fn count_bound_pods(&mut self) {
         let mut initial = vec![BTreeMap::new(); self.topology.counters.len()];
-        let by_name: BTreeMap<&Str, usize> = self.hosts.iter().enumerate().map(|(at, host)| (host.name, at)).collect();
-        // Pods on a node that is going away count nowhere: those that matter are among the pods to place.
-        for node in self.snapshot.nodes.iter().filter(|n| !n.deleting) {
-            let Some(at) = by_name.get(&node.name) else { continue };
-            let host = &self.hosts[*at];
-            for bound in &node.pods {
+        // Nothing is placed on a node that is on its way out: its number needs only to be nobody else's.
+        let held = (0..=u32::MAX).rev().zip(&self.held);
+        let numbered = (0..).zip(&self.hosts).chain(held);
+        let by_name: BTreeMap<&Str, (u32, &Host)> = numbered.map(|(at, host)| (host.name, (at, host))).collect();
+        for node in &self.snapshot.nodes {
+            let Some((at, host)) = by_name.get(&node.name) else { continue };
+            // What is being deleted there is as good as gone.
+            for bound in node.pods.iter().filter(|bound| !(node.deleting && bound.terminating)) {
                 for counter in self.topology.counting(&bound.shape, bound.terminating) {
                     let key = self.topology.counters[counter].key;
-                    let domain = if self.topology.is_host(key) { Some(*at as u32) } else { host.domains[key] };
+                    let domain = if self.topology.is_host(key) { Some(*at) } else { host.domains[key] };
                     if let (Some(domain), true) = (domain, self.topology.host_passes(counter, host)) {
                         *initial[counter].entry(domain).or_insert(0) += bound.pods.len() as u32;
                     }

@@ -149,6 +149,16 @@ pub fn all() -> Vec<Corruption> {
             std::sync::Arc::make_mut(&mut bound.shape).anti_affinity.push(everyone(&namespace, HOSTNAME));
             Some(())
         };
+        "a pod that stays on a leaving node keeps one away" => Fault::Misfit { misfit: Misfit::AntiAffinity { .. }, .. }, |snapshot, plan| {
+            let launch = launch(plan)?;
+            let (pod, zone) = (launch.pods.first()?.clone(), launch.offerings[0].zone.clone());
+            let namespace = shape(snapshot, &pod)?.namespace.clone();
+            let mut held = snapshot.nodes.iter_mut().filter(|node| node.is_held());
+            let node = held.find(|node| node.labels.get(ZONE) == Some(&zone))?;
+            let bound = node.pods.iter_mut().find(|bound| !bound.terminating)?;
+            std::sync::Arc::make_mut(&mut bound.shape).anti_affinity.push(everyone(&namespace, ZONE));
+            Some(())
+        };
         "affinity for a pod that is nowhere" => Fault::Misfit { misfit: Misfit::Affinity { .. }, .. }, |snapshot, plan| {
             let pod = launch(plan)?.pods.first()?.clone();
             let shape = shape(snapshot, &pod)?;
