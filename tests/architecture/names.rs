@@ -94,7 +94,7 @@ fn uses_its_user(file: &SourceFile) -> Vec<String> {
     let is_of = |room: &str| file.path == format!("src/{room}.rs") || file.path.starts_with(&format!("src/{room}/"));
     let users = USERS.iter().filter(|(room, _)| is_of(room));
     let named = users.flat_map(|(_, user)| {
-        let is_named = |path: &&NamedPath| {
+        let is_named = move |path: &&NamedPath| {
             path.segments[0] == "crate" && path.inside_crate().first().is_some_and(|first| first == user)
         };
         paths.iter().filter(is_named)
