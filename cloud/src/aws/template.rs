@@ -167,7 +167,8 @@ impl Template<'_> {
                 Some(n) => interface.ipv4_prefix_count(n),
                 None => interface,
             };
-            if self.is_ipv6 && card == 0 && device == 0 {
+            // As by Karpenter: each interface of EFA has an address of its own, of others the machine's first.
+            if self.is_ipv6 && (kind == Some("efa") || card == 0 && device == 0) {
                 interface = interface.primary_ipv6(true).ipv6_address_count(1);
             }
             interface = interface.set_connection_tracking_specification(class.tracking.map(|tracking| {

@@ -3,7 +3,10 @@
 use planner::model::{CapacityType, Labels, MicroUsdPerHour, Resources};
 
 use super::scripted::{class, clients, instances, n_calls, refusal, seller};
-use super::{Facts, Kind, health, on_demand, profile, reserve, resolve, spot_prices, template};
+use super::{
+    Cluster, Facts, Kind, NodeClass, Seller, health, on_demand, profile, reserve, resolve, spot_prices, template,
+};
+use crate::catalog::AmiFamily;
 use crate::{InstanceState, LaunchError, LaunchOrder, ListError, Offer, OfferingKey, Termination};
 
 fn offer(instance_type: &str, n_efa: i64) -> Offer {
@@ -138,6 +141,25 @@ async fn types_with_other_numbers_of_interfaces_for_rdma_have_templates_of_their
     let mut found: Vec<usize> = made.iter().map(|body| n_interfaces(body)).collect();
     found.sort_unstable();
     assert_eq!(found, [4, 32]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_interface_for_rdma_has_an_address_of_ipv6_where_the_cluster_does() {
+    let (clients, calls) = clients(|action, _| match action {
+        "CreateFleet" => fleet(Some(("i-1", "subnet-1")), &[]),
+        _ => (200, MADE.to_owned()),
+    })
+    .await;
+    let cluster = Cluster { name: "shop".into(), dns: Some("fd00:10:100::a".into()), ..Cluster::default() };
+    let mut order = order(vec![offer("p4d.24xlarge", 4)]);
+    order.requests = Resources::of([("vpc.amazonaws.com/efa", 1)]);
+    let of_custom = NodeClass { family: Some(AmiFamily::Custom), ..class() };
+    let _ = Seller::new(clients, cluster).launch(&of_custom, &order).await;
+    let calls = calls.lock().unwrap();
+    let (_, made) = calls.iter().find(|(action, _)| action == "CreateLaunchTemplate").unwrap();
+    for part in [".InterfaceType=efa", ".PrimaryIpv6=true", ".Ipv6AddressCount=1"] {
+        assert_eq!(made.matches(part).count(), 4, "{part}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,6 +124,7 @@ const FIELDS: &[Field] = &[
     ("maxParallelImagePulls", I32),
     ("maxPods", I32),
     ("memoryManagerPolicy", Text),
+    ("memoryReservationPolicy", Text),
     ("memorySwap", Object(&[("swapBehavior", Text)])),
     ("memoryThrottlingFactor", Number),
     ("mergeDefaultEvictionSettings", Bool),
@@ -274,7 +275,7 @@ mod tests {
     fn what_a_kubelet_knows_is_taken_and_anything_else_is_named_with_its_place() {
         for good in [
             json!({}),
-            json!({ "cpuCFSQuota": false, "syncFrequency": "1m30s", "podPidsLimit": -1, "memoryThrottlingFactor": 0.9 }),
+            json!({ "memoryReservationPolicy": "TieredReservation", "cpuCFSQuota": false, "syncFrequency": "1m30s", "podPidsLimit": -1, "memoryThrottlingFactor": 0.9 }),
             json!({ "logging": { "flushFrequency": 5, "vmodule": [{ "filePattern": "a", "verbosity": 2 }] }, "tracing": null }),
             json!({ "reservedMemory": [{ "numaNode": 0, "limits": { "memory": "1Gi", "hugepages-2Mi": 0 } }] }),
             json!({ "staticPodURLHeader": { "a": ["b"] }, "featureGates": { "Foo": true } }),

@@ -9,8 +9,8 @@ use toml::{Table, Value};
 
 use super::{UserData, UserDataError, effect};
 
-/// Settings of `settings.kubernetes` that a class may give; others would keep the machine from booting.
-const KNOWN: [&str; 54] = [
+/// Settings of `settings.kubernetes` that a class may give, as with Karpenter.
+const KNOWN: [&str; 49] = [
     "allowed-unsafe-sysctls",
     "api-server",
     "cloud-provider",
@@ -48,23 +48,18 @@ const KNOWN: [&str; 54] = [
     "node-labels",
     "node-taints",
     "pod-pids-limit",
-    "provider-id",
     "registry-burst",
     "registry-qps",
     "seccomp-default",
-    "server-certificate",
-    "server-key",
     "server-tls-bootstrap",
     "shutdown-grace-period",
     "shutdown-grace-period-for-critical-pods",
     "single-process-oom-kill",
-    "standalone-mode",
     "static-pods",
     "system-reserved",
     "topology-manager-policy",
     "topology-manager-policy-options",
     "topology-manager-scope",
-    "authentication-mode",
 ];
 
 /// From this version on the machine knows by itself what to put on its instance store.

@@ -163,6 +163,8 @@ fn windows_and_custom_images_are_told_in_their_own_ways() {
 fn settings_that_bottlerocket_does_not_know_are_named() {
     let custom = "[settings.kubernetes]\nmax-pods = 3\nmax-puds = 4\n[settings.host]\nx = 1\n";
     assert_eq!(left_out(AmiFamily::Bottlerocket, custom), ["max-puds"]);
+    let of_a_machine = "[settings.kubernetes]\nprovider-id = \"x\"\nserver-key = \"x\"\nstandalone-mode = true\n";
+    assert_eq!(left_out(AmiFamily::Bottlerocket, of_a_machine), ["provider-id", "server-key", "standalone-mode"]);
     assert!(left_out(AmiFamily::Al2023, custom).is_empty());
 }
 
