@@ -41,7 +41,8 @@ fn take(shared: &Shared, before: &BTreeSet<Str>, told: Option<Shifted>) -> BTree
     for (id, is_active) in
         now.difference(before).map(|id| (id, true)).chain(before.difference(&now).map(|id| (id, false)))
     {
-        tracing::info!(zone_id = &**id, is_active, "zonal shift");
+        let zone = classes.iter().find_map(|class| zones_of(class, |of| *of == **id).pop_first()).unwrap_or_default();
+        tracing::info!(zone = &*zone, zone_id = &**id, is_active, "zonal shift");
         for pool in shared.mirror.pools() {
             let class = &pool.spec.template.spec.node_class_ref;
             let is_affected = is_ours(class)
@@ -51,9 +52,9 @@ fn take(shared: &Shared, before: &BTreeSet<Str>, told: Option<Shifted>) -> BTree
             if is_affected {
                 let uid = pool.metadata.uid.as_deref().unwrap_or_default();
                 let event = if is_active {
-                    catalog::zonal_shift_active(uid, id)
+                    catalog::zonal_shift_active(uid, &zone, id)
                 } else {
-                    catalog::zonal_shift_cleared(uid, id)
+                    catalog::zonal_shift_cleared(uid, &zone, id)
                 };
                 shared.recorder.publish(About::node_pool(pool.metadata.name(), uid), event);
             }

@@ -96,11 +96,14 @@ fn is_of(claim: &NodeClaim, id: &str) -> bool {
 async fn on_claim<C: Cloud>(deps: &Deps<C>, notice: &Notice, claim: &NodeClaim) -> Result<(), Fault> {
     let meta = &claim.metadata;
     let uid = meta.uid.as_deref().unwrap_or_default();
-    let Some(event) = event(notice.kind, uid) else { return Ok(()) };
-    if let Some(node) = deps.world.mirror.node_of(claim) {
-        deps.recorder.publish(About::node(&node.metadata.name, &node.metadata.uid), event.clone());
+    let Some(said) = event(notice.kind, uid) else { return Ok(()) };
+    let node = deps.world.mirror.node_of(claim);
+    if let Some(node) = &node
+        && let Some(said) = event(notice.kind, &node.metadata.uid)
+    {
+        deps.recorder.publish(About::node(&node.metadata.name, &node.metadata.uid), said);
     }
-    deps.recorder.publish(About::node_claim(meta.name(), uid), event);
+    deps.recorder.publish(About::node_claim(meta.name(), uid), said);
     if let Some(offering) = offering(claim, notice.kind) {
         deps.world.refused(&[offering.into()], deps.clock.seconds());
     }
@@ -119,7 +122,11 @@ async fn on_claim<C: Cloud>(deps: &Deps<C>, notice: &Notice, claim: &NodeClaim) 
     }
     deps.api.delete::<NodeClaim>("", meta.name(), &Preconditions::uid(uid), None).await?;
     deps.disrupted(claim, label(notice.kind));
-    deps.recorder.publish(About::node_claim(meta.name(), uid), catalog::terminating_on_interruption(uid));
+    deps.recorder.publish(About::node_claim(meta.name(), uid), catalog::terminating_claim_on_interruption(uid));
+    if let Some(node) = &node {
+        let uid = &node.metadata.uid;
+        deps.recorder.publish(About::node(&node.metadata.name, uid), catalog::terminating_node_on_interruption(uid));
+    }
     tracing::info!(NodeClaim = meta.name(), kind = label(notice.kind), "initiating delete from interruption message");
     Ok(())
 }

@@ -75,15 +75,17 @@ pub fn pool_disruption_blocked(pool_uid: &str, reason: &str) -> Event {
     Event::normal("DisruptionBlocked", message).dedupe([pool_uid, reason]).window(ONE_MINUTE)
 }
 
-/// On a pool that could buy in the zone, by the zone's id.
-pub fn zonal_shift_active(pool_uid: &str, zone_id: &str) -> Event {
-    let message = format!("Zonal shift is active for zone {zone_id}: nothing is launched or terminated in it");
+/// On a pool that could buy in the zone.
+pub fn zonal_shift_active(pool_uid: &str, zone: &str, zone_id: &str) -> Event {
+    let message =
+        format!("Zonal shift detected: offerings in zone {zone} ({zone_id}) are unavailable for this NodePool");
     Event::warning("ZonalShiftActive", message).dedupe([pool_uid, zone_id])
 }
 
 /// On a pool that can buy in the zone again.
-pub fn zonal_shift_cleared(pool_uid: &str, zone_id: &str) -> Event {
-    Event::normal("ZonalShiftCleared", format!("Zonal shift is over for zone {zone_id}")).dedupe([pool_uid, zone_id])
+pub fn zonal_shift_cleared(pool_uid: &str, zone: &str, zone_id: &str) -> Event {
+    let message = format!("Zonal shift cleared: offerings in zone {zone} ({zone_id}) are restored for this NodePool");
+    Event::normal("ZonalShiftCleared", message).dedupe([pool_uid, zone_id])
 }
 
 // Disruption, on nodes and claims.
@@ -169,9 +171,15 @@ pub fn reservation_instance_interrupted(uid: &str) -> Event {
 }
 
 /// On a claim.
-pub fn terminating_on_interruption(uid: &str) -> Event {
+pub fn terminating_claim_on_interruption(claim_uid: &str) -> Event {
     let message = "Interruption triggered termination for the NodeClaim";
-    Event::warning("TerminatingOnInterruption", message).dedupe([uid])
+    Event::warning("TerminatingOnInterruption", message).dedupe([claim_uid])
+}
+
+/// On a node.
+pub fn terminating_node_on_interruption(node_uid: &str) -> Event {
+    let message = "Interruption triggered termination for the Node";
+    Event::warning("TerminatingOnInterruption", message).dedupe([node_uid])
 }
 
 /// On a node or its claim; `savings` in dollars with two decimals.
@@ -233,6 +241,11 @@ pub fn insufficient_capacity(claim: &str, claim_uid: &str, error: &str) -> Event
     Event::warning("InsufficientCapacityError", format!("NodeClaim {claim} event: {error}")).dedupe([claim_uid])
 }
 
+/// On a claim. Like Karpenter's, it has no reason.
+pub fn class_unresolved(claim_uid: &str) -> Event {
+    Event::warning("", "Failed resolving NodeClass").dedupe([claim_uid])
+}
+
 /// On a claim.
 pub fn unregistered_taint_missing(claim_uid: &str) -> Event {
     let message = "Missing karpenter.sh/unregistered taint which prevents registration related race conditions on \
@@ -270,6 +283,15 @@ mod tests {
             (node_repair_blocked("u", true), "more than 20% nodes are unhealthy in the nodepool"),
             (node_repair_blocked("u", false), "more then 20% nodes are unhealthy in the cluster"),
             (disruption_terminating_node("u", "Empty"), "Disrupting Node: Empty"),
+            (terminating_node_on_interruption("u"), "Interruption triggered termination for the Node"),
+            (
+                zonal_shift_active("u", "us-west-2a", "usw2-az1"),
+                "Zonal shift detected: offerings in zone us-west-2a (usw2-az1) are unavailable for this NodePool",
+            ),
+            (
+                zonal_shift_cleared("u", "us-west-2a", "usw2-az1"),
+                "Zonal shift cleared: offerings in zone us-west-2a (usw2-az1) are restored for this NodePool",
+            ),
             (
                 condition_changed("Launched", "u", "Unknown", "True", "Launched", ""),
                 "Status condition transitioned, Type: Launched, Status: Unknown -> True, Reason: Launched",

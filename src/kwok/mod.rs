@@ -282,11 +282,15 @@ enum Failure {
 impl Failure {
     fn into_launch(self) -> LaunchError {
         match self {
-            Self::Api(429, _) => LaunchError::Throttled { retry_after: Duration::from_secs(1) },
+            Self::Api(429, message) => LaunchError::Throttled {
+                retry_after: Duration::from_secs(1),
+                reason: "TooManyRequests".into(),
+                message,
+            },
             Self::Api(code, message) if (400..500).contains(&code) => {
                 LaunchError::Rejected { reason: "NodeRefused".into(), message, refused: Vec::new() }
             }
-            other => LaunchError::Unreachable { message: other.to_string() },
+            other => LaunchError::Unreachable { reason: LaunchError::FAILED.into(), message: other.to_string() },
         }
     }
 

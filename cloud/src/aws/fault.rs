@@ -193,20 +193,18 @@ pub(super) fn reason(code: &str, message: &str) -> &'static str {
             "Unauthorized"
         };
     }
-    REASONS.iter().find(|(part, _)| has(part)).map_or("LaunchFailed", |(_, reason)| reason)
+    REASONS.iter().find(|(part, _)| has(part)).map_or(LaunchError::FAILED, |(_, reason)| reason)
 }
 
 impl From<Fault> for LaunchError {
     fn from(fault: Fault) -> Self {
+        let (reason, message) = (fault.reason().to_owned(), fault.to_string());
         match fault.kind {
-            Kind::Throttled => Self::Throttled { retry_after: PAUSE },
+            Kind::Throttled => Self::Throttled { retry_after: PAUSE, reason, message },
             Kind::Unreachable | Kind::TokenMismatch | Kind::TemplateNotFound | Kind::Cut => {
-                Self::Unreachable { message: fault.to_string() }
+                Self::Unreachable { reason, message }
             }
-            _ => {
-                let reason = fault.reason().to_owned();
-                Self::Rejected { reason, message: fault.to_string(), refused: Vec::new() }
-            }
+            _ => Self::Rejected { reason, message, refused: Vec::new() },
         }
     }
 }
@@ -277,6 +275,23 @@ mod tests {
         assert!(text.starts_with("ec2:CreateFleet: ") && text.contains("(grant iam:PassRole to"), "{text}");
         let text = fault("AccessDenied", 403, "m is not authorized to perform: this").to_string();
         assert!(text.contains("(grant ec2:CreateFleet to"), "{text}");
+    }
+
+    #[test]
+    fn a_launch_that_is_tried_again_says_why_it_came_to_nothing() {
+        for (code, status, want) in [
+            ("RequestLimitExceeded", 503, "RequestLimitExceeded"),
+            ("InternalError", 500, "InternalError"),
+            ("InvalidLaunchTemplateName.NotFoundException", 400, "LaunchTemplateNotFound"),
+            ("", 0, "LaunchFailed"),
+        ] {
+            match LaunchError::from(fault(code, status, "m")) {
+                LaunchError::Throttled { reason, .. } | LaunchError::Unreachable { reason, .. } => {
+                    assert_eq!(reason, want);
+                }
+                other => panic!("{code}: {other}"),
+            }
+        }
     }
 
     #[test]

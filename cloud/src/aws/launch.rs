@@ -180,7 +180,8 @@ impl Seller {
         }
         self.attempts.failed(&order.token);
         let waited = (BETWEEN_LOOKS * LOOKS).as_secs();
-        Err(LaunchError::Unreachable { message: format!("{fault}; no machine of that order was seen in {waited} s") })
+        let message = format!("{fault}; no machine of that order was seen in {waited} s");
+        Err(LaunchError::Unreachable { reason: LaunchError::FAILED.to_owned(), message })
     }
 
     /// A machine was bought, and the answer does not say by which of the ways that were asked for: its tag tells what it
@@ -192,12 +193,11 @@ impl Seller {
         id: &str,
         refused: Vec<Refused>,
     ) -> Result<Instance, LaunchError> {
-        match self.look_for(order).await? {
-            Some(found) => known(class, order, offers, found).map(|found| Instance { refused, ..found }),
-            None => Err(LaunchError::Unreachable {
-                message: format!("{id} was bought, and EC2 does not show yet what it is"),
-            }),
-        }
+        let Some(found) = self.look_for(order).await? else {
+            let message = format!("{id} was bought, and EC2 does not show yet what it is");
+            return Err(LaunchError::Unreachable { reason: LaunchError::FAILED.to_owned(), message });
+        };
+        known(class, order, offers, found).map(|found| Instance { refused, ..found })
     }
 
     /// Looks several times for the machine that was bought under the order's token.

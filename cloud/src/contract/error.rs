@@ -46,18 +46,23 @@ pub enum LaunchError {
     InsufficientCapacity { refused: Vec<Refused>, message: String },
     #[error("the node class is not ready: {message}")]
     ClassNotReady { message: String },
-    #[error("throttled")]
-    Throttled { retry_after: Duration },
+    /// Asked too often. The reason goes into the claim's condition.
+    #[error("throttled: {message}")]
+    Throttled { retry_after: Duration, reason: String, message: String },
     /// The order cannot be filled as it is. The reason goes into the claim's condition; `refused` are offerings that were
     /// found to be out of stock all the same.
     #[error("{reason}: {message}")]
     Rejected { reason: String, message: String, refused: Vec<Refused> },
-    /// No answer: it may have been bought or not. Asking again with the same token finds out.
+    /// No answer: it may have been bought or not. Asking again with the same token finds out. The reason goes into the
+    /// claim's condition.
     #[error("no answer: {message}")]
-    Unreachable { message: String },
+    Unreachable { reason: String, message: String },
 }
 
 impl LaunchError {
+    /// The reason of a launch that came to nothing where no other is known.
+    pub const FAILED: &str = "LaunchFailed";
+
     /// An order under a class of which nobody knows yet whether it is ready. It is placed again.
     pub fn unsettled(message: String) -> Self {
         Self::Rejected { reason: "NodeClassReadinessUnknown".to_owned(), message, refused: Vec::new() }
@@ -68,7 +73,7 @@ impl LaunchError {
         match self {
             Self::InsufficientCapacity { .. } => Retry::Never,
             Self::ClassNotReady { .. } | Self::Rejected { .. } => Retry::OnChange,
-            Self::Throttled { retry_after } => Retry::After(*retry_after),
+            Self::Throttled { retry_after, .. } => Retry::After(*retry_after),
             Self::Unreachable { .. } => Retry::Now,
         }
     }

@@ -9,22 +9,18 @@ use planner::model::catalog::Catalog;
 use super::draft::Draft;
 use super::launch;
 use super::run::Claims;
-use crate::controllers::fault::Fault;
+use crate::events::{About, catalog};
 
 impl<C: Cloud> Claims<C> {
-    /// Asks the cloud for a machine: what it said, or why it could not be asked.
-    pub(super) async fn buy(&self, draft: &mut Draft) -> Result<Result<Instance, LaunchError>, Fault> {
+    /// Asks the cloud for a machine: what it said, or why it was not asked.
+    pub(super) async fn buy(&self, draft: &mut Draft) -> Result<Instance, LaunchError> {
         let deps = &self.deps;
         let class = launch::class(&draft.claim);
         let call = deps.calling("nodeclaim.lifecycle", "GetInstanceTypes");
-        let types = match deps.metrics.cloud_call(call, deps.cloud.catalog(&class), |_| "").await {
-            Ok(types) => types,
-            // Nothing is known of what the class sells, which says nothing against the claim.
-            Err(error @ (ClassError::Catalog { .. } | ClassError::Unreachable { .. })) => return Err(error.into()),
-            Err(error) => return Ok(Err(error.into())),
-        };
+        let told = deps.metrics.cloud_call(call, deps.cloud.catalog(&class), |_| "").await;
+        let types = told.map_err(|error| self.not_told(&draft.claim, error))?;
         let Some(sold) = self.sold(&draft.claim, &types) else {
-            return Ok(Err(LaunchError::unsettled("no plan was made yet with the overlays of its pool".to_owned())));
+            return Err(LaunchError::unsettled("no plan was made yet with the overlays of its pool".to_owned()));
         };
         let mut order = launch::order(&draft.claim, Vec::new());
         let now = deps.clock.seconds();
@@ -38,7 +34,25 @@ impl<C: Cloud> Claims<C> {
         order.offers = offers;
         order.takes_less_choice = deps.takes_less_choice;
         let call = deps.calling("nodeclaim.lifecycle", "Create");
-        Ok(deps.metrics.cloud_call(call, deps.cloud.launch(&order), LaunchError::label).await)
+        deps.metrics.cloud_call(call, deps.cloud.launch(&order), LaunchError::label).await
+    }
+
+    /// What becomes of a claim whose class does not say what it sells.
+    fn not_told(&self, claim: &NodeClaim, error: ClassError) -> LaunchError {
+        match error {
+            ClassError::Missing { .. } | ClassError::Foreign { .. } | ClassError::Terminating { .. } => {
+                let uid = claim.metadata.uid.as_deref().unwrap_or_default();
+                let about = About::node_claim(claim.metadata.name(), uid);
+                self.deps.recorder.publish(about, catalog::class_unresolved(uid));
+                error.into()
+            }
+            // Nothing is known of what the class sells, which says nothing against the claim: it is tried again.
+            ClassError::Catalog { .. } | ClassError::Unreachable { .. } => {
+                let (reason, message) = ("InstanceTypeResolutionFailed".to_owned(), error.to_string());
+                LaunchError::Rejected { reason, message, refused: Vec::new() }
+            }
+            ClassError::NotReady { .. } | ClassError::Unsettled { .. } => error.into(),
+        }
     }
 
     /// What the claim's pool sells: what its class does, changed by overlays as in the last plan. None: overlays count, and no

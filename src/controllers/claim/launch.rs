@@ -140,9 +140,12 @@ pub fn settle(draft: &mut Draft, answer: &Result<Instance, LaunchError>) -> Laun
             draft.conditions.set_unknown_because(LAUNCHED, reason, &cut(message));
             Launched::Again { after: None }
         }
-        Err(LaunchError::Throttled { retry_after }) => Launched::Again { after: Some(*retry_after) },
-        Err(error @ LaunchError::Unreachable { .. }) => {
-            draft.conditions.set_unknown_because(LAUNCHED, "LaunchFailed", &cut(&error.to_string()));
+        Err(error @ LaunchError::Throttled { retry_after, reason, .. }) => {
+            draft.conditions.set_unknown_because(LAUNCHED, reason, &cut(&error.to_string()));
+            Launched::Again { after: Some(*retry_after) }
+        }
+        Err(error @ LaunchError::Unreachable { reason, .. }) => {
+            draft.conditions.set_unknown_because(LAUNCHED, reason, &cut(&error.to_string()));
             Launched::Again { after: None }
         }
     }
@@ -216,13 +219,28 @@ mod tests {
             ),
             (rejected("no such".to_owned()), None, "BadSubnet", "no such"),
             (rejected(long), None, "BadSubnet", cut.as_str()),
-            (LaunchError::Unreachable { message: "reset".to_owned() }, None, "LaunchFailed", "no answer: reset"),
+            (
+                LaunchError::Unreachable { reason: "InternalError".to_owned(), message: "reset".to_owned() },
+                None,
+                "InternalError",
+                "no answer: reset",
+            ),
+            (
+                LaunchError::Throttled {
+                    retry_after: Duration::from_secs(2),
+                    reason: "RequestLimitExceeded".to_owned(),
+                    message: "slow down".to_owned(),
+                },
+                None,
+                "RequestLimitExceeded",
+                "throttled: slow down",
+            ),
         ];
         for (error, hopeless, reason, message) in table {
             let mut draft = Draft::new(claim("a"), 10);
             match settle(&mut draft, &Err(error.clone())) {
                 Launched::Hopeless { reason, .. } => assert_eq!(Some(reason), hopeless),
-                Launched::Again { after: None } => assert_eq!(hopeless, None),
+                Launched::Again { .. } => assert_eq!(hopeless, None),
                 other => panic!("{other:?} for {error:?}"),
             }
             let condition = draft.conditions.get(LAUNCHED).unwrap();

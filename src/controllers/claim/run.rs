@@ -178,11 +178,11 @@ impl<C: Cloud> Claims<C> {
     }
 
     /// Buys what the claim asks for, unless that was done and only the writing failed.
-    async fn launch(&self, draft: &mut Draft) -> Result<Launched, Fault> {
+    async fn launch(&self, draft: &mut Draft) -> Launched {
         let bought = self.remember(&draft.claim, |memory| memory.instance.clone());
         let answer = match bought {
             Some(instance) => Ok(instance),
-            None => self.buy(draft).await?,
+            None => self.buy(draft).await,
         };
         if let Ok(instance) = &answer {
             self.remember(&draft.claim, |memory| memory.instance = Some(instance.clone()));
@@ -200,7 +200,7 @@ impl<C: Cloud> Claims<C> {
             let uid = meta.uid.as_deref().unwrap_or_default();
             self.deps.recorder.publish(About::node_claim(meta.name(), uid), catalog::spot_role_missing(uid));
         }
-        Ok(launch::settle(draft, &answer))
+        launch::settle(draft, &answer)
     }
 
     /// Lets the node in, and sees whether it is complete.
