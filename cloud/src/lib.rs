@@ -10,6 +10,6 @@ mod labels;
 
 pub use contract::{
     AnyCloud, Because, Class, ClassError, ClassImage, ClassKind, ClassRef, Cloud, Instance, InstanceState, LaunchError,
-    LaunchOrder, ListError, Notice, NoticeKind, Offer, OfferingKey, Refused, RepairPolicy, Retry, TerminateError,
+    LaunchOrder, ListError, Notice, NoticeKind, Offer, OfferingKey, Refused, RepairPolicy, Retry, Sold, TerminateError,
     Termination, offers,
 };

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use cloud::OfferingKey;
 use cloud::aws::{Telling, Told};
+use crds::Ec2NodeClass;
 use crds::names::aws as names;
 use planner::model::{CapacityType, MicroUsdPerHour};
 use tokio::time::sleep;
 
-use super::{Shared, classes};
+use super::prices::listed;
+use super::{Shared, classes, is_ours};
 use crate::telemetry::Metrics;
 
 /// The most user data that EC2 takes, bytes before base64.
@@ -82,7 +84,7 @@ fn named(action: &'static str) -> (&'static str, &'static str) {
 /// Of one offering over all classes: whether some can buy it, and the least it costs.
 type Offered = BTreeMap<(String, CapacityType, String), (bool, MicroUsdPerHour)>;
 
-/// Says what can be bought under any class, once a minute.
+/// Says what can be bought under the classes of pools, once a minute.
 pub(super) async fn run(shared: Arc<Shared>) {
     shared.mirror.until_synced().await;
     loop {
@@ -91,12 +93,36 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
+/// The classes that some pool buys under.
+fn of_pools(shared: &Shared) -> Vec<Arc<Ec2NodeClass>> {
+    let pools = shared.mirror.pools();
+    let refs = pools.iter().map(|pool| &pool.spec.template.spec.node_class_ref);
+    let names: BTreeSet<&str> = refs.filter(|class| is_ours(class)).map(|class| class.name.as_str()).collect();
+    names.into_iter().filter_map(|name| shared.mirror.ec2_class(name)).collect()
+}
+
+/// Adds what is sold and no class can buy, such as in zones where none has a subnet. Of reservations there is a row for every zone, with
+/// zeros where there are none.
+fn not_offered<'a>(shared: &Shared, types: impl Iterator<Item = &'a String>, offered: &mut Offered) {
+    let (sold, facts, prices) = (shared.market.sold(), shared.market.facts(), shared.market.prices());
+    let reserved = shared.settings.reserved_capacity.then_some(CapacityType::Reserved);
+    for name in types {
+        let ways = sold.ways.get(name.as_str()).into_iter().flatten().copied().chain(reserved);
+        let listed = listed(&facts, name);
+        for (way, zone) in ways.flat_map(|way| sold.zones.iter().map(move |zone| (way, zone))) {
+            let price = prices.get(name, zone, way).or(listed.filter(|_| way == CapacityType::OnDemand));
+            let key = (name.clone(), way, zone.to_string());
+            offered.entry(key).or_insert((false, price.unwrap_or(MicroUsdPerHour(0))));
+        }
+    }
+}
+
 fn offerings(shared: &Shared) {
     let metrics = &shared.metrics;
     let mut offered = Offered::new();
     let refused = shared.facts.unavailable(shared.clock.seconds());
     let mut types = BTreeMap::new();
-    for class in shared.mirror.ec2_classes() {
+    for class in of_pools(shared) {
         let name = classes::class_ref(class.metadata.name());
         let Ok(catalog) = shared.catalog(&name, &class) else { continue };
         for kind in catalog.iter() {
@@ -113,6 +139,7 @@ fn offerings(shared: &Shared) {
             }
         }
     }
+    not_offered(shared, types.keys(), &mut offered);
     metrics.cloudprovider_instance_type_offering_available.reset();
     metrics.cloudprovider_instance_type_offering_price_estimate.reset();
     for ((name, capacity_type, zone), (is_available, price)) in &offered {

@@ -8,15 +8,16 @@ use cloud::aws::reserve::CapacityReservation;
 use cloud::aws::shift::{Shifted, renewed};
 use cloud::aws::{Clients, Facts, Fault, Subnet, on_demand, spot_prices};
 use cloud::catalog::{Ec2Settings, PlacementGroup, PriceList, TypeRow, UnavailablePattern, default_pods, ec2_of};
-use cloud::{ClassError, ClassRef, OfferingKey};
+use cloud::{ClassError, ClassRef, OfferingKey, Sold};
 use crds::Ec2NodeClass;
+use planner::model::Str;
 use planner::model::catalog::Catalog;
-use planner::model::{CapacityType, Str};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep_until};
 
 use super::kubelet::expressions::Expressions;
 use super::memory::{self, Known};
+use super::prices::Sources;
 use super::{Settings, Shared, translate};
 use crate::clock::Clock;
 use crate::observe::kubelet::entries::{self, of_catalog};
@@ -42,12 +43,9 @@ pub struct Market(Mutex<Inner>);
 #[derive(Debug)]
 struct Inner {
     facts: Arc<Facts>,
-    /// What the price list service told; empty: the binary's prices count.
-    on_demand: PriceList,
-    /// None: nobody has told yet, and spot is taken to cost what on-demand does.
-    spot: Option<PriceList>,
-    /// What the operator says, before everything else.
-    given: PriceList,
+    /// Of the facts.
+    sold: Arc<Sold>,
+    prices: Sources,
     due: Due,
     /// Goes up with every change to types and prices.
     version: u64,
@@ -146,10 +144,9 @@ impl Market {
         // A network without a way out, or a region without the service, keeps the binary's prices.
         let has_list = !is_isolated && !clients.region().starts_with("us-gov");
         let inner = Inner {
+            sold: Arc::new(facts.sold()),
             facts: Arc::new(facts),
-            on_demand: PriceList::default(),
-            spot: None,
-            given,
+            prices: Sources { on_demand: PriceList::default(), spot: None, given },
             due: Due { types, on_demand: has_list.then(|| Next::new(TYPES)), spot: Next::new(PRICES) },
             version: 0,
             made: BTreeMap::new(),
@@ -198,9 +195,9 @@ impl Market {
         self.locked(|inner| {
             inner.due.spot.asked(told.is_ok());
             let Ok(prices) = &told else { return };
-            let before = inner.spot.clone();
-            inner.spot.get_or_insert_default().lay_over(prices);
-            inner.version += u64::from(inner.spot != before);
+            let before = inner.prices.spot.clone();
+            inner.prices.spot.get_or_insert_default().lay_over(prices);
+            inner.version += u64::from(inner.prices.spot != before);
         });
         if let Err(error) = told {
             tracing::warn!(%error, "spot prices cannot be asked for; the last ones stay");
@@ -214,9 +211,9 @@ impl Market {
                 next.asked(told.is_ok());
             }
             let Ok(prices) = &told else { return };
-            let before = inner.on_demand.clone();
-            inner.on_demand.lay_over(prices);
-            inner.version += u64::from(inner.on_demand != before);
+            let before = inner.prices.on_demand.clone();
+            inner.prices.on_demand.lay_over(prices);
+            inner.version += u64::from(inner.prices.on_demand != before);
         });
         if let Err(error) = told {
             tracing::warn!(%error, "on-demand prices cannot be asked for; the last ones stay");
@@ -233,6 +230,7 @@ impl Market {
             if let Ok(facts) = told
                 && *inner.facts != facts
             {
+                inner.sold = Arc::new(facts.sold());
                 inner.facts = Arc::new(facts);
                 inner.version += 1;
             }
@@ -258,13 +256,7 @@ impl Market {
             if let Some((_, catalog)) = inner.made.get(name).filter(|(of, _)| *of == made) {
                 return Err(catalog.clone());
             }
-            let mut prices = inner.on_demand.clone();
-            match &inner.spot {
-                Some(spot) => prices.lay_over(spot),
-                None => as_on_demand(&inner.facts, &mut prices),
-            }
-            prices.lay_over(&inner.given);
-            Ok((inner.facts.clone(), prices, made))
+            Ok((inner.facts.clone(), inner.prices.told(&inner.facts), made))
         });
         let (facts, prices, made) = match parts {
             Err(catalog) => return Ok(catalog),
@@ -294,6 +286,16 @@ impl Market {
 
     pub(super) fn facts(&self) -> Arc<Facts> {
         self.locked(|inner| inner.facts.clone())
+    }
+
+    /// What the region sells at all.
+    pub(super) fn sold(&self) -> Arc<Sold> {
+        self.locked(|inner| inner.sold.clone())
+    }
+
+    /// All prices that were told or given.
+    pub(super) fn prices(&self) -> PriceList {
+        self.locked(|inner| inner.prices.told(&inner.facts))
     }
 
     /// What the kubelet of a class is told on these types, where it has expressions.
@@ -452,18 +454,6 @@ fn kubelets<'a>(
         Some((Str::from(row.name.as_str()), told))
     };
     types.filter_map(told).collect()
-}
-
-/// Sets prices of spot where none are known: what the type costs on demand, so that spot is bought from the start.
-fn as_on_demand(facts: &Facts, prices: &mut PriceList) {
-    let sold = &facts.region.sold;
-    for row in facts.types.iter().filter(|row| row.usage.iter().any(|usage| usage == "spot")) {
-        let at = sold.binary_search_by(|sold| sold.instance_type.cmp(&row.name));
-        let listed = prices.get(&row.name, "", CapacityType::OnDemand);
-        if let Some(price) = listed.or_else(|| at.ok().and_then(|at| sold[at].price)) {
-            prices.set(&row.name, "", CapacityType::Spot, price);
-        }
-    }
 }
 
 /// Keeps types and prices fresh.

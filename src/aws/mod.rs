@@ -14,6 +14,7 @@ mod kubelet;
 mod listening;
 mod market;
 mod memory;
+mod prices;
 mod profiles;
 mod reservations;
 mod settings;
@@ -265,6 +266,7 @@ impl Cloud for Aws {
             security_groups: status.security_groups.iter().map(|group| text(&group.id)).collect(),
             reservations: Some(status.capacity_reservations.iter().map(|one| text(&one.id)).collect()),
             placement_group: Some(placement.map(|group| group.id.as_str().into()).unwrap_or_default()),
+            sold: Some(self.shared().market.sold()),
         })
     }
 

@@ -8,6 +8,7 @@ use planner::model::{CapacityType, MicroUsdPerHour};
 use super::call::pages;
 use super::client::Clients;
 use super::fault::Fault;
+use crate::Sold;
 use crate::catalog::{
     Accelerator, Flags, Gpu, Neuron, PriceKind, PriceList, RegionTable, SoldRow, TypeRow, region_table, type_rows,
 };
@@ -40,6 +41,18 @@ impl Facts {
         let types = types(clients).await?;
         let zones_by_type = offerings(clients).await?;
         Ok(Self { region: sold(clients.region(), zones_by_type), types })
+    }
+
+    /// Types, zones and ways to pay, without prices.
+    pub fn sold(&self) -> Sold {
+        let is_sold =
+            |row: &&TypeRow| self.region.sold.binary_search_by(|one| one.instance_type.cmp(&row.name)).is_ok();
+        let ways = |row: &TypeRow| row.usage.iter().filter_map(|usage| CapacityType::parse(usage)).collect();
+        let types = self.types.iter().filter(is_sold);
+        Sold {
+            zones: self.region.zones.iter().map(|zone| zone.as_str().into()).collect(),
+            ways: types.map(|row| (row.name.as_str().into(), ways(row))).collect(),
+        }
     }
 }
 

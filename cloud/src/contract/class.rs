@@ -1,6 +1,9 @@
 //! Node classes, as far as every cloud has them.
 
-use planner::model::{Requirements, Str};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use planner::model::{CapacityType, Requirements, Str};
 
 /// A node class by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +50,25 @@ pub struct Class {
     pub reservations: Option<Vec<Str>>,
     /// Id of the placement group that instances are in, empty for those in none; none: it does not matter.
     pub placement_group: Option<Str>,
+    /// What is sold at all, to other classes or none; none: what the class' catalogue has.
+    pub sold: Option<Arc<Sold>>,
+}
+
+/// What a provider sells, whatever a class can use of it and whatever is in stock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sold {
+    pub zones: BTreeSet<Str>,
+    /// How each instance type can be paid for.
+    pub ways: BTreeMap<Str, BTreeSet<CapacityType>>,
+}
+
+impl Sold {
+    /// Whether there is such a type, zone and way to pay. Not every type has to be in every zone.
+    pub fn has(&self, instance_type: &str, zone: Option<&str>, paid: Option<CapacityType>) -> bool {
+        let ways = self.ways.get(instance_type);
+        ways.is_some_and(|ways| paid.is_none_or(|paid| ways.contains(&paid)))
+            && zone.is_none_or(|zone| self.zones.contains(zone))
+    }
 }
 
 /// An image of a class, and what has to be true of a machine that runs it.

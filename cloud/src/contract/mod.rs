@@ -16,7 +16,7 @@ use std::future::Future;
 use planner::model::catalog::Catalog;
 
 pub use any::AnyCloud;
-pub use class::{Class, ClassImage, ClassKind, ClassRef};
+pub use class::{Class, ClassImage, ClassKind, ClassRef, Sold};
 pub use error::{ClassError, LaunchError, ListError, Retry, TerminateError};
 pub use instance::{Instance, InstanceState, Termination};
 pub use notice::{Notice, NoticeKind};

@@ -4,7 +4,7 @@ use cloud::{Class, Instance};
 use crds::hash::EC2_NODE_CLASS_HASH_VERSION;
 use crds::{NodePool, names};
 use planner::model::labels::well_known;
-use planner::model::{InstanceType, Labels};
+use planner::model::{CapacityType, InstanceType, Labels};
 
 use super::draft::{DRIFTED, Draft, LAUNCHED};
 use super::launch::requirements_of;
@@ -67,7 +67,8 @@ fn pool_requirements(draft: &Draft, wanted: &Wanted<'_>) -> Option<&'static str>
     unmet.is_some().then_some("RequirementsDrifted")
 }
 
-/// The type is no longer sold where and how it was bought. Whether it is in stock does not matter.
+/// The type is no longer sold where and how it was bought. Whether it is in stock does not matter, nor whether the class can use
+/// it: what the class has another mind about by now has reasons of its own.
 fn instance_type(draft: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
     let created = time::seconds(draft.claim.metadata.creation_timestamp.as_deref()?)?;
     let types = wanted.types?;
@@ -76,16 +77,20 @@ fn instance_type(draft: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
     }
     let labels = labels(draft);
     let name = labels.get(names::kubernetes::INSTANCE_TYPE)?;
-    let found = types.iter().find(|kind| kind.name == *name);
-    let is_sold = found.is_some_and(|kind| {
-        kind.offerings.iter().any(|offering| {
-            let zone = labels.get(names::kubernetes::ZONE).is_none_or(|zone| *zone == offering.zone);
-            let paid = labels.get(names::core::CAPACITY_TYPE).map(AsRef::as_ref);
-            // A reservation that ran out leaves an on-demand instance behind.
-            let by = offering.capacity_type.as_str();
-            zone && paid.is_none_or(|paid| paid == by || paid == names::core::RESERVED && by == names::core::ON_DEMAND)
-        })
+    let zone = labels.get(names::kubernetes::ZONE).map(|zone| &**zone);
+    let paid = labels.get(names::core::CAPACITY_TYPE).map(|paid| &**paid);
+    // A reservation that ran out leaves an on-demand instance behind.
+    let or_on_demand = |by: &str| paid == Some(names::core::RESERVED) && by == names::core::ON_DEMAND;
+    let is_offered = types.iter().filter(|kind| kind.name == *name).flat_map(|kind| &kind.offerings).any(|offering| {
+        let by = offering.capacity_type.as_str();
+        zone.is_none_or(|zone| *zone == *offering.zone) && paid.is_none_or(|paid| paid == by || or_on_demand(by))
     });
+    if is_offered {
+        return None;
+    }
+    let paid = paid.map(|paid| if paid == names::core::RESERVED { names::core::ON_DEMAND } else { paid });
+    let sold = wanted.class?.sold.as_ref();
+    let is_sold = sold.is_some_and(|sold| sold.has(name, zone, paid.and_then(CapacityType::parse)));
     (!is_sold).then_some("InstanceTypeNotFound")
 }
 
@@ -151,9 +156,9 @@ fn labels(draft: &Draft) -> Labels {
 
 #[cfg(test)]
 mod tests {
-    use cloud::ClassImage;
     use cloud::catalog::{KwokSettings, kwok};
-    use crds::{ObjectMeta, Operator, Requirement};
+    use cloud::{ClassImage, Sold};
+    use crds::{NodeClaim, ObjectMeta, Operator, Requirement};
 
     use super::super::testing::{claim, launched};
     use super::*;
@@ -280,17 +285,19 @@ mod tests {
         }
     }
 
+    fn of(kind: &str, zone: &str) -> NodeClaim {
+        let mut claim = launched("a");
+        let labels = &mut claim.metadata.labels;
+        labels.insert("node.kubernetes.io/instance-type".to_owned(), kind.to_owned());
+        labels.insert("topology.kubernetes.io/zone".to_owned(), zone.to_owned());
+        claim
+    }
+
     #[test]
     fn a_type_that_is_not_sold_any_more_is_drift_after_an_hour() {
         let types = kwok(&KwokSettings::default()).unwrap();
-        let wanted = Wanted { types: Some(&types), ..Wanted::default() };
-        let of = |kind: &str, zone: &str| {
-            let mut claim = launched("a");
-            let labels = &mut claim.metadata.labels;
-            labels.insert("node.kubernetes.io/instance-type".to_owned(), kind.to_owned());
-            labels.insert("topology.kubernetes.io/zone".to_owned(), zone.to_owned());
-            claim
-        };
+        let class = Class::default();
+        let wanted = Wanted { types: Some(&types), class: Some(&class), ..Wanted::default() };
         let sold = types[0].name.to_string();
         for (claim, now, expected) in [
             (of(&sold, "test-zone-a"), 3600, None),
@@ -299,6 +306,32 @@ mod tests {
             (of(&sold, "elsewhere"), 3600, Some("InstanceTypeNotFound")),
         ] {
             assert_eq!(reason(claim, &wanted, now).as_deref(), expected);
+        }
+        let unsettled = Wanted { class: None, ..wanted };
+        assert_eq!(reason(of("c-3x", "test-zone-a"), &unsettled, 3600), None, "nobody knows what the class comes to");
+    }
+
+    #[test]
+    fn a_type_that_the_class_cannot_use_any_more_is_sold_all_the_same() {
+        let sold = Sold {
+            zones: ["a".into(), "b".into()].into(),
+            ways: [("m5.large".into(), [CapacityType::Spot, CapacityType::OnDemand].into())].into(),
+        };
+        let class = Class { hash: Some("8".into()), sold: Some(sold.into()), ..Class::default() };
+        let wanted = Wanted { types: Some(&[]), class: Some(&class), ..Wanted::default() };
+        for (kind, zone, paid, expected) in [
+            ("m5.large", "b", "spot", "NodeClassDrift"),
+            ("m5.large", "b", "reserved", "NodeClassDrift"),
+            ("m4.large", "b", "spot", "InstanceTypeNotFound"),
+            ("m5.large", "c", "spot", "InstanceTypeNotFound"),
+        ] {
+            let mut claim = of(kind, zone);
+            claim.metadata.labels.insert("karpenter.sh/capacity-type".to_owned(), paid.to_owned());
+            let annotations = [("ec2nodeclass-hash", "7"), ("ec2nodeclass-hash-version", EC2_NODE_CLASS_HASH_VERSION)];
+            for (key, value) in annotations {
+                claim.metadata.annotations.insert(format!("karpenter.k8s.aws/{key}"), value.to_owned());
+            }
+            assert_eq!(reason(claim, &wanted, 3600).as_deref(), Some(expected), "{kind} {zone} {paid}");
         }
     }
 
