@@ -1,11 +1,13 @@
 //! Machines in capacity reservations: those whose block ends soon are replaced, and those whose reservation let go of them
 //! are called what they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use cloud::Instance;
+use cloud::aws::Fault;
+use cloud::aws::reserve::{self, ReservationTerm};
 use crds::NodeClaim;
 use crds::names::aws as names;
 use crds::names::core;
@@ -13,12 +15,13 @@ use planner::model::CapacityType;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::classes::class_ref;
 use super::{Shared, is_ours};
 use crate::act::{ActError, Preconditions};
 use crate::controllers::node::Node;
 
 const PERIOD: Duration = Duration::from_mins(1);
+/// The type of reservations that are no blocks: they are emptied by whoever has them.
+const DEFAULT: &str = "default";
 
 /// Looks once a minute. Where no claim is reserved, nothing is asked.
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -29,8 +32,14 @@ pub(super) async fn run(shared: Arc<Shared>) {
         if reserved.is_empty() {
             continue;
         }
-        for claim in reserved.iter().filter(|claim| is_expiring(&shared, claim)) {
-            told(claim, "replacing a machine whose capacity block ends", end(&shared, claim).await);
+        match ending(&shared, &reserved).await {
+            Ok(ending) => {
+                let is_in = |claim: &&Arc<NodeClaim>| reservation(claim).is_some_and(|id| ending.contains(id));
+                for claim in reserved.iter().filter(is_in) {
+                    told(claim, "replacing a machine whose capacity block ends", end(&shared, claim).await);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "asking which capacity blocks end"),
         }
         match shared.seller.instances().await {
             Ok(instances) => relabel(&shared, &reserved, &instances).await,
@@ -62,11 +71,19 @@ fn reserved(shared: &Shared) -> Vec<Arc<NodeClaim>> {
     claims
 }
 
-/// Whether the claim is in a block that EC2 will begin to empty soon.
-fn is_expiring(shared: &Shared, claim: &NodeClaim) -> bool {
-    let Some(id) = label(claim, names::CAPACITY_RESERVATION_ID) else { return false };
-    let kept = shared.market.kept(&class_ref(&claim.spec.node_class_ref.name));
-    kept.reservations.iter().any(|one| one.id == id && one.is_expiring(shared.clock.seconds()))
+fn reservation(claim: &NodeClaim) -> Option<&str> {
+    label(claim, names::CAPACITY_RESERVATION_ID)
+}
+
+/// Ids of the blocks that claims are in and that EC2 will begin to empty soon, whatever their classes select by now.
+async fn ending(shared: &Shared, claims: &[Arc<NodeClaim>]) -> Result<BTreeSet<String>, Fault> {
+    let may_end = |claim: &&Arc<NodeClaim>| label(claim, names::CAPACITY_RESERVATION_TYPE) != Some(DEFAULT);
+    let ids: BTreeSet<&str> = claims.iter().filter(may_end).filter_map(|claim| reservation(claim)).collect();
+    let of_id = |id: &str| ReservationTerm { id: Some(id.to_owned()), ..ReservationTerm::default() };
+    let terms: Vec<ReservationTerm> = ids.into_iter().map(of_id).collect();
+    let now = shared.clock.seconds();
+    let found = reserve::reservations(shared.clients(), &terms, now).await?;
+    Ok(found.into_iter().filter(|one| one.is_expiring(now)).map(|one| one.id).collect())
 }
 
 async fn end(shared: &Shared, claim: &NodeClaim) -> Result<(), ActError> {

@@ -48,7 +48,9 @@ pub(super) async fn run(shared: Arc<Shared>) {
 /// Name and provider id of a node whose machine does not carry its name.
 fn untagged(shared: &Shared, claim: &NodeClaim) -> Option<(String, String)> {
     let meta = &claim.metadata;
-    let is_tagged = meta.annotations.get(names::TAGGED).is_some_and(|tagged| tagged == "true");
+    // Versions of Karpenter that did not tag with the cluster's name know only the first of the two.
+    let marks = [names::TAGGED, names::CLUSTER_NAME_TAGGED];
+    let is_tagged = marks.iter().all(|mark| meta.annotations.get(*mark).is_some_and(|tagged| tagged == "true"));
     if !is_ours(&claim.spec.node_class_ref) || meta.is_deleting() || is_tagged {
         return None;
     }
