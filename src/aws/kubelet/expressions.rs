@@ -6,6 +6,29 @@ use serde_json::{Map, Value, json};
 
 use crate::observe::kubelet::entries::{MAX_PODS, entries, path};
 
+/// What an expression may name.
+const NAMES: [&str; 6] = ["vcpus", "memory_mib", "default_enis", "ips_per_eni", "max_pods", "instance_type"];
+/// Calls that give names of their own to what they are about.
+const BINDING: [&str; 5] = ["all", "exists", "exists_one", "filter", "map"];
+
+/// Why an expression comes to no number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It can come to none on any type: it is no expression, or one of other things than numbers.
+    Invalid(String),
+    /// Not on this type.
+    NoValue(String),
+}
+
+impl Fault {
+    fn map(self, tell: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::Invalid(why) => Self::Invalid(tell(&why)),
+            Self::NoValue(why) => Self::NoValue(tell(&why)),
+        }
+    }
+}
+
 /// The expressions of a class, compiled.
 pub struct Expressions {
     max_pods: Option<Program>,
@@ -29,8 +52,8 @@ impl Expressions {
         context.add_function("min", |a: Cel, b: Cel| either(a, b, |a, b| a <= b));
         let mut read = Self { max_pods: None, reserved: Vec::new(), context };
         for entry in entries {
-            let program = Program::compile(entry.text)
-                .map_err(|error| format!("{} \"{}\" is no expression: {error}", entry.path(), entry.text))?;
+            let program = compile(entry.text)
+                .map_err(|why| format!("{} \"{}\" is no expression: {why}", entry.path(), entry.text))?;
             match entry.field {
                 MAX_PODS => read.max_pods = Some(program),
                 field => read.reserved.push((field, entry.resource.to_owned(), program)),
@@ -43,30 +66,28 @@ impl Expressions {
     ///
     /// # Errors
     /// Which expression has no value there, and why.
-    pub fn on(&self, kubelet: &Map<String, Value>, row: &TypeRow, pods: i64) -> Result<Map<String, Value>, String> {
+    pub fn on(&self, kubelet: &Map<String, Value>, row: &TypeRow, pods: i64) -> Result<Map<String, Value>, Fault> {
         let mut told = kubelet.clone();
         let mut max_pods = whole(told.get(MAX_PODS)).unwrap_or(pods);
         if let Some(program) = &self.max_pods {
-            let value = self.value(program, row, pods).map_err(|why| on_type(MAX_PODS, "", row, &why))?;
-            max_pods = i64::from(
-                i32::try_from(value)
-                    .ok()
-                    .filter(|value| *value >= 0)
-                    .ok_or_else(|| on_type(MAX_PODS, "", row, &format!("{value} is not from 0 to {}", i32::MAX)))?,
-            );
+            let of_type = |fault: Fault| fault.map(|why| on_type(MAX_PODS, "", row, why));
+            let value = self.value(program, row, pods).map_err(of_type)?;
+            let beyond = || of_type(Fault::NoValue(format!("{value} is not from 0 to {}", i32::MAX)));
+            max_pods = i64::from(i32::try_from(value).ok().filter(|value| *value >= 0).ok_or_else(beyond)?);
             told.insert(MAX_PODS.to_owned(), json!(max_pods));
         }
         for (field, resource, program) in &self.reserved {
-            let value = self.value(program, row, max_pods).map_err(|why| on_type(field, resource, row, &why))?;
+            let of_type = |fault: Fault| fault.map(|why| on_type(field, resource, row, why));
+            let value = self.value(program, row, max_pods).map_err(of_type)?;
             if value < 0 {
-                return Err(on_type(field, resource, row, &format!("{value} is less than 0")));
+                return Err(of_type(Fault::NoValue(format!("{value} is less than 0"))));
             }
             told[*field][resource] = json!(amount(resource, value));
         }
         Ok(told)
     }
 
-    fn value(&self, program: &Program, row: &TypeRow, max_pods: i64) -> Result<i64, String> {
+    fn value(&self, program: &Program, row: &TypeRow, max_pods: i64) -> Result<i64, Fault> {
         let mut context = self.context.new_inner_scope();
         let enis = row.card_enis.get(row.default_card).copied().unwrap_or(0);
         for (name, value) in [
@@ -83,11 +104,45 @@ impl Expressions {
             Ok(Cel::Int(value)) => Ok(value),
             #[expect(clippy::cast_possible_truncation, reason = "cut toward zero, as by Karpenter, and in bounds")]
             Ok(Cel::Float(value)) if value.abs() < 9e18 => Ok(value as i64),
-            Ok(Cel::Float(value)) => Err(format!("{value} is no number to go by")),
-            Ok(other) => Err(format!("it comes to a {}, and has to come to a number", other.type_of())),
-            Err(error) => Err(error.to_string()),
+            Ok(Cel::Float(value)) => Err(Fault::NoValue(format!("{value} is no number to go by"))),
+            Ok(other) => Err(Fault::Invalid(format!("it comes to a {}, and has to come to a number", other.type_of()))),
+            Err(error) if is_of_types(&error) => Err(Fault::Invalid(error.to_string())),
+            Err(error) => Err(Fault::NoValue(error.to_string())),
         }
     }
+}
+
+/// An expression that names nothing but what there is.
+fn compile(text: &str) -> Result<Program, String> {
+    let program = Program::compile(text).map_err(|error| error.to_string())?;
+    let mut unknown: Vec<String> = program.references().variables().into_iter().map(str::to_owned).collect();
+    unknown.retain(|name| !NAMES.contains(&name.as_str()));
+    unknown.sort_unstable();
+    // Where names are given, an unknown one is found out when it is used.
+    if let Some(name) = unknown.first()
+        && !BINDING.iter().any(|call| text.contains(call))
+    {
+        return Err(format!("{name} is none of {}", NAMES.join(", ")));
+    }
+    Ok(program)
+}
+
+/// Whether an error is about names and types, which Karpenter's compiler, that knows the types of everything, would find.
+fn is_of_types(error: &ExecutionError) -> bool {
+    use ExecutionError as E;
+    matches!(
+        error,
+        E::InvalidArgumentCount { .. }
+            | E::UnsupportedTargetType { .. }
+            | E::NotSupportedAsMethod { .. }
+            | E::UnexpectedType { .. }
+            | E::NoSuchOverload
+            | E::UndeclaredReference(_)
+            | E::MissingArgumentOrTarget
+            | E::ValuesNotComparable(..)
+            | E::UnsupportedUnaryOperator(..)
+            | E::UnsupportedBinaryOperator(..)
+    )
 }
 
 fn on_type(field: &str, resource: &str, row: &TypeRow, why: &str) -> String {
@@ -104,7 +159,7 @@ fn either(a: Cel, b: Cel, is_first: fn(f64, f64) -> bool) -> Result<Cel, Executi
     let number = |value: &Cel| match value {
         Cel::Int(value) => Ok(*value as f64),
         Cel::Float(value) => Ok(*value),
-        other => Err(ExecutionError::function_error("max or min", format!("{} is no number", other.type_of()))),
+        other => Err(ExecutionError::UnexpectedType { got: other.type_of().to_string(), want: "number".to_owned() }),
     };
     let (x, y) = (number(&a)?, number(&b)?);
     Ok(match (&a, &b) {
@@ -141,7 +196,7 @@ mod tests {
         let kubelet = kubelet.as_object().unwrap();
         let row = type_rows().unwrap().iter().find(|row| row.name == name).unwrap();
         let read = Expressions::read(kubelet)?.unwrap();
-        read.on(kubelet, row, 29).map(Value::Object)
+        read.on(kubelet, row, 29).map(Value::Object).map_err(|fault| format!("{fault:?}"))
     }
 
     #[test]
@@ -164,9 +219,17 @@ mod tests {
     fn what_is_no_expression_or_comes_to_no_number_is_said() {
         let told = |text: &str| on(&json!({ "maxPods": text }), "m5.large").unwrap_err();
         assert!(told("vcpus *").contains("kubelet.maxPods \"vcpus *\" is no expression"));
-        for bad in ["instance_type", "1 / 0", "nothing + 1", "-1", "1.0 / 0.0", "vcpus * 9999999999"] {
-            assert!(told(bad).contains("kubelet.maxPods on m5.large: "), "{bad}: {}", told(bad));
+        for bad in ["nothing + 1", "vcpus > 0 ? 1 : nothing"] {
+            let want = format!("kubelet.maxPods \"{bad}\" is no expression: nothing is none of vcpus, memory_mib");
+            assert!(told(bad).contains(&want), "{bad}: {}", told(bad));
         }
+        for bad in ["instance_type", "vcpus > 3", "vcpus + instance_type", "max(vcpus, instance_type)", "least(1, 2)"] {
+            assert!(told(bad).starts_with("Invalid(\"kubelet.maxPods on m5.large: "), "{bad}: {}", told(bad));
+        }
+        for bad in ["1 / 0", "-1", "1.0 / 0.0", "vcpus * 9999999999", "int(instance_type)"] {
+            assert!(told(bad).starts_with("NoValue(\"kubelet.maxPods on m5.large: "), "{bad}: {}", told(bad));
+        }
+        assert_eq!(on(&json!({ "maxPods": "[1, 2].filter(x, x > 1)[0]" }), "m5.large").unwrap()["maxPods"], 2);
         assert_eq!(on(&json!({ "maxPods": "29.9" }), "m5.large").unwrap()["maxPods"], 29, "cut");
         assert!(Expressions::read(json!({ "maxPods": 3 }).as_object().unwrap()).unwrap().is_none());
     }

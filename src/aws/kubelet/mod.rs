@@ -4,6 +4,7 @@
 pub(super) mod expressions;
 
 use cloud::catalog::{AmiFamily, TypeRow};
+use expressions::Fault;
 use serde_json::{Map, Value};
 
 use crate::observe::kubelet::{Told, fault, shape};
@@ -33,5 +34,9 @@ pub(super) fn reckon(
     let read = expressions::Expressions::read(kubelet).map_err(|why| (INVALID_EXPRESSION, why))?;
     let Some(read) = read else { return Ok(()) };
     let fault = types.iter().find_map(|row| read.on(kubelet, row, pods(row)).err());
-    fault.map_or(Ok(()), |why| Err((NO_VALUE, why)))
+    match fault {
+        None => Ok(()),
+        Some(Fault::Invalid(why)) => Err((INVALID_EXPRESSION, why)),
+        Some(Fault::NoValue(why)) => Err((NO_VALUE, why)),
+    }
 }
