@@ -111,6 +111,10 @@ async fn a_storm_of_interruptions_is_over_before_the_machines_are_taken() {
         })
         .await;
     stage.until(60, "replacements are ordered", |stage| stage.ec2.n_calls("CreateFleet") > n_fleets).await;
+    for kind in ["NodeClaim", "Node"] {
+        stage.until(20, "both are told", |stage| stage.has_told_of(kind, "SpotInterrupted")).await;
+        stage.until(20, "both are told", |stage| stage.has_told_of(kind, "TerminatingOnInterruption")).await;
+    }
     stage
         .until(600, "all run again", |stage| {
             stage.running() == 200 && stage.ec2.machines().iter().all(|one| !warned.contains(&one.id))
@@ -200,6 +204,30 @@ async fn reserved_capacity_is_used_first_and_given_up_before_it_ends() {
     stage.until(3600 + 600, "the block is empty", |stage| reserved(stage) == 0).await;
     let is_told = |stage: &Stage| stage.class()["status"]["capacityReservations"][0]["state"] == "expiring";
     stage.until(70, "the class says so", is_told).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_is_given_up_before_it_ends_though_the_class_does_not_select_it_any_more() {
+    // Drift is found, and may replace nothing.
+    let blocked = |setup: &mut stage::Setup| {
+        setup.objects[1]["spec"]["disruption"]["budgets"] = json!([{ "nodes": "0" }]);
+    };
+    let stage = Stage::set_up(blocked, |_| {});
+    stage.allow_reserved();
+    let block = reservation(&stage, "cr-0b", "capacity-block", Some(3600 + 40 * 60));
+    stage.ec2.locked(|state| state.reserve(block));
+    stage.change_class(|class| class["spec"]["capacityReservationSelectorTerms"] = json!([{ "id": "cr-0b" }]));
+    let is_known = |stage: &Stage| stage.class()["status"]["capacityReservations"][0]["state"] == "active";
+    stage.until(60, "the reservation is known", is_known).await;
+    stage.direct.put(deployment(1, "1", "1Gi")).unwrap();
+    stage.until(300, "the pod runs", |stage| stage.running() == 1).await;
+    let n_reserved = |stage: &Stage| stage.ec2.machines().iter().filter(|one| one.key.reservation.is_some()).count();
+    assert_eq!(n_reserved(&stage), 1);
+    stage.change_class(|class| class["spec"]["capacityReservationSelectorTerms"] = json!(null));
+    tokio::time::sleep(std::time::Duration::from_mins(30)).await;
+    assert_eq!(n_reserved(&stage), 1, "it stays until then");
+    stage.until(1800 + 600, "the block is empty", |stage| n_reserved(stage) == 0).await;
     stage.close().await;
 }
 
@@ -316,6 +344,7 @@ async fn a_zone_that_the_cluster_is_moved_away_from_is_left_alone_until_that_is_
         state.shifts.push(sim::ec2::Shift { zone_id, starts_at: now, ends_at: now + 900 });
     });
     stage.until(60, "the pool is told", |stage| stage.has_said("ZonalShiftActive")).await;
+    assert!(stage.has_told(&format!("Zonal shift detected: offerings in zone {} (", machine.key.zone)));
     // Nothing of EC2 is changed there, not even when its claim is deleted; what replaces it is elsewhere.
     stage.delete_claim(&claim);
     let in_zone = |stage: &Stage| stage.ec2.machines().iter().filter(|one| one.key.zone == machine.key.zone).count();

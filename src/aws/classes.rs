@@ -2,12 +2,11 @@
 //! refers to them any more.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cloud::ClassRef;
-use cloud::aws::{NodeClass, profile, reserve, resolve};
-use cloud::catalog::{AmiFamily, PlacementGroup, default_pods};
+use cloud::aws::{NodeClass, profile};
 use crds::hash::EC2_NODE_CLASS_HASH_VERSION;
 use crds::names::aws as names;
 use crds::{Ec2NodeClass, NodeClaim};
@@ -15,13 +14,15 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::market::Kept;
-use super::verdict::{Draft, Findings, Found, Rehearsal};
-use super::{CLASSES, Shared, is_ours, translate, trial, version};
+use super::lookup::{self, Caches, is_lasting, owner};
+use super::verdict::{Draft, Findings, Rehearsal};
+use super::{CLASSES, Shared, is_ours, translate, trial};
 use crate::act::ActError;
 use crate::events::{About, catalog};
 use crate::observe::mirror::{Change, Kind};
 
+/// How often a class is looked at. Its images and subnets are looked up at intervals of their own.
+const PERIOD: Duration = Duration::from_mins(1);
 /// How long after a failure a class is looked at again.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// How long until EC2 is asked again whether it knows a profile. IAM tells all of AWS within some ten seconds.
@@ -37,32 +38,13 @@ const REFUSED: Duration = Duration::from_mins(1);
 /// Classes that are looked at at once.
 const AT_ONCE: usize = 10;
 
-/// By class: when it was tried, with what, and what it came to.
-#[derive(Debug, Default)]
-struct Rehearsals(Mutex<BTreeMap<String, (Instant, String, Rehearsal)>>);
-
-impl Rehearsals {
-    fn locked<T>(&self, look: impl FnOnce(&mut BTreeMap<String, (Instant, String, Rehearsal)>) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// What a try of this very class came to, if that still holds.
-    fn of(&self, class: &str, key: &str) -> Option<Rehearsal> {
-        self.locked(|all| {
-            let (at, of, rehearsal) = all.get(class)?;
-            let holds = if rehearsal.is_ok() { REHEARSED } else { REFUSED };
-            (*of == *key && at.elapsed() < holds).then(|| rehearsal.clone())
-        })
-    }
-}
-
 /// A class as it was when it was looked at: its generation, and whether it is being deleted.
 type State = (i64, bool);
 
 /// Classes and when each is due.
 struct Looks {
     shared: Arc<Shared>,
-    rehearsals: Arc<Rehearsals>,
+    caches: Arc<Caches>,
     due: BTreeMap<String, Instant>,
     /// What each class was when the last look at it began: our own writes are no news.
     seen: BTreeMap<String, State>,
@@ -77,7 +59,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let mut changes = shared.mirror.changes(&[Kind::Ec2NodeClass, Kind::NodeClaim]);
     let mut looks = Looks {
         shared,
-        rehearsals: Arc::default(),
+        caches: Arc::default(),
         due: BTreeMap::new(),
         seen: BTreeMap::new(),
         under_way: BTreeSet::new(),
@@ -133,9 +115,9 @@ impl Looks {
             self.due.remove(&name);
             self.under_way.insert(name.clone());
             self.seen.insert(name.clone(), state(&class));
-            let (shared, rehearsals) = (self.shared.clone(), self.rehearsals.clone());
+            let (shared, caches) = (self.shared.clone(), self.caches.clone());
             self.looking.spawn(async move {
-                let looked = look(&shared, &rehearsals, &class).await;
+                let looked = look(&shared, &caches, &class).await;
                 (name, looked)
             });
         }
@@ -144,16 +126,15 @@ impl Looks {
     fn forget(&mut self, name: &str) {
         self.due.remove(name);
         self.seen.remove(name);
-        self.rehearsals.locked(|all| all.remove(name));
+        self.caches.forget(name);
         self.shared.market.forget(&class_ref(name));
         self.shared.metrics.ec2nodeclasses_userdata_bytes.remove([name]);
     }
 
     fn ended(&mut self, name: String, looked: Result<Looked, ClassFault>) {
         self.under_way.remove(&name);
-        let config = &self.shared.settings.config;
         let pause = match looked {
-            Ok(Looked::Whole) => config.subnet_refresh_interval.min(config.ami_refresh_interval),
+            Ok(Looked::Whole) => PERIOD,
             Ok(Looked::InPart) => AFTER_FAILURE,
             Ok(Looked::TooEarly) => SETTLING,
             Err(error) => {
@@ -191,23 +172,22 @@ enum Looked {
     TooEarly,
 }
 
-async fn look(shared: &Shared, rehearsals: &Rehearsals, class: &Ec2NodeClass) -> Result<Looked, ClassFault> {
+async fn look(shared: &Shared, caches: &Caches, class: &Ec2NodeClass) -> Result<Looked, ClassFault> {
     if class.metadata.is_deleting() {
         return let_go(shared, class).await.map(|()| Looked::Whole);
     }
     let reserved = shared.settings.reserved_capacity;
     let mut draft = Draft::new(class.clone(), &shared.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), reserved);
-    let findings = find(shared, class).await;
+    let findings = lookup::find(shared, caches, class).await;
     let mut looked = Looked::Whole;
     for fault in findings.faults() {
         tracing::warn!(EC2NodeClass = class.metadata.name(), error = %fault, "looking up what a class selects");
-        looked = Looked::InPart;
+        if !is_lasting(fault) {
+            looked = Looked::InPart;
+        }
     }
     let now = shared.clock.seconds();
     keep(shared, class, &findings);
-    if let Ok(subnets) = &findings.subnets {
-        shared.market.saw_subnets(class_ref(class.metadata.name()), subnets.clone());
-    }
     let hash = shared.hash(class);
     restamp(shared, class, &hash).await?;
     draft.stamp(hash);
@@ -216,7 +196,7 @@ async fn look(shared: &Shared, rehearsals: &Rehearsals, class: &Ec2NodeClass) ->
         let rehearsal = if shared.settings.config.disable_dry_run {
             Ok(())
         } else {
-            rehearse(shared, rehearsals, &draft.class).await.unwrap_or(Ok(()))
+            rehearse(shared, caches, &draft.class).await.unwrap_or(Ok(()))
         };
         draft.rehearsed(&rehearsal);
         if let Err(refused) = &rehearsal
@@ -242,7 +222,7 @@ async fn look(shared: &Shared, rehearsals: &Rehearsals, class: &Ec2NodeClass) ->
 
 /// What a launch under the class would come to: tried anew when the class or what its pools may buy changed, or half an hour has
 /// passed. None when it sells nothing that could be tried.
-async fn rehearse(shared: &Shared, rehearsals: &Rehearsals, class: &Ec2NodeClass) -> Option<Rehearsal> {
+async fn rehearse(shared: &Shared, caches: &Caches, class: &Ec2NodeClass) -> Option<Rehearsal> {
     let name = class.metadata.name();
     let status = class.status.clone().unwrap_or_default();
     let wishes = trial::wishes(&shared.mirror.pools(), name);
@@ -257,7 +237,8 @@ async fn rehearse(shared: &Shared, rehearsals: &Rehearsals, class: &Ec2NodeClass
         wishes
     ])
     .to_string();
-    if let Some(rehearsal) = rehearsals.of(name, &key) {
+    let holds = |rehearsal: &Rehearsal| if rehearsal.is_ok() { REHEARSED } else { REFUSED };
+    if let Some(rehearsal) = caches.rehearsals.get(name, &key, holds) {
         return Some(rehearsal);
     }
     if let (Some(family), Some(custom)) = (translate::family(&class.spec), class.spec.user_data.as_deref()) {
@@ -272,47 +253,9 @@ async fn rehearse(shared: &Shared, rehearsals: &Rehearsals, class: &Ec2NodeClass
     let resolved = NodeClass { kubelets: shared.market.kubelets(class, &types, &shared.settings), ..resolved };
     let rehearsal = shared.seller.rehearse(&resolved, &offer).await;
     if rehearsal.as_ref().err().is_none_or(|refused| !refused.is_unanswered() && !refused.is_about_profile()) {
-        rehearsals.locked(|all| all.insert(name.to_owned(), (Instant::now(), key, rehearsal.clone())));
+        caches.rehearsals.put(name, Instant::now(), key, &rehearsal);
     }
     Some(rehearsal)
-}
-
-async fn find(shared: &Shared, class: &Ec2NodeClass) -> Findings {
-    let (clients, spec) = (shared.clients(), &class.spec);
-    let subnet_terms = translate::subnet_terms(&spec.subnet_selector_terms);
-    let group_terms = translate::group_terms(&spec.security_group_selector_terms);
-    let (images, subnets, groups, profile, reservations, placement, service_cidr) = tokio::join!(
-        images(shared, class),
-        resolve::subnets(clients, &subnet_terms),
-        resolve::security_groups(clients, &group_terms),
-        profile_of(shared, class),
-        reservations(shared, class),
-        placement(shared, class),
-        service_cidr(shared, class),
-    );
-    let expressions = shared.settings.config.node_class_cel.then(|| expressions(shared, class));
-    Findings { images, subnets, groups, profile, reservations, placement, expressions, service_cidr }
-}
-
-/// What the expressions of a class' kubelet come to, on every type there is.
-fn expressions(shared: &Shared, class: &Ec2NodeClass) -> Result<(), crate::observe::kubelet::Told> {
-    let Some(kubelet) = &class.spec.kubelet else { return Ok(()) };
-    let (facts, settings) =
-        (shared.market.facts(), shared.settings.of_catalog(translate::catalog_class(class, &Kept::default(), 0)));
-    super::kubelet::reckon(kubelet, &facts.types, |row| default_pods(row, &settings))
-}
-
-async fn reservations(shared: &Shared, class: &Ec2NodeClass) -> Option<Found<Vec<reserve::CapacityReservation>>> {
-    if !shared.settings.reserved_capacity {
-        return None;
-    }
-    let terms = translate::reservation_terms(&class.spec.capacity_reservation_selector_terms);
-    Some(reserve::reservations(shared.clients(), &terms, shared.clock.seconds()).await)
-}
-
-async fn placement(shared: &Shared, class: &Ec2NodeClass) -> Option<Found<Option<PlacementGroup>>> {
-    let selector = class.spec.placement_group_selector.as_ref()?;
-    Some(reserve::placement_group(shared.clients(), selector.id.as_deref(), selector.name.as_deref()).await)
 }
 
 /// Takes down what is kept for machines of a class. What EC2 did not answer stays as it was.
@@ -332,59 +275,18 @@ fn keep(shared: &Shared, class: &Ec2NodeClass, findings: &Findings) {
     shared.market.saw_kept(name, kept);
 }
 
-/// Nodes of AL2023 do not join without the addresses of services.
-async fn service_cidr(shared: &Shared, class: &Ec2NodeClass) -> Found<bool> {
-    match translate::family(&class.spec) {
-        Some(AmiFamily::Al2023) => Ok(shared.seller.find_service_cidr().await?.is_some()),
-        _ => Ok(true),
-    }
-}
-
-async fn images(shared: &Shared, class: &Ec2NodeClass) -> Found<Vec<cloud::aws::Image>> {
-    let (clients, parameters) = (shared.clients(), &shared.parameters);
-    let terms = &class.spec.ami_selector_terms;
-    let mut ours = translate::image_terms(terms);
-    let mut variants = Vec::new();
-    for term in terms {
-        if let Some(alias) = &term.alias {
-            version::supports(alias, &shared.version.version())?;
-            variants.extend(parameters.of_alias(clients, alias, &shared.version.version()).await?);
-        } else if let Some(name) = &term.ssm_parameter {
-            let id = parameters.own(clients, name).await?;
-            ours.extend(id.map(|id| resolve::Term { id: Some(id), ..resolve::Term::default() }));
-        }
-    }
-    ours.extend(variants.iter().map(|(id, _)| resolve::Term { id: Some(id.clone()), ..resolve::Term::default() }));
-    if ours.is_empty() {
-        return Ok(Vec::new());
-    }
-    let now = shared.clock.now().strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string();
-    resolve::images(clients, &ours, &variants, &now).await
-}
-
-async fn profile_of(shared: &Shared, class: &Ec2NodeClass) -> Found<String> {
-    if let Some(own) = &class.spec.instance_profile {
-        return Ok(own.clone());
-    }
-    let tags = class.spec.tags.clone().unwrap_or_default();
-    let role = class.spec.role.as_deref().unwrap_or_default();
-    let written = class.status.as_ref().and_then(|status| status.instance_profile.as_deref());
-    profile::ensure(shared.clients(), &owner(shared, class, &tags), role, written).await
-}
-
-fn owner<'a>(shared: &'a Shared, class: &'a Ec2NodeClass, tags: &'a BTreeMap<String, String>) -> profile::Owner<'a> {
-    let uid = class.metadata.uid.as_deref().unwrap_or_default();
-    profile::Owner { cluster: &shared.seller.cluster().name, class: class.metadata.name(), uid, tags }
-}
-
-/// Claims that were stamped by another version of the hash get the new one, so that an upgrade drifts nothing. Those that
-/// drifted before stay so.
+/// Claims that were stamped by another version of the hash than ours get ours, so that an upgrade drifts nothing. Those that
+/// drifted before stay so. Under a class that is stamped with ours there are none.
 async fn restamp(shared: &Shared, class: &Ec2NodeClass, hash: &str) -> Result<(), ClassFault> {
     let version = class.metadata.annotations.get(names::NODE_CLASS_HASH_VERSION);
-    if version.is_none_or(|version| version == EC2_NODE_CLASS_HASH_VERSION) {
+    if version.is_some_and(|version| version == EC2_NODE_CLASS_HASH_VERSION) {
         return Ok(());
     }
-    for claim in claims_of(shared, class) {
+    let is_stamped = |claim: &NodeClaim| {
+        let version = claim.metadata.annotations.get(names::NODE_CLASS_HASH_VERSION);
+        version.is_some_and(|version| version == EC2_NODE_CLASS_HASH_VERSION)
+    };
+    for claim in claims_of(shared, class).into_iter().filter(|claim| !is_stamped(claim)) {
         let conditions = claim.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         let has_drifted = conditions.iter().any(|condition| condition.type_ == "Drifted");
         let mut annotations = json!({ names::NODE_CLASS_HASH_VERSION: EC2_NODE_CLASS_HASH_VERSION });

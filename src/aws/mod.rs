@@ -12,6 +12,7 @@ mod classes;
 mod counting;
 mod kubelet;
 mod listening;
+mod lookup;
 mod market;
 mod memory;
 mod prices;

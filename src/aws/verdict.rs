@@ -15,6 +15,7 @@ use planner::model::Str;
 use serde_json::{Value, json};
 
 use super::kubelet::told;
+use super::lookup::UNPUBLISHED;
 use super::version::UNSUPPORTED_ALIAS;
 use crate::act::merge::merge_patch;
 use crate::controllers::time;
@@ -176,6 +177,12 @@ impl Draft {
                 self.status().amis.clear();
                 self.conditions.set_false(AMIS, UNSUPPORTED_ALIAS, &fault.message);
             }
+            // Machines are bought with the last images for as long as nothing takes their place.
+            Err(fault) if fault.code == UNPUBLISHED => {
+                if !self.is_current(AMIS) {
+                    self.conditions.set_unknown_because(AMIS, UNPUBLISHED, &fault.message);
+                }
+            }
             Err(fault) => self.unanswered(AMIS, &fault),
             Ok(images) if images.is_empty() => {
                 self.status().amis.clear();
@@ -266,6 +273,13 @@ impl Draft {
                 self.conditions.set_false(PLACEMENT, "PlacementGroupResolutionFailed", &fault.to_string());
             }
         }
+    }
+
+    /// Whether a condition is true of the class as it is now.
+    fn is_current(&self, condition: &str) -> bool {
+        let generation = self.before.metadata.generation.unwrap_or_default();
+        let known = self.conditions.get(condition);
+        known.is_some_and(|known| known.is_true() && known.observed_generation == generation)
     }
 
     /// A question without an answer: what is known stays if AWS was only busy or out of reach, and anything else is told,

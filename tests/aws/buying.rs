@@ -201,6 +201,30 @@ async fn a_reservation_that_was_full_is_used_again_as_soon_as_it_has_room() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn images_and_subnets_hold_for_their_intervals_and_reservations_are_seen_meanwhile() {
+    let hour = std::time::Duration::from_hours(1);
+    let set = |aws: &mut millwright::config::AwsConfig| {
+        (aws.ami_refresh_interval, aws.subnet_refresh_interval) = (hour, hour / 2);
+    };
+    let stage = Stage::open_as(|_| {}, |_| {}, set);
+    stage.change_class(|class| class["spec"]["capacityReservationSelectorTerms"] = json!([{ "id": "cr-0a" }]));
+    stage.until(60, "the class is ready", Stage::is_ready).await;
+    tokio::time::sleep(std::time::Duration::from_secs(15)).await;
+    let calls = |stage: &Stage| (stage.ec2.n_calls("DescribeImages"), stage.ec2.n_calls("DescribeSubnets"));
+    let (n_images, n_subnets) = calls(&stage);
+    stage.ec2.locked(|state| {
+        let zone = state.land.zones[1].clone();
+        state.reserve(Reservation::new("cr-0a", "m5.large", zone, 1));
+    });
+    let is_known = |stage: &Stage| stage.class()["status"]["capacityReservations"][0]["id"] == "cr-0a";
+    stage.until(70, "the reservation is known", is_known).await;
+    assert_eq!(calls(&stage), (n_images, n_subnets));
+    tokio::time::sleep(hour * 3 / 4).await;
+    assert_eq!(calls(&stage), (n_images + 1, n_subnets + 1), "images are looked at for having been called back");
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_reservation_takes_back_is_bought_elsewhere_before_it_goes() {
     let stage = Stage::open(|_| {});
     stage.allow_reserved();
@@ -283,6 +307,13 @@ async fn what_ec2_refused_is_shown_as_not_to_be_had_for_as_long_as_it_is_left_al
     assert_eq!(&*stage.ec2.machines()[0].key.instance_type, "m5.large");
     stage.until(70, "what was refused is shown", |stage| shows(stage, "c5.large", "0")).await;
     assert!(shows(&stage, "m5.large", "1"));
+    let page = stage.metrics.render();
+    for name in ["offering_available", "offering_price_estimate"] {
+        let row = format!(
+            "karpenter_cloudprovider_instance_type_{name}{{capacity_type=\"reserved\",instance_type=\"m5.large\",zone=\"us-west-2a\"}} 0"
+        );
+        assert!(page.lines().any(|line| line == row), "{row}");
+    }
     stage.until(300, "it may be tried again", |stage| shows(stage, "c5.large", "1")).await;
     stage.close().await;
 }
@@ -328,6 +359,40 @@ async fn a_class_that_waits_for_its_claims_says_so() {
         conditions.iter().find(|one| one["type"] == "NodeClassReady").map(|one| one["reason"].clone())
     };
     stage.until(30, "the pool too", |stage| reason(stage) == Some(json!("NodeClassTerminating"))).await;
+    stage.close().await;
+}
+
+/// A claim as somebody writes it by hand.
+fn claim(class: &str) -> Value {
+    json!({
+        "apiVersion": "karpenter.sh/v1", "kind": "NodeClaim", "metadata": { "name": "by-hand" },
+        "spec": {
+            "nodeClassRef": { "group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": class },
+            "requirements": [{ "key": "karpenter.sh/capacity-type", "operator": "In", "values": ["spot"] }],
+            "resources": { "requests": { "cpu": "1" } },
+        },
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_says_why_its_class_gives_it_nothing_to_choose_from() {
+    let stage = Stage::open(|_| {});
+    stage.until(60, "the class is ready", Stage::is_ready).await;
+    stage.direct.put(claim("absent")).unwrap();
+    stage.until(30, "it is said", |stage| stage.has_told("Failed resolving NodeClass")).await;
+    stage.until(30, "the claim is given up", |stage| stage.claims().is_empty()).await;
+    // Of an amount that nobody can read no allocatable follows.
+    stage.change_class(|class| class["spec"]["kubelet"] = json!({ "evictionHard": { "memory.available": "much" } }));
+    let is_looked_at =
+        |stage: &Stage| stage.condition("ValidationSucceeded")["reason"] == "InvalidKubeletConfiguration";
+    stage.until(30, "the class is looked at", is_looked_at).await;
+    stage.direct.put(claim("default")).unwrap();
+    let reason = |stage: &Stage| {
+        let claims = stage.claims();
+        let conditions = claims.first().and_then(|claim| claim["status"]["conditions"].as_array()).cloned();
+        conditions.into_iter().flatten().find(|one| one["type"] == "Launched").map(|one| one["reason"].clone())
+    };
+    stage.until(30, "it says so", |stage| reason(stage) == Some(json!("InstanceTypeResolutionFailed"))).await;
     stage.close().await;
 }
 

@@ -263,6 +263,12 @@ impl Stage {
         self.all(Id::by_kind("v1", "Event").unwrap()).iter().any(|event| event["reason"] == reason)
     }
 
+    /// Whether an event with this reason was written about an object of a kind.
+    pub fn has_told_of(&self, kind: &str, reason: &str) -> bool {
+        let events = self.all(Id::by_kind("v1", "Event").unwrap());
+        events.iter().any(|event| event["reason"] == reason && event["involvedObject"]["kind"] == kind)
+    }
+
     /// Whether an event with these words was written.
     pub fn has_told(&self, words: &str) -> bool {
         let events = self.all(Id::by_kind("v1", "Event").unwrap());

@@ -39,10 +39,82 @@ async fn the_certificate_of_the_api_server_goes_before_that_of_eks_and_does_with
 async fn the_version_of_the_cluster_is_asked_again_so_that_images_follow_an_upgrade() {
     let stage = Stage::set_up(|setup| setup.aws.eks_control_plane = true, |_| {});
     stage.until(60, "the class is ready", Stage::is_ready).await;
-    // There are no images of this version in the land.
-    stage.ec2.locked(|state| state.options.kubernetes = "1.34".into());
-    let has_none = |stage: &Stage| stage.condition("AMIsReady")["reason"] == "AMINotFound";
-    stage.until(420, "images of the new version are looked for", has_none).await;
+    // There are no images of this version in the land yet: machines are bought with the last ones.
+    let before = stage.class()["status"]["amis"].clone();
+    let n_asked = stage.ec2.n_calls("ssm:GetParameter");
+    stage.ec2.locked(|state| state.options.kubernetes = "1.36".into());
+    let is_asked = |stage: &Stage| stage.ec2.n_calls("ssm:GetParameter") >= n_asked + 5;
+    stage.until(420, "images of the new version are looked for", is_asked).await;
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    assert_eq!((stage.class()["status"]["amis"].clone(), stage.is_ready()), (before, true));
+    stage.direct.put(pod("web-0", "500m", "1Gi")).unwrap();
+    stage.until(120, "the pod runs", |stage| stage.running() == 1).await;
+    let newer = stage.ec2.locked(|state| {
+        let name = "amazon-eks-node-al2023-x86_64-standard-1.36-v20261120";
+        state.land.add_image(name, "x86_64", "/dev/xvda")
+    });
+    let has_newer = |stage: &Stage| stage.class()["status"]["amis"][0]["id"] == newer.as_str();
+    stage.until(420, "what is published then is taken", has_newer).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_class_whose_alias_names_no_image_says_so_and_buys_none_of_another() {
+    let pinned = json!([{ "alias": "al2023@v20200101" }]);
+    let stage = Stage::set_up(|setup| setup.objects[0]["spec"]["amiSelectorTerms"] = pinned.clone(), |_| {});
+    let reason = |stage: &Stage| stage.condition("AMIsReady")["reason"] == "AMINotFound";
+    stage.until(30, "the class says so", reason).await;
+    let condition = stage.condition("AMIsReady");
+    assert_eq!(condition["status"], "Unknown");
+    assert_eq!(condition["message"], "no image of al2023@v20200101 is published for Kubernetes 1.35");
+    stage.change_class(|class| class["spec"]["amiSelectorTerms"] = json!([{ "alias": "al2023@latest" }]));
+    stage.until(30, "the class is ready", Stage::is_ready).await;
+    stage.change_class(|class| class["spec"]["amiSelectorTerms"] = pinned.clone());
+    stage.until(30, "the class says so again", reason).await;
+    assert!(!stage.is_ready(), "images of another alias are not those of this one");
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_is_not_there_leaves_no_profile_behind_and_is_asked_for_once_a_minute() {
+    let stage = Stage::open(|_| {});
+    stage.until(60, "the class is ready", Stage::is_ready).await;
+    let n_profiles = stage.ec2.locked(|state| state.land.profiles.len());
+    stage.change_class(|class| class["spec"]["role"] = json!("Nobody"));
+    let is_told = |stage: &Stage| stage.condition("InstanceProfileReady")["status"] == "Unknown";
+    stage.until(10, "the class says so", is_told).await;
+    let n_tries = stage.ec2.n_calls("iam:AddRoleToInstanceProfile");
+    tokio::time::sleep(std::time::Duration::from_secs(170)).await;
+    let n_more = stage.ec2.n_calls("iam:AddRoleToInstanceProfile") - n_tries;
+    assert!((2..=3).contains(&n_more), "{n_more}");
+    assert_eq!(stage.ec2.locked(|state| state.land.profiles.len()), n_profiles);
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_an_old_karpenter_marked_is_tagged_with_the_clusters_name() {
+    let stage = Stage::open(|_| {});
+    stage.direct.put(deployment(1, "500m", "1Gi")).unwrap();
+    let is_marked = |stage: &Stage| {
+        let claims = stage.claims();
+        claims.len() == 1
+            && claims[0]["metadata"]["annotations"]["compatibility.karpenter.k8s.aws/cluster-name-tagged"] == "true"
+    };
+    stage.until(300, "the machine is tagged", |stage| stage.running() == 1 && is_marked(stage)).await;
+    let tag = "eks:eks-cluster-name";
+    stage.ec2.locked(|state| state.instances.values_mut().for_each(|one| drop(one.tags.remove(tag))));
+    let id = Id::by_kind("karpenter.sh/v1", "NodeClaim").unwrap();
+    let unmarked = |old: &Value| {
+        let mut claim = old.clone();
+        let annotations = claim["metadata"]["annotations"].as_object_mut().unwrap();
+        annotations.remove("compatibility.karpenter.k8s.aws/cluster-name-tagged");
+        claim
+    };
+    let name = stage.claims()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    stage.direct.update(id, &Key::cluster(name), Part::Main, unmarked).unwrap();
+    let is_tagged = |stage: &Stage| stage.ec2.machines().iter().all(|one| one.tags.contains_key(tag));
+    stage.until(30, "it carries the name", is_tagged).await;
+    stage.until(10, "the claim says so", is_marked).await;
     stage.close().await;
 }
 
@@ -188,5 +260,37 @@ async fn a_machine_that_karpenter_bought_and_lost_is_ended_and_one_that_a_claim_
     let has = |stage: &Stage, id: &str| stage.ec2.machines().iter().any(|one| one.id == id);
     stage.until(600, "the lost machine is ended", |stage| !has(stage, &lost)).await;
     assert!(has(&stage, &kept));
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_class_without_a_stamp_stamps_the_claims_that_another_version_of_the_hash_did() {
+    const HASH: &str = "karpenter.k8s.aws/ec2nodeclass-hash";
+    const VERSION: &str = "karpenter.k8s.aws/ec2nodeclass-hash-version";
+    let stage = Stage::open(|_| {});
+    stage.direct.put(deployment(1, "500m", "1Gi")).unwrap();
+    stage.until(300, "the pod runs", |stage| stage.running() == 1).await;
+    let id = Id::by_kind("karpenter.sh/v1", "NodeClaim").unwrap();
+    let name = stage.claims()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let older = |old: &Value| {
+        let mut claim = old.clone();
+        claim["metadata"]["annotations"][HASH] = json!("1");
+        claim["metadata"]["annotations"][VERSION] = json!("v5");
+        claim
+    };
+    stage.direct.update(id, &Key::cluster(name), Part::Main, older).unwrap();
+    stage.change_class(|class| {
+        let annotations = class["metadata"]["annotations"].as_object_mut().unwrap();
+        annotations.retain(|key, _| key != HASH && key != VERSION);
+    });
+    let stamp = |object: &Value| {
+        let annotations = &object["metadata"]["annotations"];
+        (annotations[HASH].clone(), annotations[VERSION].clone())
+    };
+    let is_stamped = |stage: &Stage| {
+        let (of_class, of_claim) = (stamp(&stage.class()), stamp(&stage.claims()[0]));
+        of_class == of_claim && of_claim.1 == "v6"
+    };
+    stage.until(70, "both are stamped alike", is_stamped).await;
     stage.close().await;
 }

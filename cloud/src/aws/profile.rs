@@ -91,7 +91,13 @@ pub async fn ensure(clients: &Clients, owner: &Owner<'_>, role: &str, written: O
             Ok(_) => {}
             // A profile has one role; the name says which.
             Err(fault) if fault.code == "LimitExceeded" => {}
-            Err(fault) => return Err(fault),
+            Err(fault) => {
+                // One without a role is of no use. If it cannot be taken away either, it is found again by its name.
+                if found.is_none() && !fault.is_unanswered() {
+                    let _ = delete(clients, &name, Vec::new()).await;
+                }
+                return Err(fault);
+            }
         }
     }
     Ok(name)
