@@ -181,8 +181,8 @@ mod tests {
     fn launch() -> Launch {
         let types =
             ["c-2x-amd64-linux", "s-2x-amd64-linux", "c-4x-amd64-linux", "m-4x-amd64-linux", "m-8x-amd64-linux"];
-        let offering = |(at, instance_type): (usize, &&str)| RankedOffering {
-            price: MicroUsdPerHour(at as i64),
+        let offering = |(price, instance_type): (i64, &&str)| RankedOffering {
+            price: MicroUsdPerHour(price),
             capacity_type: CapacityType::Spot,
             instance_type: (*instance_type).into(),
             zone: "test-zone-a".into(),
@@ -191,7 +191,7 @@ mod tests {
         Launch {
             name: "general-1".into(),
             pool: "general".into(),
-            offerings: types.iter().enumerate().map(offering).collect(),
+            offerings: (1..).zip(&types).map(offering).collect(),
             offerings_total: types.len(),
             requests: Resources::default(),
             allocatable: Resources::default(),
