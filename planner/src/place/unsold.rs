@@ -9,6 +9,8 @@ use crate::model::{Code, InstanceType, Offering, Reason, Requirement, Requiremen
 
 /// Types named in one message.
 const MOST_TYPES: usize = 3;
+/// Zones named in one message.
+const MOST_ZONES: usize = 6;
 
 /// Who asks for something.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -146,10 +148,24 @@ impl Case<'_, '_, '_> {
             (some, more) => format!("{} and {more} more", some.join(", ")),
         };
         let is = if fitting.len() == 1 { "it is not" } else { "none of them is" };
+        let zones: BTreeSet<&str> = self.values_sold(labels::ZONE).collect();
+        if zones.is_empty() {
+            let message = format!(
+                "{types} would hold the pod, but the node class of NodePool {pool} has no zone where anything is sold"
+            );
+            let miss = format!("zones for the node class of NodePool {pool} where instance types are sold");
+            return self.reason(Code::NoOffering, message, Some(miss));
+        }
         let to_say = if culprits.is_empty() { &all } else { &culprits };
         let asked = to_say.iter().flat_map(|culprit| &culprit.asked);
         let asked: Vec<String> = asked.map(|(side, r)| owned(*side, r, pool)).collect();
-        let message = format!("{types} would hold the pod, but {is} sold under {}", asked.join(" and "));
+        // Nobody asks for a place: it is the class that has no other.
+        let place = if asked.is_empty() {
+            format!("in {}, where the node class of NodePool {pool} is", some(&zones))
+        } else {
+            format!("under {}", asked.join(" and "))
+        };
+        let message = format!("{types} would hold the pod, but {is} sold {place}");
         let mut misses: Vec<String> = culprits.iter().filter_map(|culprit| self.other_place(culprit)).collect();
         if culprits.iter().any(|culprit| self.wants_unpriced_spot(culprit)) {
             misses.push("a price for spot".into());
@@ -219,6 +235,12 @@ impl Case<'_, '_, '_> {
         };
         culprit.asked.iter().any(only_spot) && self.values_sold(labels::CAPACITY_TYPE).all(|value| value != "spot")
     }
+}
+
+fn some(zones: &BTreeSet<&str>) -> String {
+    let named: Vec<&str> = zones.iter().take(MOST_ZONES).copied().collect();
+    let more = zones.len() - named.len();
+    if more == 0 { named.join(", ") } else { format!("{} and {more} more", named.join(", ")) }
 }
 
 /// A key whose value an offering settles, whatever the type.

@@ -206,16 +206,20 @@ fn table(pool: &PoolAnswer) -> String {
         let _ = writeln!(out, "  taints        {}", pool.taints.join(", "));
     }
     let c = &pool.catalogue;
-    let _ = writeln!(
-        out,
-        "  can buy       {} of {} types, {} in {}, {} ({} out of capacity)",
-        c.instance_types,
-        c.of_instance_types,
-        count(c.offerings, "offering"),
-        some(&c.zones, 6),
-        some(&c.capacity_types, 3),
-        c.unavailable
-    );
+    let _ = if c.offerings == 0 {
+        writeln!(out, "  can buy       nothing: none of {} is sold to it", count(c.of_instance_types, "type"))
+    } else {
+        writeln!(
+            out,
+            "  can buy       {} of {} types, {} in {}, {} ({} out of capacity)",
+            c.instance_types,
+            c.of_instance_types,
+            count(c.offerings, "offering"),
+            some(&c.zones, 6),
+            some(&c.capacity_types, 3),
+            c.unavailable
+        )
+    };
     if let Some(cheapest) = &c.cheapest {
         let _ = writeln!(out, "  cheapest      {cheapest} an hour");
     }

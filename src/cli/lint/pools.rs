@@ -53,6 +53,17 @@ fn of_pool(source: &Sourced<NodePool>, pool: &Pool, snapshot: &Snapshot) -> Vec<
 }
 
 fn nothing(subject: Subject<'_>, pool: &Pool) -> Finding {
+    if pool.types.iter().all(|of| of.offerings.is_empty()) {
+        let message = "its node class has no zone where anything is sold";
+        let remedy = "compare the zones in the status of the node class with --region and --zones";
+        return subject.finding(
+            Level::Error,
+            Mistake::NothingToBuy,
+            "spec.template.spec.nodeClassRef",
+            message,
+            remedy,
+        );
+    }
     let spot_only = pool.requirements.get(CAPACITY_TYPE).is_some_and(|r| r.has("spot") && !r.has("on-demand"));
     let remedy = if spot_only {
         "spot is offered at a price of --prices only: give prices, or allow on-demand"

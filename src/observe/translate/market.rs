@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use cloud::catalog::{CatalogError, RegionTable, region_table, regions};
+use planner::model::labels::ZONE;
 use planner::model::{CapacityType, Pool};
 
 use super::super::error::InputError;
@@ -49,8 +50,44 @@ fn is_ec2(objects: &Objects) -> bool {
     classes.any(|class| (&*class.group, &*class.kind) == EC2)
 }
 
+/// Notes zones of another region than the one that is planned for, in which nothing can be bought.
+fn elsewhere(objects: &Objects, options: &Options, notes: &mut Vec<String>) {
+    let is_here = |zone: &&str| zone.starts_with(options.region.as_str());
+    let of_classes = objects.ec2_classes.iter().map(|class| -> BTreeSet<&str> {
+        class.object.status.iter().flat_map(|status| &status.subnets).map(|subnet| &*subnet.zone).collect()
+    });
+    let of_pools = objects.node_pools.iter().map(|pool| -> BTreeSet<&str> {
+        let asked = pool.object.spec.template.spec.requirements.iter();
+        asked.filter(|r| &*r.key == ZONE && &*r.operator == "In").flat_map(|r| &r.values).map(|zone| &**zone).collect()
+    });
+    let of_nodes = objects.nodes.iter().filter_map(|node| node.object.metadata.labels.get(ZONE));
+    let lists = of_classes.chain(of_pools).chain([of_nodes.map(|zone| &**zone).collect()]);
+    // A list that has a zone here, too, is one for several regions.
+    let strange: BTreeSet<&str> = lists.filter(|list| !list.iter().any(is_here)).flatten().collect();
+    if strange.is_empty() {
+        return;
+    }
+    for region in regions().unwrap_or_default().iter().filter(|region| region.name != options.region) {
+        let zones: Vec<&str> = region.zones.iter().map(String::as_str).filter(|zone| strange.contains(zone)).collect();
+        if !zones.is_empty() {
+            let (s, are) = if zones.len() == 1 { ("", "is") } else { ("s", "are") };
+            let (shown, name, here) = (listed(&zones), &region.name, &options.region);
+            notes.push(format!("zone{s} {shown} {are} of region {name}, not {here}; give --region {name}"));
+        }
+    }
+}
+
+/// The first few, and how many more there are.
+fn listed(names: &[&str]) -> String {
+    let shown = names[..names.len().min(MOST)].join(", ");
+    if names.len() > MOST { format!("{shown} and {} more", names.len() - MOST) } else { shown }
+}
+
 /// Notes instance types and zones that are not known.
 pub(super) fn unknown(objects: &Objects, options: &Options, pools: &[Pool], notes: &mut Vec<String>) {
+    if is_ec2(objects) {
+        elsewhere(objects, options, notes);
+    }
     let is_asked = !options.unavailable.is_empty() || options.prices.offerings().next().is_some();
     let region = if is_asked && is_ec2(objects) { region_table(&options.region).ok() } else { None };
     if let Some(region) = &region {
@@ -92,14 +129,11 @@ fn prices(region: &RegionTable, options: &Options, notes: &mut Vec<String>) {
         if unknown.is_empty() {
             continue;
         }
-        let shown: Vec<&str> = unknown.iter().copied().take(MOST).collect();
-        let more = unknown.len() - shown.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let plural = if unknown.len() == 1 { "" } else { "s" };
         notes.push(format!(
-            "--prices: region {} has no {what}{plural} {}{more}; prices of it change nothing",
+            "--prices: region {} has no {what}{plural} {}; prices of it change nothing",
             options.region,
-            shown.join(", ")
+            listed(&unknown.into_iter().collect::<Vec<_>>())
         ));
     }
 }
