@@ -7,6 +7,7 @@
 //!                                          └─ controllers ◀── mirror
 //! ```
 
+mod inputs;
 mod insight;
 mod leadership;
 mod served;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use cloud::catalog::{CatalogError, KwokSettings, KwokTypes};
+use cloud::catalog::CatalogError;
 use cloud::{AnyCloud, Cloud};
 use futures::FutureExt as _;
 use tokio::task::JoinSet;
@@ -32,9 +33,7 @@ use crate::events::Recorder;
 use crate::kwok::{Kwok, Stock};
 use crate::lease::Lost;
 use crate::observe::mirror::{Facts, Kind, Mirror};
-#[cfg(feature = "aws")]
-use crate::observe::read_prices;
-use crate::observe::{InputError, MinValuesPolicy, read_text, watch};
+use crate::observe::{InputError, MinValuesPolicy, watch};
 use crate::telemetry::Metrics;
 use crate::telemetry::http::{Health, ListenError, Ports};
 
@@ -94,6 +93,7 @@ pub async fn serve(config: Config, answers: impl FnOnce(&Config, &Insight) -> Ro
             .remedy("run with --provider kwok, or build with the feature aws")
             .into());
     }
+    inputs::check(&config)?;
     let metrics = match config.provider {
         Provider::Kwok => Metrics::new(),
         Provider::Aws => Metrics::for_class("karpenter.k8s.aws", "EC2NodeClass"),
@@ -135,7 +135,7 @@ async fn run(ground: &Ground, stop: CancellationToken) -> Result<(), AppError> {
     tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
-        () = served::wait(&ground.clients.client, &ground.health) => {}
+        () = served::wait(&ground.clients, &ground.health) => {}
     }
     let config = &ground.config;
     if !config.leader_election {
@@ -181,7 +181,7 @@ pub async fn lead_on_aws_with<C: Cloud>(
 ) -> Result<(), AppError> {
     let Ground { config, clients, clock, metrics, .. } = ground;
     let reserved = config.feature_gates.reserved_capacity;
-    let prices = config.prices_file.as_deref().map(read_prices).transpose()?.unwrap_or_default();
+    let prices = inputs::prices(config)?;
     let started = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
@@ -203,13 +203,7 @@ pub async fn lead_on_aws_with<C: Cloud>(
 
 /// Leads with nodes of kwok.
 async fn lead_on_kwok(ground: &Ground, stop: CancellationToken) -> Result<(), AppError> {
-    let types = match &ground.config.instance_types_file {
-        None => KwokTypes::Generated,
-        Some(path) => {
-            KwokTypes::File { name: path.display().to_string(), json: read_text(path, "--instance-types-file-path")? }
-        }
-    };
-    let settings = KwokSettings { types, unavailable: Vec::new() };
+    let settings = inputs::of_kwok(&ground.config)?;
     let stock = Stock::default();
     lead(ground, &[Kind::KwokNodeClass], stop, |mirror, _| {
         Ok(Kwok::new(ground.clients.once.clone(), mirror, ground.clock, &settings, stock)?)

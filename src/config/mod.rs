@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::observe::{FeatureGates, MinValuesPolicy, PreferencePolicy};
+use crate::observe::{FeatureGates, MinValuesPolicy, PreferencePolicy, SchedulerConfig};
 
 pub use flags::Flags;
 
@@ -29,7 +29,7 @@ pub struct Config {
     /// Pods that ask for dynamic resources get no place.
     pub ignore_dra_requests: bool,
     /// Spread constraints of pods that have none.
-    pub scheduler_config: Option<PathBuf>,
+    pub scheduler_config: Option<SchedulerConfig>,
     /// Prices that go before those that are asked for.
     pub prices_file: Option<PathBuf>,
     /// Steps the solver may take for one plan.

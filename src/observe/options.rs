@@ -9,6 +9,7 @@ use planner::model::snapshot::DEFAULT_EFFORT;
 
 use super::error::InputError;
 use super::strict::nearest;
+use super::translate::SchedulerConfig;
 
 /// The region that is meant where none is named.
 pub(crate) const DEFAULT_REGION: &str = "us-east-1";
@@ -36,7 +37,7 @@ pub struct Options {
     /// Instance types of kwok, in place of the generated ones.
     pub instance_types_file: Option<PathBuf>,
     /// Spread constraints of pods that have none.
-    pub scheduler_config: Option<PathBuf>,
+    pub scheduler_config: Option<SchedulerConfig>,
 }
 
 impl Default for Options {

@@ -115,7 +115,7 @@ impl<'a> Classes<'a> {
             None => KwokTypes::Generated,
             Some(path) => KwokTypes::File {
                 name: path.to_string_lossy().into_owned(),
-                json: read_text(path, "--instance-types-file")?,
+                json: read_text(path, "--instance-types-file-path")?,
             },
         };
         kwok(&KwokSettings { types, unavailable: self.options.unavailable.clone() }).map_err(|error| of_option(&error))
@@ -250,6 +250,9 @@ pub(super) fn of_option(error: &CatalogError) -> InputError {
         CatalogError::Zone { .. } => ("--zones", "name zones of the region, or set --region"),
         CatalogError::Pattern { .. } => ("--unavailable", "write TYPE/ZONE/CAPACITY_TYPE; * stands for any"),
         CatalogError::Price { .. } => ("--prices", "mend the line named"),
+        CatalogError::InstanceTypes { .. } => {
+            ("--instance-types-file-path", "mend the file, or leave the option out for the generated types")
+        }
         _ => return InputError::new(message),
     };
     InputError::new(message).field(option).remedy(remedy)

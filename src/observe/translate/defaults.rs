@@ -40,9 +40,18 @@ struct Default {
     node_taints_policy: String,
 }
 
-/// Reads the document `podTopologySpread: {defaultConstraints: […]}`.
-pub(super) fn read(path: &Path) -> Result<Vec<SpreadConstraint>, InputError> {
-    parse(&path.to_string_lossy(), &read_text(path, "--scheduler-config")?)
+/// Spread constraints of pods that have none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SchedulerConfig(pub(super) Vec<SpreadConstraint>);
+
+impl SchedulerConfig {
+    /// Reads the document `podTopologySpread: {defaultConstraints: […]}`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or says something else.
+    pub fn read(path: &Path) -> Result<Self, InputError> {
+        parse(&path.to_string_lossy(), &read_text(path, "--scheduler-config")?).map(Self)
+    }
 }
 
 fn parse(file: &str, text: &str) -> Result<Vec<SpreadConstraint>, InputError> {

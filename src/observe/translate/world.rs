@@ -11,7 +11,7 @@ use super::super::objects::{Objects, Sourced};
 use super::super::options::Options;
 use super::at::At;
 use super::labels::selector;
-use super::{defaults, time};
+use super::time;
 
 /// Lookups while translating.
 pub(super) struct World<'a> {
@@ -58,7 +58,7 @@ impl<'a> World<'a> {
         Ok(Self {
             objects,
             now: options.now,
-            default_spreads: options.scheduler_config.as_deref().map(defaults::read).transpose()?.unwrap_or_default(),
+            default_spreads: options.scheduler_config.clone().unwrap_or_default().0,
             namespaces: namespaces(objects),
             volumes: objects.volumes.iter().map(|v| (&*v.object.metadata.name, &**v)).collect(),
             claims: objects
