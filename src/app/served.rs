@@ -5,21 +5,26 @@ use std::time::Duration;
 use http::Request;
 use serde_json::Value;
 
+use crate::client::{Clients, cause};
 use crate::telemetry::http::Health;
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(5);
+/// For one look: whoever waits for the controller to get ready should soon read why it does not.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The kinds, as discovery names them.
 const NEEDED: [&str; 2] = ["nodepools", "nodeclaims"];
 
 /// Waits until `NodePool`s and `NodeClaim`s are served, and says in the log why it waits.
-pub(super) async fn wait(client: &kube::Client, health: &Health) {
+pub(super) async fn wait(clients: &Clients, health: &Health) {
     let mut said = String::new();
     loop {
-        match missing(client).await {
+        // Once: what is sent again and again meanwhile is not told.
+        let missing = tokio::time::timeout(PATIENCE, missing(&clients.once)).await;
+        match missing.unwrap_or_else(|_| Some(format!("no answer within {} s", PATIENCE.as_secs()))) {
             None => break,
             Some(why) if why != said => {
-                tracing::error!(why, "waiting for the API server");
+                tracing::error!(server = clients.server, why, "waiting for the API server");
                 said = why;
             }
             Some(_) => {}
@@ -45,7 +50,7 @@ async fn missing(client: &kube::Client) -> Option<String> {
                 .then(|| format!("{} of karpenter.sh/v1 are not served; {remedy}", missing.join(" and ")))
         }
         Err(kube::Error::Api(status)) if status.code == 404 => Some(format!("karpenter.sh/v1 is not served; {remedy}")),
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(cause(&error)),
     }
 }
 
@@ -59,8 +64,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::client::Clients;
-
     #[tokio::test(start_paused = true)]
     async fn a_controller_waits_until_its_kinds_are_installed() {
         static N_ASKED: AtomicUsize = AtomicUsize::new(0);
@@ -73,9 +76,24 @@ mod tests {
             Response::builder().status(code).body(Full::new(bytes::Bytes::from(answer.to_string())))
         }));
         let since = tokio::time::Instant::now();
-        assert!(missing(&clients.client).await.unwrap().contains("millwright crds"));
-        wait(&clients.client, &Health::default()).await;
+        assert!(missing(&clients.once).await.unwrap().contains("millwright crds"));
+        wait(&clients, &Health::default()).await;
         assert_eq!(since.elapsed(), PERIOD);
         assert_eq!(N_ASKED.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_answers_is_asked_again() {
+        static N_ASKED: AtomicUsize = AtomicUsize::new(0);
+        let clients = Clients::from_service(tower::service_fn(|_: Request<Body>| async {
+            if N_ASKED.fetch_add(1, Ordering::Relaxed) == 0 {
+                std::future::pending::<()>().await;
+            }
+            let answer = json!({"resources": [{"name": "nodepools"}, {"name": "nodeclaims"}]}).to_string();
+            Response::builder().body(Full::new(bytes::Bytes::from(answer)))
+        }));
+        let since = tokio::time::Instant::now();
+        wait(&clients, &Health::default()).await;
+        assert_eq!(since.elapsed(), PATIENCE + PERIOD);
     }
 }

@@ -119,10 +119,11 @@ pub struct Flags {
     /// Address both ports listen on [env: MILLWRIGHT_BIND_ADDRESS] [default: ::, all of both families]
     #[arg(long, value_name = "ADDRESS", help_heading = "Telemetry")]
     pub bind_address: Option<String>,
-    /// Profiles on /debug/pprof of the metrics port [env: ENABLE_PROFILING] [default: false]
+    /// Profiles on /debug/pprof of the metrics port, for whoever reaches it [env: ENABLE_PROFILING] [default: false]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Telemetry")]
     pub enable_profiling: Option<String>,
-    /// Who may read /debug/*: true everybody, false nobody, loopback this machine (kubectl port-forward counts as it)
+    /// Who may read /debug/plan, snapshot and explain: true everybody, false nobody, loopback this machine (kubectl
+    /// port-forward counts as it). Profiles have their own switch, --enable-profiling
     /// [env: MILLWRIGHT_ENABLE_DEBUG_ENDPOINTS] [default: loopback]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "WHO", verbatim_doc_comment, help_heading = "Telemetry")]
     pub enable_debug_endpoints: Option<String>,

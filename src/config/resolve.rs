@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use crds::words::{dns_label, subdomain};
+
 use super::read::{Named, Parsed, Reader, boolean, duration, lenient, number, strict, wrong};
 use super::{AwsConfig, Config, DebugEndpoints, Flags, LogLevel, LogOutput, Provider};
-use crate::observe::{FeatureGates, InputError, switches};
+use crate::observe::{FeatureGates, InputError, SchedulerConfig, switches};
 
 impl Config {
     /// The settings of these flags in this process's environment.
@@ -66,7 +68,9 @@ impl Config {
                 boolean,
             )?,
             prices_file: path(&from, strict("prices", "MILLWRIGHT_PRICES"), &flags.prices),
-            scheduler_config: path(&from, strict("scheduler-config", "SCHEDULER_CONFIG"), &flags.scheduler_config),
+            scheduler_config: path(&from, strict("scheduler-config", "SCHEDULER_CONFIG"), &flags.scheduler_config)
+                .map(|path| SchedulerConfig::read(&path))
+                .transpose()?,
             effort: from.read(
                 lenient("effort", "MILLWRIGHT_EFFORT"),
                 flags.effort.as_ref(),
@@ -147,7 +151,9 @@ impl Config {
             )?,
             log_outputs: from
                 .text(lenient("log-output-paths", "LOG_OUTPUT_PATHS"), flags.log_output_paths.as_ref())
-                .map_or(default.log_outputs, |text| log_outputs(&text)),
+                .map(|text| log_outputs(&text))
+                .filter(|outputs| !outputs.is_empty())
+                .unwrap_or(default.log_outputs),
             cluster_state_observability: !from.read(
                 lenient("disable-cluster-state-observability", "DISABLE_CLUSTER_STATE_OBSERVABILITY"),
                 flags.disable_cluster_state_observability.as_ref(),
@@ -161,10 +167,22 @@ impl Config {
             from.notes
                 .push("--batch-idle-duration is longer than --batch-max-duration, which ends every batch".to_owned());
         }
+        lease_has_a_name(&config)?;
         say_what_has_no_effect(&mut from, flags, &config)?;
         config.notes = from.notes;
         Ok(config)
     }
+}
+
+/// A lease that can have no name is never held, and the controller would wait for it for ever.
+fn lease_has_a_name(config: &Config) -> Result<(), InputError> {
+    let no_name = |flag: &str, value: &str, rule: &str| {
+        InputError::new("is no name that Kubernetes takes").field(flag).value(value).remedy(format!("write {rule}"))
+    };
+    let name = &config.leader_election_name;
+    subdomain(name).map_err(|rule| no_name("--leader-election-name", name, rule))?;
+    let Some(namespace) = &config.leader_election_namespace else { return Ok(()) };
+    dns_label(namespace).map_err(|rule| no_name("--leader-election-namespace", namespace, rule))
 }
 
 fn say_what_has_no_effect(from: &mut Reader<'_>, flags: &Flags, config: &Config) -> Result<(), InputError> {

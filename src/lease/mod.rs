@@ -99,11 +99,18 @@ impl Elector {
 
     async fn acquire(&self, seen: &mut Seen) {
         tracing::info!(lease = self.leases.name(), identity = self.leases.identity(), "waiting for the lease");
+        let mut said = String::new();
         loop {
             match self.leases.take_or_renew(seen).await {
                 Ok(Held::Ours) => break,
-                Ok(Held::Other) => {}
-                Err(error) => tracing::error!(%error, "lease cannot be taken"),
+                Ok(Held::Other) => said.clear(),
+                Err(error) => {
+                    let error = error.to_string();
+                    if error != said {
+                        tracing::error!(error, "lease cannot be taken");
+                    }
+                    said = error;
+                }
             }
             sleep(self.jittered()).await;
         }

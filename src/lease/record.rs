@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
 use tokio::time::Instant;
 
+use crate::client::cause;
 use crate::clock::Clock;
 
 /// For giving the lease back, and as the limit of one try: a leader must notice within the renew deadline.
@@ -39,11 +40,11 @@ pub(super) struct Seen {
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LeaseError {
-    #[error("get lease {name}: {source}")]
+    #[error("get lease {name}: {}", cause(source))]
     Get { name: String, source: Box<kube::Error> },
-    #[error("create lease {name}: {source}")]
+    #[error("create lease {name}: {}", cause(source))]
     Create { name: String, source: Box<kube::Error> },
-    #[error("update lease {name}: {source}")]
+    #[error("update lease {name}: {}", cause(source))]
     Update { name: String, source: Box<kube::Error> },
     #[error("lease {name}: no answer within {} s", TIMEOUT.as_secs())]
     NoAnswer { name: String },
@@ -175,7 +176,9 @@ impl Leases {
         let released = tokio::time::timeout(TIMEOUT, self.api.replace(&self.name, &params, &lease)).await;
         match released {
             Ok(Ok(_)) => tracing::info!(lease = self.name, "lease is released"),
-            Ok(Err(error)) => tracing::error!(lease = self.name, %error, "lease was not released and will run out"),
+            Ok(Err(error)) => {
+                tracing::error!(lease = self.name, error = cause(&error), "lease was not released and will run out");
+            }
             Err(_) => tracing::error!(lease = self.name, "lease was not released in time and will run out"),
         }
     }

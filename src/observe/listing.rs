@@ -10,7 +10,7 @@ use super::InputError;
 use super::error::Origin;
 use super::kinds::{SERVED, Served};
 use super::objects::{Builder, Objects, Validate};
-use crate::client::escaped;
+use crate::client::{cause, escaped};
 
 /// Objects of one page.
 const PAGE: usize = 500;
@@ -60,26 +60,6 @@ fn refused(served: &Served, cluster: &str, error: &kube::Error) -> InputError {
         _ => "check that the cluster is reachable (kubectl get nodes), or read from files with -f".into(),
     };
     InputError::new(format!("{} cannot be listed: {}", served.plural(), cause(error))).file(cluster).remedy(remedy)
-}
-
-/// What the server said, or what went wrong on the way to it, down to the first cause.
-fn cause(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        return if status.message.is_empty() {
-            format!("the server answers {}", status.code)
-        } else {
-            status.message.clone()
-        };
-    }
-    let mut next = std::error::Error::source(error);
-    let mut said = Vec::new();
-    while let Some(cause) = next {
-        said.push(cause.to_string());
-        next = cause.source();
-    }
-    // Some causes repeat what stands below them.
-    said.dedup_by(|below, above| above.contains(&**below));
-    if said.is_empty() { error.to_string() } else { said.join(": ") }
 }
 
 /// All objects of a kind, begun again when the list has run out between two pages.
@@ -197,16 +177,6 @@ mod tests {
         ] {
             assert!(asked.iter().any(|uri| uri.starts_with(&format!("{path}?"))), "{path}: {asked:?}");
         }
-    }
-
-    #[test]
-    fn a_connection_that_fails_is_told_with_its_first_cause() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("client error (Connect)")]
-        struct Outer(#[source] std::io::Error);
-        let inner = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
-        let error = kube::Error::Service(Box::new(Outer(inner)));
-        assert_eq!(cause(&error), "client error (Connect): connection refused");
     }
 
     #[tokio::test]

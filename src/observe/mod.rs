@@ -34,7 +34,7 @@ pub(crate) use error::printable;
 pub use error::{InputError, Origin};
 pub use objects::{Objects, Seen, Sourced, Validate};
 pub use options::{FeatureGates, MinValuesPolicy, Options, PreferencePolicy, read_prices};
-pub(crate) use options::switches;
+pub(crate) use options::{read_text, switches};
 pub(crate) use translate::{At, kubelet_fault, label_selector, protection};
 pub use translate::{Catalogs, OverlayFault, SchedulerConfig};
 

@@ -50,6 +50,25 @@ fn a_malformed_flag_is_an_error_that_names_flag_value_and_remedy() {
 }
 
 #[test]
+fn a_lease_without_a_possible_name_stops_the_start() {
+    let name = Flags { leader_election_name: Some("Mill_Lease".into()), ..kwok() };
+    let namespace = Flags { leader_election_namespace: Some("Bad NS".into()), ..kwok() };
+    for (flags, told) in [
+        (name, "--leader-election-name: is no name that Kubernetes takes: \"Mill_Lease\""),
+        (namespace, "--leader-election-namespace: is no name that Kubernetes takes: \"Bad NS\""),
+    ] {
+        let error = resolve(&flags, &[]).unwrap_err().to_string();
+        assert!(error.contains(told) && error.contains("remedy: write at most"), "{error}");
+    }
+}
+
+#[test]
+fn a_list_of_no_logs_is_none() {
+    let flags = Flags { log_output_paths: Some(" ,".into()), ..kwok() };
+    assert_eq!(resolve(&flags, &[]).unwrap().log_outputs, Config::default().log_outputs);
+}
+
+#[test]
 fn settings_that_stop_karpenter_stop_us_too() {
     for env in [("LOG_LEVEL", "loud"), ("PREFERENCE_POLICY", "respect"), ("MIN_VALUES_POLICY", "none")] {
         let error = resolve(&kwok(), &[env]).unwrap_err().to_string();

@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::mirror::{Kind, Mirror, Object};
 use super::options::FeatureGates;
-use crate::client::WATCH_SECONDS;
+use crate::client::{self, WATCH_SECONDS};
 use crate::telemetry::Metrics;
 use wire::{PodWire, Source, Tree, Watched, source};
 
@@ -182,7 +182,7 @@ fn do_without(source: &Source, mirror: &Mirror, error: &Error) {
     if !mirror.is_listed(source.kind) {
         warn!(
             kind = source.name,
-            error = %with_causes(error),
+            error = worded(error),
             "going on without these objects: grant get, list and watch of {} (deploy/kubernetes/millwright.yaml)",
             source.plural,
         );
@@ -249,23 +249,19 @@ fn report(source: &Source, error: &Error) {
     if is_gone {
         debug!(kind = source.name, %error, "listing again");
     } else {
-        warn!(kind = source.name, error = %with_causes(error), "watching");
+        warn!(kind = source.name, error = worded(error), "watching");
     }
 }
 
-/// An error with what is behind it.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut out = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !out.contains(&text) {
-            out.push_str(": ");
-            out.push_str(&text);
-        }
-        cause = error.source();
+/// What went wrong, for people.
+fn worded(error: &Error) -> String {
+    match error {
+        Error::InitialListFailed(error) => format!("list: {}", client::cause(error)),
+        Error::WatchStartFailed(error) => format!("start: {}", client::cause(error)),
+        Error::WatchFailed(error) => format!("broken off: {}", client::cause(error)),
+        Error::WatchError(status) => client::cause(&kube::Error::Api(status.clone())),
+        Error::NoResourceVersion => "the server gives no resource version".into(),
     }
-    out
 }
 
 #[cfg(test)]
@@ -287,6 +283,13 @@ mod tests {
         }
         assert_eq!(restart(&start_failed(410), Lists::Paged), Some(Restart::WithList));
         assert_eq!(restart(&start_failed(500), Lists::Streamed), None);
+    }
+
+    #[test]
+    fn a_fault_is_told_in_the_words_of_the_server() {
+        assert_eq!(worded(&start_failed(401)), "start: the server answers 401");
+        let status = Status { code: 500, message: "etcd is away".into(), ..Status::default() };
+        assert_eq!(worded(&Error::WatchError(Box::new(status))), "etcd is away");
     }
 
     #[test]

@@ -31,12 +31,13 @@ pub fn init(level: LogLevel, outputs: &[LogOutput]) -> Result<(), LogError> {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Error => LevelFilter::ERROR,
     };
-    // Libraries are heard when they warn; kube logs each refused request as an error, which our callers report better.
+    // Libraries are heard when they warn; of kube each refused request and watch is told by our callers, and better.
     let theirs = if level == LogLevel::Error { LevelFilter::ERROR } else { LevelFilter::WARN };
     let filter = Targets::new()
         .with_default(theirs)
         .with_target("millwright", ours)
-        .with_target("kube_client", LevelFilter::OFF);
+        .with_target("kube_client", LevelFilter::OFF)
+        .with_target("kube_runtime", LevelFilter::ERROR);
     let layer = Json { output: Mutex::new(output) }.with_filter(filter);
     let subscriber = tracing_subscriber::registry().with(layer);
     subscriber.try_init().map_err(|error: TryInitError| LogError::Twice(error.to_string()))
