@@ -5,9 +5,9 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
-use crate::client::Clients;
+use crate::client::{Clients, ConnectError};
 use crate::config::Config;
 use crate::observe::{Objects, listing};
 use crate::recording::Recording;
@@ -21,7 +21,10 @@ pub fn objects(kubeconfig: Option<&PathBuf>, context: Option<&String>) -> Result
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
     runtime.block_on(async {
         let config = Config { kubeconfig: kubeconfig.cloned(), kube_context: context.cloned(), ..Config::default() };
-        let clients = Clients::connect(&config, &Metrics::new()).await?;
+        let clients = Clients::connect(&config, &Metrics::new()).await.map_err(|error| match error {
+            ConnectError::Infer(_) => anyhow!("{error}; to read files in place of a cluster, name them with -f"),
+            error => error.into(),
+        })?;
         let cluster = format!("cluster {}", context.unwrap_or(&clients.server));
         Ok(listing::read(&clients.client, &cluster).await?)
     })
@@ -50,7 +53,9 @@ pub fn recording(controller: &str) -> Result<Recording> {
     let (head, body) = (String::from_utf8_lossy(&answer[..end]), &answer[end + 4..]);
     let status = head.lines().next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default().to_owned();
     if status != "200" {
-        bail!("--controller {controller}: answers {status}: {}", String::from_utf8_lossy(body).trim());
+        let said = String::from_utf8_lossy(body);
+        let said = if said.trim().is_empty() { String::new() } else { format!(": {}", said.trim()) };
+        bail!("--controller {controller}: answers {status} to /debug/snapshot{said}\n  {help}");
     }
     Ok(Recording::read(body)?)
 }

@@ -8,7 +8,9 @@
 
 mod authority;
 mod bucket;
+mod cause;
 mod escape;
+mod kubeconfig;
 mod meter;
 mod patience;
 mod retry;
@@ -19,13 +21,14 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::BodyExt as _;
 use kube::client::{Body, ClientBuilder};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use tower::{BoxError, Service, service_fn};
 
 use crate::config::Config;
 use crate::telemetry::Metrics;
 pub(crate) use bucket::Bucket;
+pub(crate) use cause::cause;
 pub(crate) use escape::escaped;
+use kubeconfig::Meant;
 use meter::Call;
 pub(crate) use patience::WATCH_SECONDS;
 
@@ -65,8 +68,16 @@ pub enum ConnectError {
          service account"
     )]
     Infer(Box<kube::config::InferConfigError>),
-    #[error("cannot make a client for {url}: {cause}")]
-    Client { url: String, cause: Box<kube::Error> },
+    #[error("kubeconfig {path}: there is no context \"{context}\"\n  remedy: {}", one_of(known))]
+    NoContext { path: String, context: String, known: Vec<String> },
+    #[error(
+        "cannot log in to {url}: user {user} of the kubeconfig does so with the command {command}: {}\n  remedy: see that \
+         {command} is installed and runs, or take another --context",
+        cause(fault)
+    )]
+    Login { url: String, user: String, command: String, fault: Box<kube::Error> },
+    #[error("cannot make a client for {url}: {}", cause(fault))]
+    Client { url: String, fault: Box<kube::Error> },
 }
 
 impl Clients {
@@ -75,15 +86,23 @@ impl Clients {
     /// # Errors
     /// When there is no usable kubeconfig or service account.
     pub async fn connect(config: &Config, metrics: &Metrics) -> Result<Self, ConnectError> {
-        let (mut kube_config, authority) = find(config).await?;
+        let Meant { config: mut kube_config, authority, user } = kubeconfig::find(config).await?;
         kube_config.default_retry = false;
         kube_config.connect_timeout = Some(CONNECT_TIMEOUT);
         let agent = HeaderValue::from_static(concat!("millwright/", env!("CARGO_PKG_VERSION")));
         kube_config.headers.push((header::USER_AGENT, agent));
         let url = kube_config.cluster_url.clone();
         let namespace = kube_config.default_namespace.clone();
+        let command = kube_config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
         let transport = ClientBuilder::try_from(kube_config)
-            .map_err(|cause| ConnectError::Client { url: url.to_string(), cause: Box::new(cause) })?
+            .map_err(|fault| {
+                let command = command.filter(|_| matches!(fault, kube::Error::Auth(_)));
+                let (url, fault) = (url.to_string(), Box::new(fault));
+                match command {
+                    Some(command) => ConnectError::Login { url, user: user.unwrap_or_default(), command, fault },
+                    None => ConnectError::Client { url, fault },
+                }
+            })?
             .build();
         let bucket = Bucket::new(config.kube_client_qps, config.kube_client_burst);
         let host = url.authority().map(ToString::to_string).unwrap_or_default();
@@ -131,23 +150,14 @@ impl Clients {
     }
 }
 
-/// The cluster that is meant, and its certificate authority as it is written.
-async fn find(config: &Config) -> Result<(kube::Config, Option<String>), ConnectError> {
-    let options = KubeConfigOptions { context: config.kube_context.clone(), ..KubeConfigOptions::default() };
-    let wrong = |path: String| move |cause| ConnectError::Kubeconfig { path, cause: Box::new(cause) };
-    if config.kubeconfig.is_none() && config.kube_context.is_none() {
-        let found = kube::Config::infer().await.map_err(|source| ConnectError::Infer(Box::new(source)))?;
-        let authority = authority::of_inferred(&found.cluster_url);
-        return Ok((found, authority));
+/// The contexts that may be named.
+fn one_of(known: &[String]) -> String {
+    const MOST: usize = 10;
+    if known.is_empty() {
+        return "it has none: name another file with --kubeconfig or KUBECONFIG".into();
     }
-    let (kubeconfig, shown) = match &config.kubeconfig {
-        Some(path) => (Kubeconfig::read_from(path), path.display().to_string()),
-        None => (Kubeconfig::read(), "$KUBECONFIG, ~/.kube/config".to_owned()),
-    };
-    let kubeconfig = kubeconfig.map_err(wrong(shown.clone()))?;
-    let authority = authority::of(&kubeconfig, config.kube_context.as_deref());
-    let found = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrong(shown))?;
-    Ok((found, authority))
+    let more = if known.len() > MOST { format!(" and {} more", known.len() - MOST) } else { String::new() };
+    format!("name one of {}{more} with --context", known[..known.len().min(MOST)].join(", "))
 }
 
 /// What every request goes through on its way to the transport.
