@@ -17,6 +17,7 @@ use super::near::near;
 use super::phases::Phases;
 use super::plan::{print, to_json};
 use super::{DONE, UNPLACED, cluster, input};
+use pod::Other;
 
 /// An answer in both forms.
 pub struct Answer {
@@ -57,14 +58,13 @@ pub fn run(args: &ExplainArgs) -> Result<u8> {
         let recording = phases.run("fetch", || cluster::recording(controller))?;
         (recording.snapshot, recording.plan, Vec::new())
     } else {
-        let observed = input::observe(&args.input, &mut phases)?;
+        let observed = input::observe(&args.input, &args.validate, &mut phases)?;
         let plan = phases.run("plan", || planner::plan(&observed.snapshot));
-        let pods = observed.objects.pods.iter().map(|pod| &pod.object.metadata);
-        let others = pods.map(|meta| format!("{}/{}", meta.namespace(), meta.name)).collect();
+        let others = observed.objects.pods.iter().map(|pod| Other::of(&pod.object)).collect();
         (observed.snapshot, plan, others)
     };
     let answer = phases.run("explain", || match args.kind {
-        ExplainKind::Pod => pod::explain(&args.name, &snapshot, others, &plan),
+        ExplainKind::Pod => pod::explain(&args.name, &snapshot, &others, &plan),
         ExplainKind::Node => node::explain(&args.name, &snapshot, &plan),
         ExplainKind::Nodepool => nodepool::explain(&args.name, &snapshot, &plan),
     })?;
@@ -78,7 +78,7 @@ pub fn run(args: &ExplainArgs) -> Result<u8> {
 /// # Errors
 /// When there is no such pod.
 pub fn pod_as_json(name: &str, snapshot: &Snapshot, plan: &Plan) -> Result<String> {
-    pod::explain(name, snapshot, [], plan).map(|answer| answer.json)
+    pod::explain(name, snapshot, &[], plan).map(|answer| answer.json)
 }
 
 /// An answer from its two forms.

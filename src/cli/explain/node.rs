@@ -37,6 +37,9 @@ struct NodeAnswer {
     room: (Resources, Resources),
 }
 
+/// Taints by which the cluster says that a node is not well.
+const NOT_READY: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
+
 /// The answer for a node, a claim, or a node that the plan buys.
 pub fn explain(name: &str, snapshot: &Snapshot, plan: &Plan) -> Result<Answer> {
     let found = existing(name, snapshot, plan)
@@ -58,6 +61,7 @@ fn existing(name: &str, snapshot: &Snapshot, plan: &Plan) -> Option<NodeAnswer> 
     let state = match (node.deleting, node.initialized, node.pool.is_some()) {
         (true, ..) => "on its way out",
         (false, false, true) => "starting",
+        _ if node.taints.iter().any(|taint| NOT_READY.contains(&&*taint.key)) => "not ready",
         _ => "running",
     };
     let mut pods: Vec<String> = node.pods.iter().flat_map(|bound| &bound.pods).map(ToString::to_string).collect();
@@ -153,14 +157,19 @@ fn table(node: &NodeAnswer) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "Node {}: {}", node.name, node.state);
     let or_unknown = |text: &str| if text.is_empty() { "unknown".to_string() } else { text.to_string() };
-    let _ = writeln!(
-        out,
-        "  {} in {}, {}{}",
-        or_unknown(&node.instance_type),
-        or_unknown(&node.zone),
-        or_unknown(&node.capacity_type),
-        node.hourly_price.as_ref().map_or_else(String::new, |price| format!(", ${price} an hour"))
-    );
+    let has_labels = [&node.instance_type, &node.zone, &node.capacity_type].iter().any(|label| !label.is_empty());
+    let _ = if has_labels {
+        writeln!(
+            out,
+            "  {} in {}, {}{}",
+            or_unknown(&node.instance_type),
+            or_unknown(&node.zone),
+            or_unknown(&node.capacity_type),
+            node.hourly_price.as_ref().map_or_else(String::new, |price| format!(", ${price} an hour"))
+        )
+    } else {
+        writeln!(out, "  has no labels that tell its type, zone or capacity type")
+    };
     let pool = node.node_pool.as_deref().unwrap_or("none (not managed)");
     let _ = writeln!(out, "  NodePool     {pool}");
     if !node.taints.is_empty() {

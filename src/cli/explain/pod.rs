@@ -13,6 +13,7 @@ use super::super::json::ReasonRow;
 use super::super::text::{columns, count, some};
 use super::verdicts::{Verdict, verdicts};
 use super::{Answer, OfferingRow, answer, rooms, unknown};
+use crate::observe::k8s::Pod;
 
 /// Offerings shown beside the chosen one.
 const ALTERNATIVES: usize = 5;
@@ -55,14 +56,36 @@ enum Outcome {
     Ignored,
 }
 
-/// The answer for a pod by `namespace/name`, or by a name that only one pod has. `others` are pods that the snapshot
-/// leaves out.
-pub fn explain(
-    name: &str,
-    snapshot: &Snapshot,
-    others: impl IntoIterator<Item = String>,
-    plan: &Plan,
-) -> Result<Answer> {
+/// A pod of the input, which the snapshot may leave out.
+pub struct Other {
+    key: String,
+    /// Where it runs.
+    node: Option<String>,
+    /// Why the snapshot leaves it out, if it does.
+    why: String,
+}
+
+impl Other {
+    /// What is to be known of a pod.
+    pub fn of(pod: &Pod) -> Self {
+        let meta = &pod.metadata;
+        let phase = &*pod.status.phase;
+        let has_finished = matches!(phase, "Succeeded" | "Failed");
+        let node = Some(pod.spec.node_name.to_string()).filter(|node| !has_finished && !node.is_empty());
+        let why = match &node {
+            None if has_finished => format!("not to be placed: it has finished ({phase})"),
+            Some(node) => format!("bound to node {node}, which is not in the input"),
+            None if meta.deleting() => "not to be placed: it is being deleted and never ran".into(),
+            None if meta.owned_by("DaemonSet") => "not to be placed: it belongs to a DaemonSet".into(),
+            None => "not to be placed: it belongs to its node".into(),
+        };
+        Self { key: format!("{}/{}", meta.namespace(), meta.name), node, why }
+    }
+}
+
+/// The answer for a pod by `namespace/name`, or by a name that only one pod has. `others` are pods that the snapshot may
+/// leave out.
+pub fn explain(name: &str, snapshot: &Snapshot, others: &[Other], plan: &Plan) -> Result<Answer> {
     let key = find(name, snapshot, others, plan)?;
     let mut out = PodAnswer {
         kind: "Pod",
@@ -87,8 +110,12 @@ pub fn explain(
         place(&mut out, &pod, &shape, snapshot, plan);
     } else if let Some(ignored) = plan.ignored.iter().find(|i| i.pods.iter().any(|pod| **pod == *key)) {
         out.message = format!("left out of the plan: {:?}: {}", ignored.code, ignored.message);
-    } else {
-        out.message = "not to be placed: it has finished, or belongs to a DaemonSet or to its node".into();
+    } else if let Some(other) = others.iter().find(|other| other.key == key) {
+        out.message.clone_from(&other.why);
+        out.node.clone_from(&other.node);
+        if out.node.is_some() {
+            out.outcome = Outcome::Running;
+        }
     }
     let well = out.outcome != Outcome::Unplaced;
     answer(table(&out), &out, well)
@@ -137,11 +164,11 @@ fn on_launch(out: &mut PodAnswer, pod: &Str, launch: &Launch) {
 }
 
 /// The full name of the pod that is meant.
-fn find(name: &str, snapshot: &Snapshot, others: impl IntoIterator<Item = String>, plan: &Plan) -> Result<String> {
+fn find(name: &str, snapshot: &Snapshot, others: &[Other], plan: &Plan) -> Result<String> {
     let mut known: BTreeSet<String> = snapshot.groups.iter().flat_map(|g| &g.pods).map(|p| p.key.to_string()).collect();
     known.extend(snapshot.nodes.iter().flat_map(|n| &n.pods).flat_map(|b| &b.pods).map(ToString::to_string));
     known.extend(plan.ignored.iter().flat_map(|i| &i.pods).map(ToString::to_string));
-    known.extend(others);
+    known.extend(others.iter().map(|other| other.key.clone()));
     if known.contains(name) {
         return Ok(name.to_string());
     }
