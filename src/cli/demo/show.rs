@@ -58,7 +58,7 @@ fn show(mut screen: Screen, run: &watch::Receiver<Timeline>, stop: &Cancellation
         }
         let Some(event) = Screen::next(TICK)? else { continue };
         match wish(&event) {
-            Some(Wish::Quit) => stop.cancel(),
+            Some(Wish::Quit | Wish::Interrupt) => stop.cancel(),
             Some(Wish::Scroll(lines)) if lines < 0 => back.lines = back.lines.saturating_add(1),
             Some(Wish::Scroll(_)) => back.lines = back.lines.saturating_sub(1),
             Some(Wish::Page { back: true }) => back.lines = back.lines.saturating_add(back.page),

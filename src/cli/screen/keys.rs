@@ -6,6 +6,8 @@ use ratatui::crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     Quit,
+    /// End as a signal would: scripts read it from the exit code.
+    Interrupt,
     /// Show the keys, or hide them.
     Help,
     /// The next tab, or the one before.
@@ -38,7 +40,8 @@ pub fn wish(event: &Event) -> Option<Wish> {
     }
     if key.modifiers.contains(KeyModifiers::CONTROL) {
         return match key.code {
-            KeyCode::Char('c' | 'd') => Some(Wish::Quit),
+            KeyCode::Char('c') => Some(Wish::Interrupt),
+            KeyCode::Char('d') => Some(Wish::Quit),
             KeyCode::Char('f') => Some(Wish::Page { back: false }),
             KeyCode::Char('b') => Some(Wish::Page { back: true }),
             _ => None,
@@ -70,11 +73,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn q_escape_and_control_c_end_the_view_and_c_alone_does_not() {
+    fn q_and_escape_quit_control_c_interrupts_and_c_alone_does_neither() {
         let press = |code, modifiers| wish(&Event::Key(KeyEvent::new(code, modifiers)));
         assert_eq!(press(KeyCode::Char('q'), KeyModifiers::NONE), Some(Wish::Quit));
         assert_eq!(press(KeyCode::Esc, KeyModifiers::NONE), Some(Wish::Quit));
-        assert_eq!(press(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Wish::Quit));
+        assert_eq!(press(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Wish::Interrupt));
         assert_eq!(press(KeyCode::Char('c'), KeyModifiers::NONE), None);
         assert_eq!(press(KeyCode::Char('3'), KeyModifiers::NONE), Some(Wish::TabAt(3)));
         assert_eq!(wish(&Event::Resize(10, 10)), None);

@@ -20,7 +20,7 @@ use super::args::TopArgs;
 use super::phases::Phases;
 use super::plan::print;
 use super::screen::{Screen, keys};
-use super::{DONE, cluster, input};
+use super::{DONE, INTERRUPTED, cluster, input};
 use history::History;
 use ui::{Next, Ui};
 use view::{View, view};
@@ -46,8 +46,7 @@ pub fn run(args: &TopArgs) -> Result<u8> {
         .name("look".into())
         .spawn(move || observe(&args, &asked, &tells))
         .context("start a thread")?;
-    show(first, &eyes)?;
-    Ok(DONE)
+    Ok(if show(first, &eyes)? == Next::Interrupt { u8::try_from(INTERRUPTED)? } else { DONE })
 }
 
 /// Standard input can be read once only.
@@ -69,7 +68,7 @@ fn look(args: &TopArgs) -> Result<View> {
         let recording = cluster::recording(controller)?;
         return Ok(view(&recording.snapshot, &recording.plan));
     }
-    let snapshot = input::observe_silently(&args.input)?.snapshot;
+    let snapshot = input::observe_silently(&args.input, &args.validate)?.snapshot;
     let plan = planner::plan(&snapshot);
     Ok(view(&snapshot, &plan))
 }
@@ -82,8 +81,8 @@ struct Eyes {
     again: bool,
 }
 
-/// Draws whenever something is new, until somebody quits.
-fn show(first: View, eyes: &Eyes) -> Result<()> {
+/// Draws whenever something is new, until somebody quits or interrupts; says which.
+fn show(first: View, eyes: &Eyes) -> Result<Next> {
     let mut history = History::default();
     history.look(None, &first);
     let (mut last, mut trouble) = (first, None);
@@ -114,12 +113,11 @@ fn show(first: View, eyes: &Eyes) -> Result<()> {
         screen.draw(|frame| screen::draw(frame, &last, &history, &mut ui, (&foot, trouble.is_some())))?;
         let Some(event) = Screen::next(TICK)? else { continue };
         match keys::wish(&event).map(|wish| ui.apply(wish)) {
-            Some(Next::Quit) => break,
+            Some(end @ (Next::Quit | Next::Interrupt)) => return Ok(end),
             Some(Next::Look) => next = Instant::now(),
             Some(Next::GoOn) | None => {}
         }
     }
-    Ok(())
 }
 
 fn footer(eyes: &Eyes, looking: bool) -> String {

@@ -58,7 +58,11 @@ pub fn text(view: &View) -> String {
     if !view.reasons.is_empty() {
         out += "\nwithout a place\n";
         for row in &view.reasons {
-            let _ = writeln!(out, "  {} {:?}: {}", count(row.pods, "pod"), row.code, row.message);
+            let others = match row.others {
+                0 => String::new(),
+                n => format!(" (and {})", count(n, "other reason")),
+            };
+            let _ = writeln!(out, "  {} {:?}: {}{others}", count(row.pods, "pod"), row.code, row.message);
             if let Some(miss) = &row.nearest_miss {
                 let _ = writeln!(out, "    would help: {miss}");
             }

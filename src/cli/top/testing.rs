@@ -97,6 +97,6 @@ pub fn small() -> View {
             pods: 6,
         }],
         launches_total: 2,
-        reasons: vec![ReasonRow { code: Code::LimitExceeded, pods: 1, message, nearest_miss: miss }],
+        reasons: vec![ReasonRow { code: Code::LimitExceeded, pods: 1, message, others: 0, nearest_miss: miss }],
     }
 }

@@ -77,6 +77,8 @@ pub enum Next {
     GoOn,
     Look,
     Quit,
+    /// With the exit code of an interrupt.
+    Interrupt,
 }
 
 /// What is shown.
@@ -110,6 +112,7 @@ impl Ui {
         match wish {
             Wish::Quit if self.help => self.help = false,
             Wish::Quit => return Next::Quit,
+            Wish::Interrupt => return Next::Interrupt,
             Wish::Look => return Next::Look,
             Wish::Help => self.help = !self.help,
             Wish::Tab { back } => {

@@ -1,6 +1,6 @@
 //! What `top` shows, read off one snapshot and the plan for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use planner::model::{Code, MicroUsdPerHour, Snapshot, Str};
 use planner::plan::Plan;
@@ -74,13 +74,16 @@ pub struct Move {
     pub pods: usize,
 }
 
-/// Pods without a place for one reason.
+/// Pods without a place for reasons of one code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReasonRow {
     pub code: Code,
     pub pods: usize,
     /// Of the first of them.
     pub message: String,
+    /// How many more messages the others have.
+    pub others: usize,
+    /// What would help all of them.
     pub nearest_miss: Option<String>,
 }
 
@@ -195,14 +198,21 @@ fn moves(plan: &Plan) -> Vec<Move> {
 /// The reason that most pods have comes first. A pod counts under the first of its reasons.
 fn reasons(plan: &Plan) -> Vec<ReasonRow> {
     let mut rows: Vec<ReasonRow> = Vec::new();
+    let mut told: BTreeSet<(Code, &str)> = BTreeSet::new();
     for unplaced in &plan.unplaced {
         let Some(reason) = unplaced.reasons.first() else { continue };
+        let is_new = told.insert((reason.code, &reason.message));
         match rows.iter_mut().find(|row| row.code == reason.code) {
-            Some(row) => row.pods += unplaced.pods.len(),
+            Some(row) => {
+                row.pods += unplaced.pods.len();
+                row.others += usize::from(is_new);
+                row.nearest_miss.take_if(|miss| reason.nearest_miss.as_ref() != Some(&*miss));
+            }
             None => rows.push(ReasonRow {
                 code: reason.code,
                 pods: unplaced.pods.len(),
                 message: reason.message.clone(),
+                others: 0,
                 nearest_miss: reason.nearest_miss.clone(),
             }),
         }
@@ -213,6 +223,9 @@ fn reasons(plan: &Plan) -> Vec<ReasonRow> {
 
 #[cfg(test)]
 mod tests {
+    use planner::model::Reason;
+    use planner::plan::Unplaced;
+
     use super::*;
     use crate::observe::{Options, Validate, files, snapshot};
 
@@ -230,5 +243,18 @@ mod tests {
         assert!(view.gap_percent().is_some_and(|gap| gap >= 0.0), "{:?}", view.gap_percent());
         let by_group: usize = view.pending.iter().map(PendingRow::n_pods).sum();
         assert_eq!(by_group, view.pods_pending);
+    }
+
+    #[test]
+    fn reasons_of_one_code_that_differ_are_counted_and_what_helps_only_one_of_them_is_left_out() {
+        let unplaced = |pod: &str, message: &str, miss: &str| Unplaced {
+            pods: vec![pod.into()],
+            reasons: vec![Reason::everywhere(Code::LimitExceeded, message, Some(miss.into()))],
+        };
+        let of = |unplaced: Vec<Unplaced>| reasons(&Plan { unplaced, ..Plan::default() });
+        let one = of(vec![unplaced("n/a", "cpu", "cpu 4 → 8"), unplaced("n/b", "cpu", "cpu 4 → 8")]);
+        assert_eq!((one[0].pods, one[0].others, one[0].nearest_miss.as_deref()), (2, 0, Some("cpu 4 → 8")));
+        let two = of(vec![unplaced("n/a", "cpu", "cpu 4 → 8"), unplaced("n/b", "memory", "memory 1Gi → 2Gi")]);
+        assert_eq!((two.len(), two[0].pods, two[0].others, &two[0].nearest_miss), (1, 2, 1, &None));
     }
 }
