@@ -1,6 +1,6 @@
 //! A recording: a snapshot and the plan that was made of it, to be planned again anywhere, bit for bit.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -41,10 +41,42 @@ pub enum RecordingError {
     #[error("this is no recording: {0}\n  remedy: name a file that millwright record wrote, or /debug/snapshot gave")]
     Parse(serde_json::Error),
     #[error(
+        "this is no recording: there is nothing in it\n  remedy: name a file that millwright record wrote, or \
+         /debug/snapshot gave"
+    )]
+    Empty,
+    #[error("recorded by version {version}, this is {VERSION}: {cause}\n  remedy: replay it with version {version}")]
+    Version { version: String, cause: serde_json::Error },
+    #[error(
         "this is {api_version}/{kind}, not {API_VERSION}/{KIND}\n  remedy: name a file that millwright record wrote, or \
          /debug/snapshot gave"
     )]
     Kind { api_version: String, kind: String },
+}
+
+/// What every version of a recording begins with.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    api_version: String,
+    kind: String,
+    #[serde(default)]
+    version: String,
+}
+
+impl Head {
+    /// Why bytes that do not parse do not.
+    fn blame(bytes: &[u8], cause: serde_json::Error) -> RecordingError {
+        match serde_json::from_slice(bytes) {
+            Ok(Self { api_version, kind, .. }) if api_version != API_VERSION || kind != KIND => {
+                RecordingError::Kind { api_version, kind }
+            }
+            Ok(Self { version, .. }) if !version.is_empty() && version != VERSION => {
+                RecordingError::Version { version, cause }
+            }
+            _ => RecordingError::Parse(cause),
+        }
+    }
 }
 
 impl Recording {
@@ -68,7 +100,10 @@ impl Recording {
     /// When it cannot be read, or is something else.
     pub fn read(mut from: impl Read) -> Result<Self, RecordingError> {
         let mut head = [0; 2];
-        from.read_exact(&mut head).map_err(RecordingError::Read)?;
+        from.read_exact(&mut head).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => RecordingError::Empty,
+            _ => RecordingError::Read(error),
+        })?;
         let whole = std::io::Cursor::new(head).chain(from).take(MAX_BYTES);
         let mut bytes = Vec::new();
         if head == [0x1f, 0x8b] {
@@ -77,7 +112,7 @@ impl Recording {
             let mut whole = whole;
             whole.read_to_end(&mut bytes).map_err(RecordingError::Read)?;
         }
-        let recording: Self = serde_json::from_slice(&bytes).map_err(RecordingError::Parse)?;
+        let recording: Self = serde_json::from_slice(&bytes).map_err(|error| Head::blame(&bytes, error))?;
         if recording.api_version != API_VERSION || recording.kind != KIND {
             let Self { api_version, kind, .. } = recording;
             return Err(RecordingError::Kind { api_version, kind });
@@ -112,5 +147,16 @@ mod tests {
             let error = Recording::read(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("remedy: name a file"), "{text}: {error}");
         }
+        assert!(Recording::read(&b""[..]).unwrap_err().to_string().contains("there is nothing in it"));
+    }
+
+    #[test]
+    fn a_recording_of_another_version_that_cannot_be_read_names_the_version() {
+        let old = format!(
+            r#"{{"apiVersion":"{API_VERSION}","kind":"{KIND}","version":"0.0.9","snapshot":{{}},"plan":{{}}}}"#
+        );
+        let error = Recording::read(old.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(&format!("recorded by version 0.0.9, this is {VERSION}: ")), "{error}");
+        assert!(error.contains("remedy: replay it with version 0.0.9"), "{error}");
     }
 }
