@@ -1,5 +1,8 @@
 //! The shell of Millwright: it observes a cluster, has the planner decide, and acts.
 
+// These panic where the stream is closed or full: `cli::tell` and `cli::plan::print` do not.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 pub mod act;
 pub mod app;
 #[cfg(feature = "aws")]

@@ -116,6 +116,28 @@ fn files_that_cannot_be_read_are_named() {
     }
 }
 
+#[test]
+fn a_stderr_that_takes_nothing_ends_nothing() {
+    let folder = Folder::new("deaf");
+    folder.write("ok.yaml", cases::POOL);
+    let record = ["record", "-o", "r.gz", "-f", "ok.yaml", "-v"];
+    let cases: [(&[&str], i32); 6] = [
+        (&["plan", "-f", "ok.yaml", "-v"], 0),
+        (&["plan", "-f", "ok.yaml", "--unavailable", "nothing/*/*"], 0),
+        (&record, 0),
+        (&["replay", "r.gz", "-v"], 0),
+        (&["plan", "-f", "nowhere.yaml"], 1),
+        (&["controller", "--provider", "kwok", "--kubeconfig", "nowhere"], 1),
+    ];
+    for (args, code) in cases {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut run = Command::new(env!("CARGO_BIN_EXE_millwright"));
+        let out = run.args(args).current_dir(&folder.0).stderr(full).output().unwrap();
+        assert_eq!(out.status.code(), Some(code), "{args:?}");
+        assert!(out.stdout.is_empty() == matches!(args[0], "record") || code == 1, "{args:?}");
+    }
+}
+
 /// A small gzip stream of very many equal lines.
 fn bomb() -> Vec<u8> {
     use std::io::Write;

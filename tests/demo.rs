@@ -74,6 +74,17 @@ fn a_run_that_cannot_succeed_fails_and_says_what_was_missing() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_is_refused_before_anything_is_played() {
+    for report in ["-", "/nowhere/run.html", "/"] {
+        let run = demo(&["--report", report]);
+        let told = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert_eq!(run.status.code(), Some(1), "{told}");
+        assert!(run.stdout.is_empty() && told.contains(&format!("--report {report}: ")), "{told}");
+        assert!(told.contains("remedy: name a file"), "{told}");
+    }
+}
+
+#[test]
 fn a_shortage_in_two_steps_is_survived() {
     let run = demo(&["--scenario", "shortage"]);
     let stdout = String::from_utf8_lossy(&run.stdout);

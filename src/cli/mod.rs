@@ -15,14 +15,17 @@ mod lint;
 mod market;
 mod near;
 mod offerings;
+mod outfile;
 mod phases;
 mod plan;
 mod record;
 mod replay;
 pub mod report;
 mod screen;
+mod signals;
 mod simulation;
 mod table;
+mod tell;
 mod text;
 mod top;
 
@@ -32,6 +35,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use args::{Cli, Command};
+use tell::tell;
 
 /// All is well.
 const DONE: u8 = 0;
@@ -52,15 +56,15 @@ pub fn main() -> ExitCode {
     // A controller ends by itself, in order.
     let handled = match cli.command {
         Command::Controller(_) | Command::Demo(_) | Command::Sim(_) => Ok(()),
-        _ => ctrlc::set_handler(|| screen::restore_and_exit(INTERRUPTED)),
+        _ => ctrlc::set_handler(|| signals::end(INTERRUPTED)),
     };
     if let Err(error) = handled {
-        eprintln!("note: interrupts end this process without exit code {INTERRUPTED}: {error}");
+        tell(format_args!("note: interrupts end this process without exit code {INTERRUPTED}: {error}"));
     }
     match run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            tell(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

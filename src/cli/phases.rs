@@ -5,6 +5,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::tell::tell;
+
 /// A phase that is over sooner is not worth a line.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -36,13 +38,13 @@ impl Phases {
             return;
         }
         for (name, took) in &self.took {
-            eprintln!("{name:<20} {:>9.3} s", took.as_secs_f64());
+            tell(format_args!("{name:<20} {:>9.3} s", took.as_secs_f64()));
         }
         let total: Duration = self.took.iter().map(|(_, took)| *took).sum();
-        eprintln!("{:<20} {:>9.3} s", "total", total.as_secs_f64());
+        tell(format_args!("{:<20} {:>9.3} s", "total", total.as_secs_f64()));
         match peak_rss_mib() {
-            Some(mib) => eprintln!("{:<20} {mib:>9.1} MiB", "peak memory"),
-            None => eprintln!("{:<20} {:>9}", "peak memory", "unknown"),
+            Some(mib) => tell(format_args!("{:<20} {mib:>9.1} MiB", "peak memory")),
+            None => tell(format_args!("{:<20} {:>9}", "peak memory", "unknown")),
         }
     }
 }

@@ -8,6 +8,7 @@ use planner::plan::Plan;
 
 use super::args::{Output, PlanArgs};
 use super::phases::Phases;
+use super::tell::tell;
 use super::{DONE, UNPLACED, diff, html, input, json, table};
 use crate::observe::printable;
 
@@ -17,7 +18,7 @@ pub fn run(args: &PlanArgs) -> Result<u8> {
     if let Some([before, after]) = args.diff.as_deref() {
         return diff::run(args, before, after, &mut phases);
     }
-    let observed = input::observe(&args.input, &mut phases)?;
+    let observed = input::observe(&args.input, &args.validate, &mut phases)?;
     let plan = phases.run("plan", || planner::plan(&observed.snapshot));
     say(&observed.snapshot, &plan);
     let text = phases.run("render", || render(&observed.snapshot, &plan, args.output))?;
@@ -29,7 +30,7 @@ pub fn run(args: &PlanArgs) -> Result<u8> {
 /// What a plan is to be remarked on beside its pods, on stderr.
 pub fn say(snapshot: &Snapshot, plan: &Plan) {
     for note in plan.notes(snapshot) {
-        eprintln!("note: {}", printable(&note));
+        tell(format_args!("note: {}", printable(&note)));
     }
 }
 

@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{self, BufReader};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use planner::plan::Plan;
 
 use super::args::ReplayArgs;
 use super::phases::Phases;
 use super::plan::{print, render, say};
+use super::tell::tell;
 use super::{DONE, UNPLACED, diff};
 use crate::recording::{Recording, VERSION};
 
@@ -20,7 +21,10 @@ pub fn run(args: &ReplayArgs) -> Result<u8> {
         if args.file.as_os_str() == "-" {
             return Ok(Recording::read(io::stdin().lock())?);
         }
-        let file = File::open(&args.file).with_context(|| format!("{shown}: cannot be opened"))?;
+        let file = File::open(&args.file).map_err(|error| {
+            let remedy = "name a file that millwright record wrote, or - for standard input";
+            anyhow!("{shown}: cannot be opened: {error}\n  remedy: {remedy}")
+        })?;
         Recording::read(BufReader::new(file)).with_context(|| shown.to_string())
     })?;
     let mut snapshot = recording.snapshot.clone();
@@ -35,7 +39,7 @@ pub fn run(args: &ReplayArgs) -> Result<u8> {
     } else {
         print(&render(&snapshot, &plan, args.output)?)?;
     }
-    eprintln!("{}", verdict(is_same, &recording.version, args.effort.is_some()));
+    tell(verdict(is_same, &recording.version, args.effort.is_some()));
     phases.report();
     let is_well = if args.diff { is_same } else { plan.unplaced.is_empty() };
     Ok(if is_well { DONE } else { UNPLACED })

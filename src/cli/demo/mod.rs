@@ -23,6 +23,7 @@ pub mod timeline;
 mod told;
 mod view;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -31,7 +32,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::args::DemoArgs;
+use super::outfile::OutFile;
 use super::plan::print;
+use super::tell::tell;
 use super::{DONE, INTERRUPTED, report};
 use chronicle::Chronicle;
 use pace::Pace;
@@ -63,6 +66,7 @@ pub fn run(args: &DemoArgs) -> Result<u8> {
     if args.provider == Provider::Aws && !cfg!(feature = "aws") {
         bail!("--provider aws: this build has no AWS SDK; build with --features aws, or run with --provider kwok");
     }
+    let page = args.report.as_deref().map(page).transpose()?;
     let pace = if args.fast { Pace::fast() } else { Pace::live() };
     let mut scenario = args.scenario.scenario(args.seed, args.provider)?;
     pace.set_in(&mut scenario);
@@ -89,17 +93,30 @@ pub fn run(args: &DemoArgs) -> Result<u8> {
     }
     let (timeline, ended) = performed?;
     print(&lines::summary(&timeline.end))?;
-    if let Some(path) = &args.report {
-        std::fs::write(path, report::page(&timeline)).with_context(|| {
-            format!("--report: cannot write {}; give a file in a folder that exists", path.display())
-        })?;
-        eprintln!("note: the run is told in {}", path.display());
+    let told = page.map_or(Ok(()), |page| page.write(|out| Ok(out.write_all(report::page(&timeline).as_bytes())?)));
+    if let (Ok(()), Some(path)) = (&told, &args.report) {
+        tell(format_args!("note: the run is told in {}", path.display()));
     }
-    match ended {
-        Ended::Done => Ok(DONE),
-        Ended::Interrupted => Ok(u8::try_from(INTERRUPTED)?),
-        Ended::Failed(error) => Err(error),
+    match (ended, told) {
+        (Ended::Done, told) => told.map(|()| DONE),
+        (Ended::Interrupted, told) => {
+            told.unwrap_or_else(|error| tell(format_args!("error: {error:#}")));
+            Ok(u8::try_from(INTERRUPTED)?)
+        }
+        // How the run ended comes last.
+        (Ended::Failed(failure), told) => {
+            told.unwrap_or_else(|error| tell(format_args!("error: {error:#}")));
+            Err(failure)
+        }
     }
+}
+
+/// The file of the report, before anything is played.
+fn page(path: &Path) -> Result<OutFile> {
+    if path.as_os_str() == "-" {
+        bail!("--report -: standard output tells the run as it goes\n  remedy: name a file");
+    }
+    OutFile::open("--report", path)
 }
 
 fn runtime(is_fast: bool) -> Result<Runtime> {

@@ -26,6 +26,8 @@ use ratatui::crossterm::terminal::{
 use ratatui::crossterm::{event, execute};
 use ratatui::{Frame, Terminal};
 
+use super::signals;
+
 /// Is the terminal ours? Held while a frame is written, so that it is given back between frames only.
 static TAKEN: Mutex<bool> = Mutex::new(false);
 /// A thread has panicked: what it says stands on the terminal, and nothing is drawn over it.
@@ -55,7 +57,7 @@ impl Screen {
                 restore();
                 next(panic);
             }));
-            end_on_signals();
+            signals::end_in_order();
         });
         let mut taken = taken();
         enable_raw_mode().context("take over the terminal")?;
@@ -132,27 +134,3 @@ pub fn restore_and_exit(code: i32) -> ! {
 fn taken() -> MutexGuard<'static, bool> {
     TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// SIGTERM and SIGHUP end the process as they would without a screen; SIGINT has its handler in the command line.
-#[cfg(unix)]
-fn end_on_signals() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let (mut terminate, mut hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
-            let number = tokio::select! {
-                _ = terminate.recv() => SignalKind::terminate(),
-                _ = hang_up.recv() => SignalKind::hangup(),
-            };
-            // As shells count it.
-            restore_and_exit(128 + number.as_raw_value())
-        })
-    };
-    // Without the thread a signal ends the process as ever, and leaves the terminal to `reset`.
-    let named = std::thread::Builder::new().name("screen".into());
-    named.spawn(move || -> std::io::Result<()> { listen() }).ok();
-}
-
-#[cfg(not(unix))]
-fn end_on_signals() {}
