@@ -171,6 +171,31 @@ fn pods_that_run_or_wait_for_a_gate_are_told_as_such() {
 }
 
 #[test]
+fn pods_that_the_plan_leaves_out_are_told_why() {
+    let folder = Folder::new("left-out");
+    let pod = |name: &str, more: &str, status: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: farm{more}}}\nspec: {{containers: [], nodeName: '{}'}}\n\
+             status: {{phase: {status}}}\n",
+            if more.is_empty() { "away" } else { "" }
+        )
+    };
+    let daemon = ", ownerReferences: [{apiVersion: apps/v1, kind: DaemonSet, name: d, uid: u, controller: true}]";
+    let input = folder.file(
+        "pods.yaml",
+        &[pod("far", "", "Running"), pod("done", "", "Succeeded"), pod("daemon", daemon, "Pending")].concat(),
+    );
+    for (name, told) in [
+        ("far", "bound to node away, which is not in the input"),
+        ("done", "not to be placed: it has finished (Succeeded)"),
+        ("daemon", "not to be placed: it belongs to a DaemonSet"),
+    ] {
+        let out = millwright(&["explain", "pod", name, "-f", &input]);
+        assert!(stdout(&out).contains(told), "{}{}", stdout(&out), stderr(&out));
+    }
+}
+
+#[test]
 fn an_unknown_name_is_an_error_that_names_near_ones() {
     let folder = Folder::new("unknown");
     let file = folder.file("cluster.yaml", CLUSTER);
@@ -219,6 +244,173 @@ fn a_comparison_has_both_summaries_and_the_pods_that_changed_sides() {
     let back = millwright(&["plan", "--diff", &after, &before]);
     assert_eq!(back.status.code(), Some(2), "the plan of AFTER leaves a pod out");
     assert!(stdout(&back).contains("without a place now: farm/mountain"), "{}", stdout(&back));
+}
+
+/// What `record -o NAME` writes is gzip, and `replay` reads it.
+fn is_recording(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x1f, 0x8b])
+}
+
+#[test]
+fn a_recording_goes_where_a_link_leads_and_through_a_pipe_and_replaces_neither() {
+    let folder = Folder::new("record");
+    let input = folder.file("cluster.yaml", CLUSTER);
+    let mine = folder.file("r.gz.part", "mine");
+    let at = |name: &str| folder.0.join(name);
+    std::os::unix::fs::symlink("real.gz", at("link.gz")).unwrap();
+    for _ in ["nothing there yet", "there"] {
+        let out = millwright(&["record", "-f", &input, "-o", at("link.gz").to_str().unwrap()]);
+        assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+        assert!(at("link.gz").is_symlink() && is_recording(&fs::read(at("real.gz")).unwrap()));
+    }
+    assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    let pipe = at("pipe");
+    let reading = std::thread::spawn(move || fs::read(pipe).unwrap());
+    let out = millwright(&["record", "-f", &input, "-o", at("pipe").to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    assert!(is_recording(&reading.join().unwrap()) && at("pipe").exists());
+    let out = millwright(&["record", "-f", &input, "-o", at("r.gz").to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    assert_eq!(fs::read_to_string(mine).unwrap(), "mine");
+}
+
+#[test]
+fn where_nothing_can_be_recorded_is_told_before_anything_is_read() {
+    let folder = Folder::new("nowhere");
+    let here = folder.0.to_str().unwrap();
+    for output in [here, &format!("{here}/none/r.gz")] {
+        let out = millwright(&["record", "-f", "/nowhere.yaml", "-o", output]);
+        assert_eq!(out.status.code(), Some(1));
+        let told = stderr(&out);
+        assert!(told.contains(&format!("-o {output}: ")) && told.contains("remedy: name a file"), "{told}");
+    }
+}
+
+#[test]
+fn a_signal_leaves_no_half_of_a_recording() {
+    let folder = Folder::new("signal");
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_millwright"));
+        let run = run.args(["record", "-f", "-", "-o"]).arg(folder.0.join("r.gz"));
+        let mut recording = run.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let files = || fs::read_dir(&folder.0).unwrap().count();
+        while files() == 0 && recording.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        assert_eq!(files(), 1);
+        let id = recording.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        // Its standard input stays open until it has ended by itself.
+        let input = recording.stdin.take();
+        let ended = recording.wait().unwrap();
+        drop(input);
+        assert_eq!((ended.code(), files()), (Some(code), 0), "{signal}");
+    }
+}
+
+#[test]
+fn a_class_in_another_region_than_is_planned_for_is_told_so() {
+    let folder = Folder::new("region");
+    let ready = "status: {conditions: [{type: Ready, status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z', reason: R, message: m}]";
+    let class = CLASS.replace("---", &format!("{ready}, subnets: [{{id: subnet-1, zone: eu-west-1a}}]}}\n---"));
+    let pool = pool("far", "weight: 1", "", &[]) + ready + "}\n";
+    let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: foal, namespace: farm}\nspec:\n  containers: [{name: c, image: i}]\n";
+    let file = folder.file("eu.yaml", &(class + &pool + pod));
+    let note = "note: zone eu-west-1a is of region eu-west-1, not us-east-1; give --region eu-west-1";
+    let out = millwright(&["plan", "-f", &file]);
+    assert_eq!(out.status.code(), Some(2), "{}", stderr(&out));
+    assert!(stderr(&out).contains(note), "{}", stderr(&out));
+    let told = stdout(&out);
+    assert!(told.contains("the node class of NodePool far has no zone where anything is sold"), "{told}");
+    let told = stdout(&millwright(&["lint", "-f", &file]));
+    assert!(told.contains("no zone where anything is sold") && !told.contains("drop requirements"), "{told}");
+    let told = stdout(&millwright(&["explain", "nodepool", "far", "-f", &file]));
+    assert!(told.contains("can buy       nothing"), "{told}");
+    let out = millwright(&["plan", "-f", &file, "--region", "eu-west-1"]);
+    assert_eq!((out.status.code(), stderr(&out).contains("note")), (Some(0), false), "{}", stderr(&out));
+}
+
+/// A kubeconfig whose server nobody is at.
+const NOBODY: &str = "apiVersion: v1\nkind: Config\ncurrent-context: mill\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}]\n\
+                      users: [{name: u, user: {}}]\ncontexts: [{name: mill, context: {cluster: c, user: u}}]\n";
+
+/// `top --once` of a cluster that `kubeconfig` (a list, as kubectl reads it) leads to: what is said on stderr.
+fn told_of_cluster(kubeconfig: &str, more: &[&str]) -> String {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_millwright"));
+    let run = run.args(["top", "--once"]).args(more).env("KUBECONFIG", kubeconfig).env("HOME", "/nowhere");
+    let out = run.env_remove("KUBERNETES_SERVICE_HOST").output().unwrap();
+    assert_eq!(out.status.code(), Some(1), "{}", stderr(&out));
+    stderr(&out)
+}
+
+#[test]
+fn a_kubeconfig_is_found_as_kubectl_finds_it_and_its_faults_are_told() {
+    let folder = Folder::new("kubeconfig");
+    let here = folder.file("here", NOBODY);
+    let told = told_of_cluster(&format!("/nowhere/config:{here}"), &[]);
+    assert!(told.contains("127.0.0.1:9: ") && told.contains("cannot be listed"), "{told}");
+    let told = told_of_cluster(&here, &["--context", "nope"]);
+    assert!(told.contains("there is no context \"nope\"\n  remedy: name one of mill with --context"), "{told}");
+    let told = told_of_cluster("/nowhere/config", &[]);
+    assert!(told.contains("no cluster to run on") && told.contains("name them with -f"), "{told}");
+    let exec = "{exec: {apiVersion: client.authentication.k8s.io/v1, command: /nowhere/login, interactiveMode: Never}}";
+    let plugin = folder.file("plugin", &NOBODY.replace("user: {}", &format!("user: {exec}")));
+    let told = told_of_cluster(&plugin, &[]);
+    assert!(
+        told.contains("user u of the kubeconfig") && told.contains("see that /nowhere/login is installed"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_controller_with_a_file_that_it_cannot_use_does_not_start() {
+    let folder = Folder::new("inputs");
+    let (server, torn) = (folder.file("kubeconfig", NOBODY), folder.file("torn", "{{{ nothing that anybody reads"));
+    for flag in ["--scheduler-config", "--instance-types-file-path", "--prices"] {
+        for path in ["/nowhere", &torn] {
+            let ports = ["--metrics-port", "0", "--health-probe-port", "0"];
+            let args = ["controller", "--provider", "kwok", "--kubeconfig", &server, flag, path];
+            let out = millwright(&[&args[..], &ports].concat());
+            assert_eq!(out.status.code(), Some(1), "{flag} {path}");
+            assert!(stderr(&out).contains(path) && stderr(&out).contains("remedy"), "{flag}: {}", stderr(&out));
+            assert!(!stdout(&out).contains("serving"), "{}", stdout(&out));
+        }
+    }
+}
+
+#[test]
+fn options_that_would_change_nothing_are_refused() {
+    let folder = Folder::new("idle");
+    let file = folder.file("cluster.yaml", CLUSTER);
+    let controller = ["--controller", "127.0.0.1:9"];
+    for args in [
+        &[&["explain", "nodepool", "meadow", "--unavailable", "*/*/spot"][..], &controller].concat()[..],
+        &[&["top", "--once", "--effort", "5"][..], &controller].concat(),
+        &[&["record", "-o", "r.gz", "--kubeconfig", "k"][..], &controller].concat(),
+        &["plan", "-f", &file, "--context", "nope"],
+        &["plan", "--diff", &file, &file, "--kubeconfig", "k"],
+        &["lint", "-f", &file, "--validate", "warn"],
+        &["plan", "--diff", "-", "-"],
+    ] {
+        let out = millwright(args);
+        let told = stderr(&out);
+        assert_eq!(out.status.code(), Some(1), "{args:?}: {told}");
+        let why = ["cannot be used with", "unexpected argument", "can be read once"];
+        assert!(why.iter().any(|why| told.contains(why)), "{args:?}: {told}");
+    }
+    let out = millwright(&["plan", "--diff", &file, "/nowhere"]);
+    assert!(stderr(&out).contains("remedy: check the paths given with --diff"), "{}", stderr(&out));
+    // As in Go, the last one wins.
+    let out = millwright(&["controller", "--provider", "kwok", "--effort", "x", "--effort", "y"]);
+    assert!(stderr(&out).contains("--effort: cannot be read: \"y\""), "{}", stderr(&out));
+}
+
+#[test]
+fn a_node_that_is_not_well_is_told_so() {
+    let folder = Folder::new("unwell");
+    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: barn}\nspec: {taints: [{key: node.kubernetes.io/not-ready, effect: NoSchedule}]}\n";
+    let out = millwright(&["explain", "node", "barn", "-f", &folder.file("node.yaml", node)]);
+    assert!(stdout(&out).starts_with("Node barn: not ready\n  has no labels that tell"), "{}", stdout(&out));
 }
 
 #[test]

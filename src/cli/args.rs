@@ -10,7 +10,30 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use cloud::catalog::UnavailablePattern;
 
 use super::demo::scenario::{Name as ScenarioName, Provider as DemoProvider};
-use crate::observe::{FeatureGates, InputError, MinValuesPolicy, Options, PreferencePolicy, Validate, read_prices};
+use crate::observe::{
+    FeatureGates, InputError, MinValuesPolicy, Options, PreferencePolicy, SchedulerConfig, Validate, read_prices,
+};
+
+/// Options that do nothing with `--controller`: it has its own objects, and has planned them by its own settings.
+const OF_ITS_OWN: [&str; 17] = [
+    "files",
+    "trace",
+    "kubeconfig",
+    "context",
+    "region",
+    "zones",
+    "prices",
+    "unavailable",
+    "preference_policy",
+    "min_values_policy",
+    "feature_gates",
+    "now",
+    "effort",
+    "assume_ready",
+    "validate",
+    "instance_types_file_path",
+    "scheduler_config",
+];
 
 /// Plans the nodes of a Kubernetes cluster near a proven cost bound, and explains every decision.
 #[derive(Parser, Debug)]
@@ -56,6 +79,7 @@ pub enum Command {
                       kubectl apply --server-side -f -\nExit codes: 0 stopped by a signal · 1 an error, or the leader's lease \
                       was lost, told in the log or on stderr"
     )]
+    #[command(args_override_self = true)]
     Controller(Box<crate::config::Flags>),
     /// Take a snapshot and the plan for it into a file, to be replayed anywhere.
     #[command(
@@ -144,8 +168,10 @@ pub struct DemoArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     pub input: InputArgs,
+    #[command(flatten)]
+    pub validate: ValidateArgs,
     /// Compare two sets of files: nodes, $/h and pods without a place.
-    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"], conflicts_with = "files")]
+    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"], conflicts_with_all = ["files", "kubeconfig", "context"])]
     pub diff: Option<Vec<PathBuf>>,
     /// How to print the plan.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
@@ -161,10 +187,12 @@ pub struct ExplainArgs {
     pub name: String,
     /// Explain what this controller planned last, and do not list the cluster: HOST:PORT of its metrics port, as opened by
     /// kubectl port-forward.
-    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["files", "trace"], verbatim_doc_comment)]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = OF_ITS_OWN, verbatim_doc_comment)]
     pub controller: Option<String>,
     #[command(flatten)]
     pub input: InputArgs,
+    #[command(flatten)]
+    pub validate: ValidateArgs,
     /// How to print the answer.
     #[arg(short, long, value_enum, default_value_t = Plain::Table)]
     pub output: Plain,
@@ -186,10 +214,12 @@ pub struct RecordArgs {
     pub output: PathBuf,
     /// Ask this controller for the last snapshot that it planned: HOST:PORT of its metrics port, as opened by kubectl
     /// port-forward.
-    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["files", "trace"], verbatim_doc_comment)]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = OF_ITS_OWN, verbatim_doc_comment)]
     pub controller: Option<String>,
     #[command(flatten)]
     pub input: InputArgs,
+    #[command(flatten)]
+    pub validate: ValidateArgs,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -202,10 +232,12 @@ pub struct TopArgs {
     pub once: bool,
     /// Show what this controller planned last, and do not list the cluster: HOST:PORT of its metrics port, as opened by
     /// kubectl port-forward.
-    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["files", "trace"], verbatim_doc_comment)]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = OF_ITS_OWN, verbatim_doc_comment)]
     pub controller: Option<String>,
     #[command(flatten)]
     pub input: InputArgs,
+    #[command(flatten)]
+    pub validate: ValidateArgs,
 }
 
 #[derive(Args, Debug)]
@@ -259,6 +291,15 @@ pub enum ExplainKind {
     Nodepool,
 }
 
+/// How strictly objects are read. `lint` has its own way.
+#[derive(Args, Clone, Debug)]
+pub struct ValidateArgs {
+    /// What to do about unknown fields, as kubectl: strict is an error, warn a note, ignore nothing. Whatever else an API
+    /// server refuses is an error always.
+    #[arg(long, default_value = "strict", value_parser = one_of::<Validate>(&["strict", "warn", "ignore"]), verbatim_doc_comment)]
+    pub validate: Validate,
+}
+
 /// Objects and the market they are planned against.
 #[derive(Args, Clone, Debug)]
 pub struct InputArgs {
@@ -267,10 +308,10 @@ pub struct InputArgs {
     #[arg(short = 'f', long = "file", value_name = "PATH", verbatim_doc_comment)]
     pub files: Vec<PathBuf>,
     /// The cluster to read when there is no -f and no --trace [default: $KUBECONFIG, ~/.kube/config]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "trace"])]
     pub kubeconfig: Option<PathBuf>,
     /// The kubeconfig's context [default: the current one]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["files", "trace"])]
     pub context: Option<String>,
     /// Pods of a recorded trace (CSV as published by Alibaba: name,cpu_milli,memory_mib,num_gpu,…). Repeats.
     #[arg(long, value_name = "FILE")]
@@ -307,10 +348,6 @@ pub struct InputArgs {
     /// Take NodePools and node classes for ready whatever their status [default: when none in the files has a status].
     #[arg(long)]
     pub assume_ready: bool,
-    /// What to do about unknown fields, as kubectl: strict is an error, warn a note, ignore nothing. Whatever else an API
-    /// server refuses is an error always.
-    #[arg(long, default_value = "strict", value_parser = one_of::<Validate>(&["strict", "warn", "ignore"]), verbatim_doc_comment)]
-    pub validate: Validate,
     /// Instance types of kwok (JSON), in place of the 144 generated ones.
     #[arg(long, value_name = "FILE")]
     pub instance_types_file_path: Option<PathBuf>,
@@ -338,7 +375,15 @@ impl InputArgs {
         };
         let unavailable = |text: &String| {
             UnavailablePattern::parse(text).map_err(|error| {
-                wrong("--unavailable", text, error.to_string(), "write TYPE/ZONE/CAPACITY_TYPE, * for any")
+                let parts: Vec<&str> = text.split('/').collect();
+                let (message, remedy) = match parts[..] {
+                    [of, zone, capacity_type] if !of.is_empty() && !zone.is_empty() => (
+                        format!("\"{capacity_type}\" is no capacity type"),
+                        "write on-demand, spot, reserved or * for the third part",
+                    ),
+                    _ => (error.to_string(), "write TYPE/ZONE/CAPACITY_TYPE, * for any"),
+                };
+                wrong("--unavailable", text, message, remedy)
             })
         };
         Ok(Options {
@@ -353,7 +398,7 @@ impl InputArgs {
             effort: self.effort,
             assume_ready: self.assume_ready.then_some(true),
             instance_types_file: self.instance_types_file_path.clone(),
-            scheduler_config: self.scheduler_config.clone(),
+            scheduler_config: self.scheduler_config.as_deref().map(SchedulerConfig::read).transpose()?,
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use planner::model::{CapacityType, MicroUsdPerHour, Snapshot, Str};
 use planner::plan::Plan;
 use serde::Serialize;
@@ -58,9 +58,15 @@ struct Change {
 
 /// Plans both, prints the difference; the exit code is that of AFTER's plan.
 pub fn run(args: &PlanArgs, before: &Path, after: &Path, phases: &mut Phases) -> Result<u8> {
+    if [before, after].iter().all(|path| path.as_os_str() == "-") {
+        bail!("--diff - -: standard input can be read once\n  remedy: name a file for one of the two");
+    }
     let mut side = |path: &Path| -> Result<(Snapshot, Plan)> {
         let paths: [PathBuf; 1] = [path.to_path_buf()];
-        let snapshot = input::observe_paths(&args.input, &paths, phases)?.snapshot;
+        if path.as_os_str() != "-" && !path.exists() {
+            bail!("{}: there is no such file or folder\n  remedy: check the paths given with --diff", path.display());
+        }
+        let snapshot = input::observe_paths(&args.input, &paths, &args.validate, phases)?.snapshot;
         let plan = phases.run("plan", || planner::plan(&snapshot));
         Ok((snapshot, plan))
     };
@@ -78,7 +84,7 @@ pub fn of_plans(before: (&Snapshot, &Plan), after: (&Snapshot, &Plan), output: O
         Output::Json => to_json(&difference),
         Output::Yaml => to_yaml(&difference),
         Output::Table => Ok(table(&difference)),
-        Output::Html => anyhow::bail!("--diff has no HTML form\n  remedy: take -o table, json or yaml"),
+        Output::Html => bail!("--diff has no HTML form\n  remedy: take -o table, json or yaml"),
     }
 }
 

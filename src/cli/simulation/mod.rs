@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use sim::clock::Clock;
 use sim::ec2::{Ec2, Options, Script, listen};
 
@@ -17,12 +17,13 @@ pub fn run(args: &SimArgs) -> Result<u8> {
     }
 }
 
+// The errors of the simulator say their causes themselves.
 fn ec2(args: &SimEc2Args) -> Result<u8> {
     let script = match &args.faults {
         None => Script::default(),
         Some(path) => {
             let text = read_text(path, "--faults")?;
-            Script::parse(&text).with_context(|| format!("--faults {}", path.display()))?
+            Script::parse(&text).map_err(|error| anyhow!("--faults {}: {error}", path.display()))?
         }
     };
     let options =
@@ -31,8 +32,9 @@ fn ec2(args: &SimEc2Args) -> Result<u8> {
     runtime.block_on(async {
         let clock = Clock::at(jiff::Timestamp::now().as_second());
         let service = Ec2::new(options, clock).context("--region")?;
-        script.apply(&service).context("--faults")?;
-        let (address, serving) = listen(service.clone(), args.listen).await.context("--listen")?;
+        script.apply(&service).map_err(|error| anyhow!("--faults: {error}"))?;
+        let (address, serving) =
+            listen(service.clone(), args.listen).await.map_err(|error| anyhow!("--listen: {error}"))?;
         let mut out = std::io::stdout();
         writeln!(out, "http://{address}").and_then(|()| out.flush()).context("tell the address")?;
         let interrupting = script.interrupt(service);
