@@ -175,8 +175,8 @@ fn pods_that_the_plan_leaves_out_are_told_why() {
     let folder = Folder::new("left-out");
     let pod = |name: &str, more: &str, status: &str| {
         format!(
-            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: farm{more}}}\nspec: {{containers: [], nodeName: '{}'}}\n\
-             status: {{phase: {status}}}\n",
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: farm{more}}}\n\
+             spec: {{containers: [{{name: c, image: i}}], nodeName: '{}'}}\nstatus: {{phase: {status}}}\n",
             if more.is_empty() { "away" } else { "" }
         )
     };
@@ -408,7 +408,8 @@ fn options_that_would_change_nothing_are_refused() {
 #[test]
 fn a_node_that_is_not_well_is_told_so() {
     let folder = Folder::new("unwell");
-    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: barn}\nspec: {taints: [{key: node.kubernetes.io/not-ready, effect: NoSchedule}]}\n";
+    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: barn}\n\
+                spec: {taints: [{key: node.kubernetes.io/not-ready, effect: NoSchedule}]}\n";
     let out = millwright(&["explain", "node", "barn", "-f", &folder.file("node.yaml", node)]);
     assert!(stdout(&out).starts_with("Node barn: not ready\n  has no labels that tell"), "{}", stdout(&out));
 }
