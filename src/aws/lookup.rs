@@ -221,7 +221,7 @@ mod tests {
     async fn what_is_known_holds_for_its_time_and_for_the_state_it_was_found_in() {
         let (cache, minute) = (Cache::default(), Duration::from_mins(1));
         cache.put("a", Instant::now(), 1, &"found");
-        tokio::time::advance(minute - Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(59)).await;
         assert_eq!(cache.get("a", &1, |_| minute), Some("found"));
         assert_eq!((cache.get("a", &2, |_| minute), cache.get("b", &1, |_| minute)), (None, None));
         tokio::time::advance(Duration::from_secs(1)).await;

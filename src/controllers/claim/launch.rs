@@ -241,7 +241,7 @@ mod tests {
             match settle(&mut draft, &Err(error.clone())) {
                 Launched::Hopeless { reason, .. } => assert_eq!(Some(reason), hopeless),
                 Launched::Again { .. } => assert_eq!(hopeless, None),
-                other => panic!("{other:?} for {error:?}"),
+                other @ Launched::Bought => panic!("{other:?} for {error:?}"),
             }
             let condition = draft.conditions.get(LAUNCHED).unwrap();
             assert_eq!((condition.reason.as_str(), condition.message.as_str()), (reason, message));

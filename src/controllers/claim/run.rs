@@ -125,10 +125,9 @@ impl<C: Cloud> Claims<C> {
             let now = draft.now;
             tried_at = Some(self.remember(&draft.claim, |memory| *memory.tried_at.get_or_insert(now)));
             match self.launch(&mut draft).await {
-                Ok(Launched::Bought) => fault = self.flush(&mut draft).await.err(),
-                Ok(Launched::Hopeless { reason, message }) => return self.hopeless(&draft, reason, &message).await,
-                Ok(Launched::Again { after }) => retry = Some(after.map_or(Again::Failed, Again::FailedFor)),
-                Err(error) => fault = Some(error),
+                Launched::Bought => fault = self.flush(&mut draft).await.err(),
+                Launched::Hopeless { reason, message } => return self.hopeless(&draft, reason, &message).await,
+                Launched::Again { after } => retry = Some(after.map_or(Again::Failed, Again::FailedFor)),
             }
         }
         let provider_id = draft.claim.status.as_ref().and_then(|status| status.provider_id.clone()).unwrap_or_default();
