@@ -271,6 +271,7 @@ fn parts(
     deps.gate = Arc::new(nominations.clone());
     deps.repairs = config.feature_gates.node_repair;
     deps.overlays = config.feature_gates.node_overlay.then(|| settings.options.clone());
+    deps.gates = config.feature_gates;
     deps.takes_less_choice = config.min_values_policy == MinValuesPolicy::BestEffort;
     deps.observes_state = config.cluster_state_observability;
     let acting = controllers::run(Arc::new(deps), stop.clone());

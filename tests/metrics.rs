@@ -33,14 +33,13 @@ fn listed(name: &str) -> Families {
 }
 
 /// Families that such a run does not show, and why.
-const ELSEWHERE: [(&str, &str); 7] = [
+const ELSEWHERE: [(&str, &str); 6] = [
     ("karpenter_cloudprovider_errors_total", "no call to the cloud fails"),
     ("karpenter_nodeclaims_instance_termination_duration_seconds", "instances of kwok end at once"),
     ("karpenter_scheduler_queue_depth", "only while a plan is made"),
     ("karpenter_scheduler_unfinished_work_seconds", "only while a plan is made"),
     ("leader_election_master_status", "there is no election"),
-    ("operator_node_status_condition_transition_seconds", "nodes are ready when they are first seen"),
-    ("operator_node_status_condition_transitions_total", "nodes are ready when they are first seen"),
+    ("operator_node_status_condition_transition_seconds", "nodes are ready from their first condition on"),
 ];
 
 /// Scale up, pods for which there is no place, a node that is drained, scale down; scrapes of it all, put together, and

@@ -51,6 +51,13 @@ impl Object for crds::NodeOverlay {
     const PLURAL: &'static str = "nodeoverlays";
 }
 
+impl Object for crds::CapacityBuffer {
+    const KIND: &'static str = "CapacityBuffer";
+    const API: &'static str = "/apis/autoscaling.x-k8s.io/v1beta1";
+    const PLURAL: &'static str = "capacitybuffers";
+    const NAMESPACED: bool = true;
+}
+
 /// Which object a delete or an eviction means: nothing happens to another one of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,6 +5,7 @@ pub mod api;
 mod claim;
 pub mod error;
 mod fallback;
+pub mod free;
 mod gate;
 pub mod launch;
 pub mod merge;

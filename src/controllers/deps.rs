@@ -18,7 +18,7 @@ use crate::act::{Api, Gate, OpenGate};
 use crate::client::Clients;
 use crate::clock::Clock;
 use crate::events::{About, Recorder, catalog};
-use crate::observe::Options;
+use crate::observe::{FeatureGates, Options};
 use crate::telemetry::{CloudCall, Metrics};
 
 /// All of it. Nothing in here needs to outlive the process.
@@ -34,6 +34,8 @@ pub struct Deps<C> {
     pub repairs: bool,
     /// How `NodeOverlay`s are read; None while they are not applied (the feature gate `NodeOverlay`).
     pub overlays: Option<Options>,
+    /// What is switched on beside: what static pools have too much of goes, and capacity buffers have a status.
+    pub gates: FeatureGates,
     /// Whether machines are bought that leave less choice than `minValues` ask for (`--min-values-policy BestEffort`).
     pub takes_less_choice: bool,
     /// Whether series of each node and pod are shown.
@@ -64,6 +66,7 @@ impl<C: Cloud> Deps<C> {
             clock,
             repairs: false,
             overlays: None,
+            gates: FeatureGates::default(),
             takes_less_choice: false,
             observes_state: true,
             rested: Notify::new(),

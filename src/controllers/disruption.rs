@@ -209,6 +209,7 @@ fn ordinary<T>(answer: Result<T, crate::act::ActError>) -> Result<(), Fault> {
 /// All nodes, and the pods on those that no rule keeps already: to look at pods is the dear part.
 fn fleet<C: Cloud>(deps: &Deps<C>, now: i64) -> Fleet {
     let world = &deps.world;
+    let free = world.kept_free().borrow().clone();
     let machine = |node: Node| {
         let claim = world.claim_of(&node).filter(|claim| deps.is_managed(&claim.spec.node_class_ref));
         let is_true = |type_: &str| claim.as_ref().is_some_and(|claim| says(claim, type_));
@@ -221,6 +222,7 @@ fn fleet<C: Cloud>(deps: &Deps<C>, now: i64) -> Fleet {
             leaving: node.metadata.is_deleting() || claim.as_ref().is_some_and(|claim| claim.metadata.is_deleting()),
             terminating: is_true(INSTANCE_TERMINATING),
             nominated: world.is_nominated(node.name(), now),
+            stand_ins: free.as_ref().map_or(0, |free| free.on(node.name(), claim.as_ref().map(|c| c.metadata.name()))),
             protected: node.metadata.annotations.get(names::core::DO_NOT_DISRUPT).is_some_and(|value| value == "true"),
             consolidatable: is_true(CONSOLIDATABLE),
             occupants: Vec::new(),

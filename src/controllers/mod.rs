@@ -1,6 +1,7 @@
 //! Controllers: one object, one state machine each. Steps are functions from what is written on the objects to what is to
 //! be done next; a thin runner does it, and looks again.
 
+mod buffer;
 pub mod claim;
 pub mod deps;
 pub mod disruption;
@@ -69,6 +70,7 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
     all.spawn(garbage::run(deps.clone(), stop.clone()));
     all.spawn(interruption::run(deps.clone(), stop.clone()));
     all.spawn(overlay::run(deps.clone(), stop.clone()));
+    all.spawn(buffer::run(deps.clone(), stop.clone()));
     all.spawn(disruption::run(deps, stop));
     while let Some(ended) = all.join_next().await {
         // Whoever waits for us ends the process then: it is better started anew than run without a part.

@@ -11,11 +11,13 @@ use planner::model::pod::Owner;
 use planner::model::selector::LabelSelector;
 use planner::model::taint::{Effect, Toleration, TolerationOperator};
 use planner::model::{InstanceType, Pool, Str};
+use tokio::sync::watch;
 
 use super::node::object::{NodeCondition, NodeSpec, NodeStatus};
 use super::node::termination::Attachment;
 use super::node::{Node, Pod};
 use super::pods::Clocks;
+use crate::act::free::KeptFree;
 use crate::observe::mirror::{self, Facts, Mirror};
 use crate::observe::{At, Origin, Seen, k8s, label_selector};
 
@@ -44,6 +46,8 @@ pub struct World {
     /// Until when pods are expected on a node, in seconds since the epoch.
     nominated: Arc<Mutex<BTreeMap<String, i64>>>,
     nominated_seconds: i64,
+    /// What the last plan keeps free for `CapacityBuffers`; None if there was no plan.
+    kept_free: Arc<watch::Sender<Option<Arc<KeptFree>>>>,
     /// How long pods have waited.
     pub clocks: Clocks,
 }
@@ -52,8 +56,19 @@ impl World {
     pub fn new(mirror: Mirror, facts: Facts) -> Self {
         let (types, classes, instances) = (Arc::default(), Arc::default(), Arc::default());
         let (of_pools, nominated, clocks) = (Arc::default(), Arc::default(), Clocks::default());
-        let nominated_seconds = NOMINATED_SECONDS;
-        Self { mirror, facts, types, classes, instances, of_pools, nominated, nominated_seconds, clocks }
+        let (nominated_seconds, kept_free) = (NOMINATED_SECONDS, Arc::new(watch::Sender::new(None)));
+        Self {
+            mirror,
+            facts,
+            types,
+            classes,
+            instances,
+            of_pools,
+            nominated,
+            nominated_seconds,
+            kept_free,
+            clocks,
+        }
     }
 
     /// Waits for pods that a plan sends to a node for twice the longest batch.
@@ -185,6 +200,20 @@ impl World {
     pub fn is_nominated(&self, node: &str, now: i64) -> bool {
         let all = self.nominated.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(node).is_some_and(|until| *until > now)
+    }
+
+    /// A plan was acted on that keeps this free.
+    pub fn keeps_free(&self, free: KeptFree) {
+        self.kept_free.send_if_modified(|before| {
+            let is_new = before.as_deref() != Some(&free);
+            *before = Some(Arc::new(free));
+            is_new
+        });
+    }
+
+    /// What the last plan keeps free, and whenever that changes; None before the first plan.
+    pub fn kept_free(&self) -> watch::Receiver<Option<Arc<KeptFree>>> {
+        self.kept_free.subscribe()
     }
 
     fn pod(&self, pod: &mirror::Pod) -> Pod {

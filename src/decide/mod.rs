@@ -21,6 +21,7 @@ use tokio::task::JoinError;
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
+use crate::act::free::{self, KeptFree};
 use crate::act::report::{Phases, report};
 use crate::act::{Launcher, Launching, Names, Nominations};
 use crate::clock::Clock;
@@ -246,6 +247,7 @@ impl<C: Cloud> Pass<C> {
         let (mirror, kinds) = (self.mirror.clone(), self.cloud.classes().to_vec());
         let pools = self.mirror.pools();
         let mut turn = self.turn;
+        let buffers = free::versions(&self.mirror);
         let planning = self.metrics.planning(self.mirror.pending().len());
         let thinking = move || think(&mirror, &kinds, &catalogs, &options, &mut turn).map(|thought| (thought, turn));
         let thought = self.clock.aside(thinking).await;
@@ -291,8 +293,11 @@ impl<C: Cloud> Pass<C> {
         }
         self.nominations.remember(&snapshot, &plan, &claims);
         drop(launching);
-        let hosts = plan.nominations.iter().map(|n| &n.node).chain(claims.values());
-        hosts.for_each(|host| self.world.nominate(host, now));
+        for host in free::visited(&snapshot, &plan, &claims) {
+            self.world.nominate(host, now);
+        }
+        let before = self.world.kept_free().borrow().clone().filter(|_| left > 0);
+        self.world.keeps_free(KeptFree::of((&snapshot, &plan), &claims, buffers, before.as_deref()));
         for claim in self.mirror.promised() {
             let node = self.mirror.claim(&claim).and_then(|claim| self.mirror.node_of(&claim));
             self.world.nominate(node.as_ref().map_or(&claim, |node| &node.metadata.name), now);

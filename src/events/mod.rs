@@ -69,6 +69,10 @@ impl About {
         Self::cluster("EC2NodeClass", "karpenter.k8s.aws/v1", name, uid)
     }
 
+    pub fn capacity_buffer(namespace: &str, name: &str, uid: &str) -> Self {
+        Self::namespaced("CapacityBuffer", "autoscaling.x-k8s.io/v1beta1", namespace, name, uid)
+    }
+
     pub fn node_pool(name: &str, uid: &str) -> Self {
         Self::cluster("NodePool", "karpenter.sh/v1", name, uid)
     }

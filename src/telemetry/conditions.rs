@@ -135,6 +135,11 @@ impl<const N: usize> OfKind<N> {
     pub fn changed(&self, standing: &Standing<'_>, left: &str, seconds: f64, extra: [&str; N]) {
         let before: Vec<&str> = [standing.condition, left].into_iter().chain(extra).collect();
         self.transition_seconds.with_label_values(&before).observe(seconds);
+        self.came(standing, extra);
+    }
+
+    /// A condition that was not there has come as `standing` says.
+    pub fn came(&self, standing: &Standing<'_>, extra: [&str; N]) {
         let after: Vec<&str> =
             [standing.condition, standing.status, standing.reason].into_iter().chain(extra).collect();
         self.transitions_total.with_label_values(&after).inc();
@@ -184,6 +189,12 @@ impl<const N: usize> Told<'_, N> {
     pub fn changed(&self, standing: &Standing<'_>, left: &str, seconds: f64) {
         self.own.0.changed(standing, left, seconds, self.own.1);
         self.any.iter().for_each(|(any, extra)| any.changed(standing, left, seconds, *extra));
+    }
+
+    /// See [`OfKind::came`].
+    pub fn came(&self, standing: &Standing<'_>) {
+        self.own.0.came(standing, self.own.1);
+        self.any.iter().for_each(|(any, extra)| any.came(standing, *extra));
     }
 
     /// See [`OfKind::ending`].

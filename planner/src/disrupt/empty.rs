@@ -10,7 +10,8 @@ use super::{Kept, Retirement, Verdict};
 
 type Rule = fn(&Candidate<'_>) -> Option<(Code, String)>;
 
-const RULES: &[Rule] = &[dynamic, consolidates, empty, rested];
+/// In the reference's order.
+const RULES: &[Rule] = &[dynamic, consolidates, not_kept_free, empty, rested];
 
 /// Every empty node that its pool's budgets let go, whatever the pool's consolidation policy.
 pub fn empty_nodes(fleet: &Fleet) -> Verdict {
@@ -53,6 +54,11 @@ fn dynamic(found: &Candidate<'_>) -> Option<(Code, String)> {
 fn consolidates(found: &Candidate<'_>) -> Option<(Code, String)> {
     let message = || format!("NodePool \"{}\" has consolidation disabled", found.pool);
     (!found.terms.consolidates).then(|| (Code::ConsolidationDisabled, message()))
+}
+
+fn not_kept_free(found: &Candidate<'_>) -> Option<(Code, String)> {
+    let n = found.machine.stand_ins;
+    (n > 0).then(|| (Code::PodsWouldNotFit, format!("{n} stand-ins of CapacityBuffers have their room on it")))
 }
 
 fn empty(found: &Candidate<'_>) -> Option<(Code, String)> {
@@ -116,10 +122,16 @@ mod tests {
                 Machine { occupants: vec![pod], ..machine("busy") },
                 Machine { occupants: vec![daemon], ..machine("daemons-only") },
                 Machine { consolidatable: false, ..machine("restless") },
+                Machine { stand_ins: 2, ..machine("spare") },
             ],
         ));
         assert_eq!(verdict.retire.len(), 1);
-        assert_eq!(codes(&verdict), [("busy", Code::PodsWouldNotFit), ("restless", Code::ConsolidateAfterPending)]);
+        let expected = [
+            ("busy", Code::PodsWouldNotFit),
+            ("restless", Code::ConsolidateAfterPending),
+            ("spare", Code::PodsWouldNotFit),
+        ];
+        assert_eq!(codes(&verdict), expected);
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub struct Machine {
     pub terminating: bool,
     /// Pods are expected on it.
     pub nominated: bool,
+    /// Stand-ins of `CapacityBuffers` that the last plan has on it.
+    #[serde(default)]
+    pub stand_ins: usize,
     /// `karpenter.sh/do-not-disrupt: "true"` on the node.
     pub protected: bool,
     /// The condition `Consolidatable`: nothing came or went for as long as the pool asks.

@@ -32,7 +32,7 @@ const CLUSTER: u8 = 4;
 const RETURNED: u8 = 8;
 
 /// Group and version, kind, plural, flags.
-const BUILT_IN: [(&str, &str, &str, u8); 22] = [
+const BUILT_IN: [(&str, &str, &str, u8); 23] = [
     ("v1", "Pod", "pods", STATUS | GENERATION | RETURNED),
     ("v1", "Node", "nodes", STATUS | CLUSTER),
     ("v1", "Namespace", "namespaces", STATUS | CLUSTER),
@@ -55,6 +55,7 @@ const BUILT_IN: [(&str, &str, &str, u8); 22] = [
     ("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", CLUSTER),
     ("coordination.k8s.io/v1", "Lease", "leases", 0),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", STATUS | CLUSTER),
+    ("v1", "PodTemplate", "podtemplates", GENERATION),
 ];
 
 static TABLE: LazyLock<Vec<Resource>> = LazyLock::new(table);
@@ -191,6 +192,6 @@ mod tests {
             let resource = id.resource();
             assert_eq!(Id::by_plural(resource.group, resource.version, resource.plural), Some(id), "{kind}");
         }
-        assert_eq!(all().len(), 28);
+        assert_eq!(all().len(), 29);
     }
 }

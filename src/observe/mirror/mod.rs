@@ -303,6 +303,27 @@ impl Mirror {
         state.attachments.values().filter(|attachment| &*attachment.spec.node_name == node).cloned().collect()
     }
 
+    /// All `CapacityBuffers`, by namespace and name.
+    pub fn buffers(&self) -> Vec<Seen<k8s::CapacityBuffer>> {
+        self.read().buffers.values().cloned().collect()
+    }
+
+    pub fn pod_template(&self, namespace: &str, name: &str) -> Option<Seen<k8s::PodTemplate>> {
+        self.read().pod_templates.get(&(namespace.into(), name.into())).cloned()
+    }
+
+    /// A Deployment, `ReplicaSet` or `StatefulSet`; none of any other kind.
+    pub fn workload(&self, kind: Kind, namespace: &str, name: &str) -> Option<Seen<k8s::Workload>> {
+        let state = self.read();
+        let table = match kind {
+            Kind::Deployment => &state.deployments,
+            Kind::ReplicaSet => &state.replica_sets,
+            Kind::StatefulSet => &state.stateful_sets,
+            _ => return None,
+        };
+        table.get(&(namespace.into(), name.into())).cloned()
+    }
+
     // What we have done and not seen yet.
 
     /// A claim is about to be sent: it counts from now on.
