@@ -51,19 +51,19 @@ pub struct Disruption {
 
 /// Uids of claims whose deletion was accepted of late: the mirror may show the marks on them before the deletion.
 #[derive(Debug, Default)]
-struct Retired(BTreeMap<String, Instant>);
+pub(super) struct Retired(BTreeMap<String, Instant>);
 
 impl Retired {
-    fn note(&mut self, uid: &str, now: Instant) {
+    pub(super) fn note(&mut self, uid: &str, now: Instant) {
         self.0.insert(uid.to_owned(), now);
     }
 
     /// Forgets those that the mirror has had the time to show.
-    fn forget(&mut self, now: Instant) {
+    pub(super) fn forget(&mut self, now: Instant) {
         self.0.retain(|_, at| now.duration_since(*at) < DELETION_SHOWN);
     }
 
-    fn has(&self, claim: &NodeClaim) -> bool {
+    pub(super) fn has(&self, claim: &NodeClaim) -> bool {
         claim.metadata.uid.as_ref().is_some_and(|uid| self.0.contains_key(uid))
     }
 }

@@ -16,6 +16,7 @@ pub mod pool;
 pub mod queue;
 mod router;
 pub mod run;
+mod statics;
 pub mod status;
 pub(crate) mod time;
 mod wait;
@@ -71,6 +72,7 @@ pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
     all.spawn(interruption::run(deps.clone(), stop.clone()));
     all.spawn(overlay::run(deps.clone(), stop.clone()));
     all.spawn(buffer::run(deps.clone(), stop.clone()));
+    all.spawn(statics::run(deps.clone(), stop.clone()));
     all.spawn(disruption::run(deps, stop));
     while let Some(ended) = all.join_next().await {
         // Whoever waits for us ends the process then: it is better started anew than run without a part.

@@ -9,6 +9,7 @@ pub mod candidates;
 pub mod empty;
 mod fleet;
 pub mod settle;
+pub mod surplus;
 
 pub use fleet::{EVICTION_UNIT, Fleet, Machine, Obstacle, Occupant, PoolTerms};
 
