@@ -16,6 +16,7 @@ use planner::disrupt::empty::empty_nodes;
 use planner::disrupt::settle::Proposals;
 use planner::disrupt::{Fleet, Machine, Occupant, PoolTerms, Retirement};
 use planner::drain::Protection;
+use planner::model::Code;
 use planner::model::budget::{Allowance, Budget, Budgets, DisruptionReason};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -101,6 +102,7 @@ impl Disruption {
         let fleet = fleet(deps, now);
         let verdict = empty_nodes(&fleet);
         tell(deps, &fleet);
+        tell_of_nodeless(deps);
         let metrics = &deps.metrics;
         #[expect(clippy::cast_precision_loss, reason = "a count of nodes")]
         metrics.voluntary_disruption_eligible_nodes.set(["empty"], verdict.n_eligible as f64);
@@ -316,8 +318,7 @@ fn tell<C: Cloud>(deps: &Deps<C>, fleet: &Fleet) {
             let labels = [&**pool, name_of(reason)];
             deps.metrics.nodepools_allowed_disruptions.set(labels, allowed);
             deps.metrics.nodepools_nodes_consuming_budgets.set(labels, f64::from(allowances.used(pool)));
-            let has_nodes = fleet.machines.iter().any(|machine| machine.pool.as_ref() == Some(pool));
-            if has_nodes && allowances.allowed(pool) == Allowance::Nodes(0) {
+            if allowances.counted(pool) > 0 && allowances.allowed(pool) == Allowance::Nodes(0) {
                 let uid = deps.world.pool(pool).and_then(|pool| pool.metadata.uid.clone()).unwrap_or_default();
                 let event = catalog::pool_disruption_blocked(&uid, name_of(reason));
                 deps.recorder.publish(About::node_pool(pool, &uid), event);
@@ -326,6 +327,9 @@ fn tell<C: Cloud>(deps: &Deps<C>, fleet: &Fleet) {
     }
     for machine in &fleet.machines {
         let (Err(kept), Some(claim)) = (candidate(machine, fleet), &machine.claim) else { continue };
+        if kept.code == Code::NodePoolMissing && is_to_be_asked(deps, machine) {
+            continue;
+        }
         let why = capitalized(&kept.message);
         if let Some(uid) = deps.world.node(&machine.node).and_then(|node| node.metadata.uid) {
             deps.recorder.publish(About::node(&machine.node, &uid), catalog::disruption_blocked(&uid, &why));
@@ -334,6 +338,26 @@ fn tell<C: Cloud>(deps: &Deps<C>, fleet: &Fleet) {
             deps.recorder.publish(About::node_claim(claim, &uid), catalog::disruption_blocked(&uid, &why));
         }
     }
+}
+
+/// Claims whose instance is there and whose Node is not.
+fn tell_of_nodeless<C: Cloud>(deps: &Deps<C>) {
+    let world = &deps.world;
+    for claim in world.mirror.claims().iter().filter(|claim| deps.is_managed(&claim.spec.node_class_ref)) {
+        let provider_id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref());
+        if provider_id.is_some_and(|id| world.mirror.nodes_of_provider(id).is_empty()) {
+            let uid = claim.metadata.uid.as_deref().unwrap_or_default();
+            let event = catalog::disruption_blocked(uid, "Nodeclaim does not have an associated node");
+            deps.recorder.publish(About::node_claim(claim.metadata.name(), uid), event);
+        }
+    }
+}
+
+/// Whether the pool of a node is there and nobody has asked its class yet what it sells: after a restart.
+fn is_to_be_asked<C: Cloud>(deps: &Deps<C>, machine: &Machine) -> bool {
+    let pool = machine.pool.as_ref().and_then(|pool| deps.world.pool(pool));
+    let class = pool.map(|pool| pool.spec.template.spec.node_class_ref.clone()).filter(|class| deps.is_managed(class));
+    class.is_some_and(|class| !deps.world.was_asked(&launch::class_ref(&class)))
 }
 
 fn capitalized(text: &str) -> String {

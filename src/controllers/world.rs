@@ -1,6 +1,6 @@
 //! What the controllers know: the mirror in their own words, and what the clouds sell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct World {
     facts: Facts,
     /// What each node class sold when somebody last asked.
     types: Arc<Mutex<BTreeMap<ClassRef, Arc<Vec<InstanceType>>>>>,
+    /// Node classes that were asked, whatever they answered.
+    asked: Arc<Mutex<BTreeSet<ClassRef>>>,
     /// What each node class came to when somebody last asked.
     classes: Arc<Mutex<BTreeMap<ClassRef, Arc<Class>>>>,
     /// Machines by provider id, as the cloud last listed them: those of which it tells more than that they are there.
@@ -57,10 +59,12 @@ impl World {
         let (types, classes, instances) = (Arc::default(), Arc::default(), Arc::default());
         let (of_pools, nominated, clocks) = (Arc::default(), Arc::default(), Clocks::default());
         let (nominated_seconds, kept_free) = (NOMINATED_SECONDS, Arc::new(watch::Sender::new(None)));
+        let asked = Arc::default();
         Self {
             mirror,
             facts,
             types,
+            asked,
             classes,
             instances,
             of_pools,
@@ -155,6 +159,16 @@ impl World {
     /// The class was asked what it sells.
     pub fn sells(&self, class: &ClassRef, types: Arc<Vec<InstanceType>>) {
         self.types.lock().unwrap_or_else(PoisonError::into_inner).insert(class.clone(), types);
+    }
+
+    /// Somebody has asked the class what it sells, and has an answer or knows why there is none.
+    pub fn has_asked(&self, class: &ClassRef) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(class.clone());
+    }
+
+    /// Whether anybody has, since this process began.
+    pub fn was_asked(&self, class: &ClassRef) -> bool {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).contains(class)
     }
 
     /// What the class came to when it was last resolved; None if it never was.

@@ -13,23 +13,25 @@ pub struct Allowances {
     allowed: BTreeMap<Str, Allowance>,
     left: BTreeMap<Str, Allowance>,
     used: BTreeMap<Str, u32>,
+    counted: BTreeMap<Str, u32>,
 }
 
 impl Allowances {
     /// Nodes that are not ready, or on their way out for whatever reason, have used up a part already.
     pub fn of(fleet: &Fleet, reason: DisruptionReason) -> Self {
         let counts = |machine: &&Machine| machine.claim.is_some() && machine.initialized && !machine.terminating;
-        let (mut used, mut allowed) = (BTreeMap::new(), BTreeMap::new());
+        let (mut used, mut allowed, mut counted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let left = fleet.pools.iter().map(|(pool, terms)| {
             let of_pool = || fleet.machines.iter().filter(counts).filter(|machine| machine.pool.as_ref() == Some(pool));
             let n_nodes = clipped(of_pool().count());
             let n_gone = clipped(of_pool().filter(|machine| !machine.ready || machine.leaving).count());
             used.insert(pool.clone(), n_gone);
+            counted.insert(pool.clone(), n_nodes);
             allowed.insert(pool.clone(), terms.budgets.allowed(reason, n_nodes, fleet.now));
             (pool.clone(), terms.budgets.remaining(reason, n_nodes, n_gone, fleet.now))
         });
         let left = left.collect();
-        Self { allowed, left, used }
+        Self { allowed, left, used, counted }
     }
 
     /// What the budgets of this pool allow, whatever uses them up.
@@ -45,6 +47,11 @@ impl Allowances {
     /// Nodes of this pool that use up its budgets already.
     pub fn used(&self, pool: &str) -> u32 {
         self.used.get(pool).copied().unwrap_or_default()
+    }
+
+    /// Nodes of this pool that its budgets are shares of.
+    pub fn counted(&self, pool: &str) -> u32 {
+        self.counted.get(pool).copied().unwrap_or_default()
     }
 
     /// Takes one node of the pool; false if its budgets do not allow it.
@@ -101,6 +108,7 @@ mod tests {
         let mut allowances = Allowances::of(&fleet, DisruptionReason::Empty);
         assert_eq!(allowances.left("p"), Allowance::Nodes(2), "4 of 20, 2 used");
         assert_eq!((allowances.used("p"), allowances.allowed("p")), (2, Allowance::Nodes(4)));
+        assert_eq!((allowances.counted("p"), allowances.counted("q")), (20, 0));
         assert!(allowances.take("p") && allowances.take("p") && !allowances.take("p"));
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use cloud::{Class, ClassError, Cloud};
+use cloud::{Class, ClassError, ClassRef, Cloud};
 use crds::{NodePool, names};
 use planner::model::Resources;
 
@@ -61,11 +61,17 @@ impl<C: Cloud> Pools<C> {
 
     async fn class(&self, pool: &NodePool) -> Result<Class, ClassError> {
         let class = class_ref(&pool.spec.template.spec.node_class_ref);
-        let found = self.deps.cloud.resolve(&class).await?;
+        let answer = self.ask(&class).await;
+        self.deps.world.has_asked(&class);
+        answer
+    }
+
+    async fn ask(&self, class: &ClassRef) -> Result<Class, ClassError> {
+        let found = self.deps.cloud.resolve(class).await?;
         let call = self.deps.calling("nodepool.readiness", "GetInstanceTypes");
-        let types = self.deps.metrics.cloud_call(call, self.deps.cloud.catalog(&class), |_| "").await?;
-        self.deps.world.sells(&class, types);
-        self.deps.world.resolved(&class, found.clone());
+        let types = self.deps.metrics.cloud_call(call, self.deps.cloud.catalog(class), |_| "").await?;
+        self.deps.world.sells(class, types);
+        self.deps.world.resolved(class, found.clone());
         Ok(found)
     }
 }
