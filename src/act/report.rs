@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use planner::model::{Reason, Snapshot, Str};
-use planner::plan::Plan;
+use planner::model::{Code, Reason, Snapshot, Str};
+use planner::plan::{Plan, Unplaced};
 use tracing::info;
 
-use super::{pools, zones};
+use super::pools::{self, Bare};
+use super::zones;
 use crate::events::{About, Recorder, catalog};
 use crate::observe::mirror::{Mirror, Pod};
 use crate::telemetry::Metrics;
@@ -59,9 +60,10 @@ pub fn report(
             recorder.publish(about(&pod), catalog::failed_scheduling(&pod.uid, &errors));
         }
     }
-    for pool in snapshot.pools.iter().filter(|pool| pools::sells_nothing(pool)) {
+    for pool in &snapshot.pools {
+        let Some(why) = pools::bare(pool, snapshot.policies.relax_min_values) else { continue };
         let Some(uid) = mirror.pool(&pool.name).and_then(|pool| pool.metadata.uid.clone()) else { continue };
-        let event = catalog::no_compatible_instance_types(&pool.name, false);
+        let event = catalog::no_compatible_instance_types(&pool.name, why == Bare::OfMinValues);
         recorder.publish(About::node_pool(&pool.name, &uid), event);
     }
     if plan.pods > 0 {
@@ -104,9 +106,13 @@ fn gauges(plan: &Plan, metrics: &Metrics) {
     metrics.plan_hourly_cost.set([], dollars(plan.cost.0));
     metrics.plan_hourly_cost_lower_bound.set([], dollars(plan.cost_lower_bound.0));
     metrics.plan_greedy_hourly_cost.set([], dollars(plan.greedy_cost.0));
-    let unplaced: usize = plan.unplaced.iter().map(|unplaced| unplaced.pods.len()).sum();
-    metrics.scheduler_unschedulable_pods_count.set([PROVISIONER], unplaced as f64);
-    let ignored: usize = plan.ignored.iter().map(|ignored| ignored.pods.len()).sum();
+    let (refused, unschedulable): (Vec<&Unplaced>, Vec<&Unplaced>) =
+        plan.unplaced.iter().partition(|unplaced| unplaced.reasons.iter().any(is_of_the_pod));
+    let n_of = |unplaced: &[&Unplaced]| unplaced.iter().map(|unplaced| unplaced.pods.len()).sum::<usize>();
+    metrics.scheduler_unschedulable_pods_count.set([PROVISIONER], n_of(&unschedulable) as f64);
+    let left_out =
+        plan.ignored.iter().filter(|ignored| matches!(ignored.code, Code::OptedOut | Code::UnsupportedField));
+    let ignored = n_of(&refused) + left_out.map(|ignored| ignored.pods.len()).sum::<usize>();
     metrics.scheduler_ignored_pods_count.set([], ignored as f64);
     let mut by_code: BTreeMap<String, usize> = BTreeMap::new();
     for unplaced in &plan.unplaced {
@@ -119,6 +125,16 @@ fn gauges(plan: &Plan, metrics: &Metrics) {
     for (code, count) in by_code {
         metrics.plan_unplaced_pods.set([&code], count as f64);
     }
+}
+
+/// Whether it is the pod itself that is refused, whatever the pools. Pods that are gated, or that the scheduler keeps a node
+/// for, are not; pods with dynamic resources are tried and fail.
+fn is_of_the_pod(reason: &Reason) -> bool {
+    let is_invalid = matches!(
+        reason.code,
+        Code::RestrictedLabel | Code::UnsupportedField | Code::VolumeNotReady | Code::RequirementConflict
+    );
+    reason.pool.is_empty() && is_invalid
 }
 
 /// How long each phase of a pass took.
@@ -151,9 +167,35 @@ impl Phases {
 
 #[cfg(test)]
 mod tests {
-    use planner::model::Code;
+    use planner::model::snapshot::Ignored;
 
     use super::*;
+
+    #[test]
+    fn ignored_pods_are_those_that_are_invalid_and_those_that_ask_for_nodes_of_no_pool() {
+        let reason = |pool: &str, code| Reason { pool: pool.into(), code, message: String::new(), nearest_miss: None };
+        let unplaced = |n: usize, reason| Unplaced { pods: vec!["a/b".into(); n], reasons: vec![reason] };
+        let ignored = |n: usize, code| Ignored { code, message: String::new(), pods: vec!["a/b".into(); n] };
+        let plan = Plan {
+            unplaced: vec![
+                unplaced(1, reason("", Code::RestrictedLabel)),
+                unplaced(2, reason("", Code::VolumeNotReady)),
+                unplaced(10, reason("p", Code::RequirementConflict)),
+                unplaced(20, reason("", Code::NoNodePool)),
+            ],
+            ignored: vec![
+                ignored(4, Code::OptedOut),
+                ignored(40, Code::SchedulingGated),
+                ignored(80, Code::NotPending),
+            ],
+            ..Plan::default()
+        };
+        let metrics = Metrics::new();
+        gauges(&plan, &metrics);
+        let text = metrics.render();
+        assert!(text.contains("karpenter_scheduler_ignored_pods_count 7"), "{text}");
+        assert!(text.contains("karpenter_scheduler_unschedulable_pods_count{controller=\"provisioner\"} 30"), "{text}");
+    }
 
     #[test]
     fn reasons_name_their_pool_and_the_change_that_would_help() {
