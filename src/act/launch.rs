@@ -19,7 +19,10 @@ use tracing::{info, warn};
 use super::claim::claim;
 use super::fallback::Room;
 use super::names::Names;
+use super::overlaid;
 use crate::clock::Clock;
+use crate::controllers::claim::launch::class_ref;
+use crate::observe::Catalogs;
 use crate::observe::mirror::{Both, Mirror, Object};
 use crate::telemetry::Metrics;
 
@@ -70,12 +73,14 @@ enum Answer {
 }
 
 impl Launcher {
-    /// Makes a claim for each launch. Gives each launch's name with the claim's, or with why there is none.
+    /// Makes a claim for each launch. Gives each launch's name with the claim's, or with why there is none. `plain`: what
+    /// classes sell without overlays, where there may be some.
     pub async fn launch(
         &self,
         launches: &[Launch],
         snapshot: &Snapshot,
         pools: &[Arc<NodePool>],
+        plain: Option<&Catalogs>,
     ) -> Vec<(Str, Result<Arc<NodeClaim>, LaunchError>)> {
         let terms: BTreeMap<&str, &Pool> = snapshot.pools.iter().map(|pool| (&*pool.name, pool)).collect();
         let mut room = Room::new(snapshot, launches);
@@ -94,7 +99,10 @@ impl Launcher {
                         return (name, Err(error));
                     }
                 };
-                let made = self.make(&launch, terms, pool).await;
+                let class = class_ref(&pool.spec.template.spec.node_class_ref);
+                let plain = plain.and_then(|plain| plain.get(&class)).filter(|plain| !Arc::ptr_eq(plain, &terms.types));
+                let overlaid = plain.map(|plain| overlaid::annotations(&launch, &terms.types, plain));
+                let made = self.make(&launch, terms, pool, &overlaid.unwrap_or_default()).await;
                 match &made {
                     Ok(claim) => info!(
                         NodeClaim = claim.metadata.name(),
@@ -112,13 +120,21 @@ impl Launcher {
         stream::iter(futures).buffered(AT_ONCE).collect().await
     }
 
-    async fn make(&self, launch: &Launch, terms: &Pool, pool: &NodePool) -> Result<Arc<NodeClaim>, LaunchError> {
+    async fn make(
+        &self,
+        launch: &Launch,
+        terms: &Pool,
+        pool: &NodePool,
+        annotations: &[&str],
+    ) -> Result<Arc<NodeClaim>, LaunchError> {
         let mut name = self.fresh(&launch.pool);
         let meant_for = self.mirror.meant_for(&launch.pods);
         let mut lost_before = false;
         let mut tries = 0;
         loop {
-            let wanted = Arc::new(claim(&name, launch, terms, pool, &meant_for));
+            let mut wanted = claim(&name, launch, terms, pool, &meant_for);
+            wanted.metadata.annotations.extend(annotations.iter().map(|key| ((*key).to_owned(), "true".to_owned())));
+            let wanted = Arc::new(wanted);
             if !lost_before {
                 self.mirror.expect(wanted.clone(), self.clock.seconds());
             }

@@ -11,6 +11,7 @@ pub mod launch;
 pub mod merge;
 mod names;
 pub mod nominate;
+mod overlaid;
 mod pools;
 pub mod report;
 mod wave;

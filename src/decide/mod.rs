@@ -248,6 +248,7 @@ impl<C: Cloud> Pass<C> {
         let pools = self.mirror.pools();
         let mut turn = self.turn;
         let buffers = free::versions(&self.mirror);
+        let plain = self.options.feature_gates.node_overlay.then(|| catalogs.clone());
         let planning = self.metrics.planning(self.mirror.pending().len());
         let thinking = move || think(&mirror, &kinds, &catalogs, &options, &mut turn).map(|thought| (thought, turn));
         let thought = self.clock.aside(thinking).await;
@@ -284,7 +285,7 @@ impl<C: Cloud> Pass<C> {
         phases.batch = open;
         let begun = Instant::now();
         let launching = (!plan.launches.is_empty()).then(|| self.nominations.launching());
-        let made = self.launcher.launch(&plan.launches, &snapshot, &pools).await;
+        let made = self.launcher.launch(&plan.launches, &snapshot, &pools, plain.as_ref()).await;
         let is_whole = made.iter().all(|(_, claim)| claim.is_ok());
         let claims: BTreeMap<Str, Str> =
             made.into_iter().filter_map(|(launch, claim)| Some((launch, claim.ok()?.metadata.name().into()))).collect();
