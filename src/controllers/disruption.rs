@@ -27,7 +27,7 @@ use super::claim::launch;
 use super::deps::Deps;
 use super::fault::Fault;
 use super::node::Node;
-use super::world;
+use super::{time, world};
 use crate::act::Preconditions;
 use crate::events::{About, catalog};
 
@@ -69,6 +69,9 @@ impl Retired {
     }
 }
 
+/// Nothing is said of what keeps claims so young: each has no node at first, and then one that is not complete.
+const ON_ITS_WAY: Duration = Duration::from_secs(20);
+
 /// Looks until `stop`.
 pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
     let mut disruption = Disruption::default();
@@ -102,7 +105,7 @@ impl Disruption {
         let fleet = fleet(deps, now);
         let verdict = empty_nodes(&fleet);
         tell(deps, &fleet);
-        tell_of_nodeless(deps);
+        tell_of_nodeless(deps, now);
         let metrics = &deps.metrics;
         #[expect(clippy::cast_precision_loss, reason = "a count of nodes")]
         metrics.voluntary_disruption_eligible_nodes.set(["empty"], verdict.n_eligible as f64);
@@ -327,23 +330,32 @@ fn tell<C: Cloud>(deps: &Deps<C>, fleet: &Fleet) {
     }
     for machine in &fleet.machines {
         let (Err(kept), Some(claim)) = (candidate(machine, fleet), &machine.claim) else { continue };
-        if kept.code == Code::NodePoolMissing && is_to_be_asked(deps, machine) {
+        let claim = deps.world.claim(claim);
+        let is_new = claim.as_ref().is_some_and(|claim| is_on_its_way(claim, fleet.now));
+        if kept.code == Code::NodePoolMissing && is_to_be_asked(deps, machine) || is_new && !machine.initialized {
             continue;
         }
         let why = capitalized(&kept.message);
         if let Some(uid) = deps.world.node(&machine.node).and_then(|node| node.metadata.uid) {
             deps.recorder.publish(About::node(&machine.node, &uid), catalog::disruption_blocked(&uid, &why));
         }
-        if let Some(uid) = deps.world.claim(claim).and_then(|claim| claim.metadata.uid.clone()) {
-            deps.recorder.publish(About::node_claim(claim, &uid), catalog::disruption_blocked(&uid, &why));
+        if let Some((claim, uid)) = claim.as_ref().and_then(|claim| Some((claim, claim.metadata.uid.as_ref()?))) {
+            let about = About::node_claim(claim.metadata.name(), uid);
+            deps.recorder.publish(about, catalog::disruption_blocked(uid, &why));
         }
     }
 }
 
+fn is_on_its_way(claim: &NodeClaim, now: i64) -> bool {
+    let created = claim.metadata.creation_timestamp.as_deref().and_then(time::seconds);
+    created.is_some_and(|created| u64::try_from(now - created).is_ok_and(|age| age < ON_ITS_WAY.as_secs()))
+}
+
 /// Claims whose instance is there and whose Node is not.
-fn tell_of_nodeless<C: Cloud>(deps: &Deps<C>) {
+fn tell_of_nodeless<C: Cloud>(deps: &Deps<C>, now: i64) {
     let world = &deps.world;
-    for claim in world.mirror.claims().iter().filter(|claim| deps.is_managed(&claim.spec.node_class_ref)) {
+    let looked_at = |claim: &&Arc<NodeClaim>| deps.is_managed(&claim.spec.node_class_ref) && !is_on_its_way(claim, now);
+    for claim in world.mirror.claims().iter().filter(looked_at) {
         let provider_id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref());
         if provider_id.is_some_and(|id| world.mirror.nodes_of_provider(id).is_empty()) {
             let uid = claim.metadata.uid.as_deref().unwrap_or_default();
