@@ -10,7 +10,7 @@ use planner::plan::{Launch, Offerings, RankedOffering};
 use super::LaunchError;
 
 /// The pools with limits, and what those leave when everything is as planned.
-pub(super) struct Room<'a> {
+pub(crate) struct Room<'a> {
     pools: BTreeMap<&'a str, Limited<'a>>,
     /// `minValues` that there is no room for are lowered.
     lowers: bool,

@@ -4,7 +4,7 @@
 pub mod api;
 mod claim;
 pub mod error;
-mod fallback;
+pub(crate) mod fallback;
 pub mod free;
 mod gate;
 pub mod launch;

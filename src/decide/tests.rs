@@ -7,6 +7,7 @@ use cloud::{ClassKind, ClassRef};
 use serde_json::{Value, json};
 
 use super::think::think;
+use crate::act::fallback::Room;
 use crate::observe::mirror::{Both, Mirror, Object};
 use crate::observe::{Catalogs, Options};
 
@@ -87,9 +88,10 @@ fn a_claim_that_was_sent_and_not_seen_counts_and_is_not_bought_again() {
     let first = think(&mirror, &[KWOK], &catalogs(), &options(), &mut 0).unwrap();
     let plan = first.plan.unwrap();
     let pools = mirror.pools();
+    let mut room = Room::new(&first.snapshot, &plan.launches);
     for launch in &plan.launches {
         let name = format!("{}-x", launch.name);
-        let claim = crate::act::claim(&name, launch, &first.snapshot.pools[0], &pools[0], "");
+        let claim = crate::act::claim(&name, &room.narrow(launch).unwrap(), &first.snapshot.pools[0], &pools[0], "");
         mirror.expect(Arc::new(claim), 0);
     }
     let again = think(&mirror, &[KWOK], &catalogs(), &options(), &mut 0).unwrap();

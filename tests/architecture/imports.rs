@@ -9,6 +9,9 @@ use super::repository::SourceFile;
 /// Words that name what follows them.
 const DEFINING: &[&str] = &["struct", "enum", "union", "trait", "type", "fn", "const", "static"];
 
+/// Nobody writes longer paths.
+const LONGEST: usize = 16;
+
 /// The path of a module from the root of its package; empty for the root itself.
 type Module = Vec<String>;
 
@@ -107,7 +110,8 @@ impl Package {
     /// The same, from a module downwards.
     fn walk(&self, from: Module, path: &[String], seen: &mut BTreeSet<(Module, Vec<String>)>) -> Option<Target> {
         let Some((first, rest)) = path.split_first() else { return Some(Target::Module(from)) };
-        if !seen.insert((from.clone(), path.to_vec())) {
+        // A name that stands for a path with itself in front leads nowhere, ever longer.
+        if path.len() > LONGEST || !seen.insert((from.clone(), path.to_vec())) {
             return None;
         }
         let below: Module = from.iter().chain([first]).cloned().collect();

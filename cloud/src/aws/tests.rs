@@ -247,8 +247,8 @@ async fn every_list_that_comes_back_to_the_same_page_is_a_fault_after_two() {
             let result = format!("<ListInstanceProfilesResult>{result}</ListInstanceProfilesResult>");
             (200, format!("<ListInstanceProfilesResponse>{result}</ListInstanceProfilesResponse>"))
         }
-        "DescribeInstanceTypeOfferings" => (200, "<R></R>".to_owned()),
-        _ => (200, "<R><nextToken>again</nextToken></R>".to_owned()),
+        "DescribeInstanceTypeOfferings" => (200, format!("<{action}Response></{action}Response>")),
+        _ => (200, format!("<{action}Response><nextToken>again</nextToken></{action}Response>")),
     })
     .await;
     let faults = [
