@@ -41,7 +41,8 @@ pub(super) struct Fleet<'a> {
 
 impl Fleet<'_> {
     pub fn call(&self, clients: &Clients) -> CreateFleetFluentBuilder {
-        let mut by_template: BTreeMap<&str, Vec<FleetLaunchTemplateOverridesRequest>> = BTreeMap::new();
+        // In the order of the ways: of equals the first is taken, and the names of templates have no order.
+        let mut by_template: Vec<(&str, Vec<FleetLaunchTemplateOverridesRequest>)> = Vec::new();
         for way in &self.ways {
             let one = FleetLaunchTemplateOverridesRequest::builder()
                 .instance_type(way.offer.key.instance_type.parse().unwrap_or_else(|never| match never {}))
@@ -49,7 +50,10 @@ impl Fleet<'_> {
                 .image_id(&*way.image)
                 .availability_zone(&*way.offer.key.zone)
                 .priority(way.offer.price.0 as f64 / 1e6);
-            by_template.entry(&way.template).or_default().push(one.build());
+            match by_template.iter_mut().find(|(template, _)| *template == way.template) {
+                Some((_, overrides)) => overrides.push(one.build()),
+                None => by_template.push((&way.template, vec![one.build()])),
+            }
         }
         let configs = by_template.into_iter().map(|(template, overrides)| {
             let named = FleetLaunchTemplateSpecificationRequest::builder();
