@@ -14,8 +14,8 @@ use planner::model::group::collapse;
 use planner::model::pod::{PodTerm, Spread};
 use planner::model::selector::LabelSelector;
 use planner::model::{
-    CapacityType, InstanceType, Labels, MicroUsdPerHour, Offering, Pod, PodShape, Policies, Pool, Requirements,
-    Resources, Snapshot, Str, labels,
+    CapacityType, InstanceType, Labels, MicroUsdPerHour, Offering, Pod, PodShape, Pool, Requirements, Resources,
+    Snapshot, Str, labels,
 };
 use serde::Serialize;
 
@@ -239,14 +239,9 @@ fn snapshot(types: Vec<InstanceType>, pods: Vec<Pod>) -> Snapshot {
         types: Arc::new(types),
     };
     Snapshot {
-        taken_at: 0,
         groups: collapse(pods.into_iter().map(|pod| (pod, false)), &keys),
-        nodes: Vec::new(),
-        claims: Vec::new(),
         pools: vec![pool],
-        daemons: Vec::new(),
-        ignored: Vec::new(),
-        policies: Policies::default(),
+        ..Snapshot::default()
     }
 }
 

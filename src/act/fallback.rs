@@ -166,14 +166,9 @@ mod tests {
             types: Arc::new(kwok(&KwokSettings::default()).unwrap()),
         };
         Snapshot {
-            taken_at: 0,
-            groups: Vec::new(),
-            nodes: Vec::new(),
-            claims: Vec::new(),
             pools: vec![pool],
-            daemons: Vec::new(),
-            ignored: Vec::new(),
             policies: Policies { relax_min_values: lowers, ..Policies::default() },
+            ..Snapshot::default()
         }
     }
 

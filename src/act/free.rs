@@ -142,23 +142,14 @@ fn buffer_of(pod: &str) -> Option<BufferName> {
 #[cfg(test)]
 mod tests {
     use planner::model::group::PodRef;
-    use planner::model::{PodGroup, PodShape, Policies};
+    use planner::model::{PodGroup, PodShape};
     use planner::plan::{Nomination, Unplaced};
 
     use super::*;
 
     fn snapshot(stand_ins: &[&str]) -> Snapshot {
         let pods = stand_ins.iter().map(|key| PodRef { key: (*key).into(), stand_in: true }).collect();
-        Snapshot {
-            taken_at: 0,
-            groups: vec![PodGroup { shape: PodShape::default().into(), pods }],
-            nodes: Vec::new(),
-            claims: Vec::new(),
-            pools: Vec::new(),
-            daemons: Vec::new(),
-            ignored: Vec::new(),
-            policies: Policies::default(),
-        }
+        Snapshot { groups: vec![PodGroup { shape: PodShape::default().into(), pods }], ..Snapshot::default() }
     }
 
     fn version(generation: i64) -> Version {

@@ -109,16 +109,7 @@ mod tests {
             shape: Arc::new(PodShape { priority: i32::try_from(n).unwrap(), ..PodShape::default() }),
             pods: Vec::new(),
         };
-        Snapshot {
-            taken_at: 0,
-            groups: (0..groups).map(group).collect(),
-            nodes: Vec::new(),
-            claims: Vec::new(),
-            pools: Vec::new(),
-            daemons: Vec::new(),
-            ignored: Vec::new(),
-            policies: Policies::default(),
-        }
+        Snapshot { groups: (0..groups).map(group).collect(), ..Snapshot::default() }
     }
 
     fn looked_at(groups: usize, turn: &mut usize, most: usize) -> Vec<i32> {

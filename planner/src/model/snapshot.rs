@@ -8,7 +8,7 @@ use super::reason::Code;
 use super::{Claim, Node, PodGroup, PodShape, Pool, Resources, Str};
 
 /// The cluster and the market as they stood at `taken_at`. Immutable; equal snapshots give equal plans.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Seconds since the Unix epoch: the only clock.
     pub taken_at: i64,

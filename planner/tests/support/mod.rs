@@ -9,8 +9,8 @@ use planner::model::group::collapse;
 use planner::model::pod::{Owner, PodTerm, Spread};
 use planner::model::selector::LabelSelector;
 use planner::model::{
-    CapacityType, InstanceType, Labels, MicroUsdPerHour, Node, Offering, Operator, Pod, PodShape, Policies, Pool,
-    Requirement, Requirements, Resources, Snapshot, labels,
+    CapacityType, InstanceType, Labels, MicroUsdPerHour, Node, Offering, Operator, Pod, PodShape, Pool, Requirement,
+    Requirements, Resources, Snapshot, labels,
 };
 
 /// Machines of 1 to 64 cores, 4 GiB each, in three zones, on-demand; price in proportion, spot a little cheaper where wanted.
@@ -105,16 +105,7 @@ pub fn zone_in(zones: &[&str]) -> Requirement {
 /// Nothing but these pools and pods.
 pub fn snapshot(pools: Vec<Pool>, pods: Vec<Pod>) -> Snapshot {
     let keys: BTreeSet<_> = pods.iter().flat_map(|p| p.shape.selector_keys().cloned()).collect();
-    Snapshot {
-        taken_at: 0,
-        groups: collapse(pods.into_iter().map(|pod| (pod, false)), &keys),
-        nodes: Vec::new(),
-        claims: Vec::new(),
-        pools,
-        daemons: Vec::new(),
-        ignored: Vec::new(),
-        policies: Policies::default(),
-    }
+    Snapshot { groups: collapse(pods.into_iter().map(|pod| (pod, false)), &keys), pools, ..Snapshot::default() }
 }
 
 /// A node of so many cores and 32 GiB in zone a that is there.
