@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cloud::ClassRef;
 use crds::hash::{NODE_POOL_HASH_VERSION, node_pool};
 use crds::names::core::{
     MIN_VALUES_RELAXED, NODE_POOL, NODE_POOL_HASH, NODE_POOL_HASH_VERSION as HASH_VERSION, TERMINATION_FINALIZER,
@@ -64,6 +65,11 @@ pub fn claim(name: &str, launch: &Launch, terms: &Pool, pool: &NodePool, meant_f
         },
         status: None,
     }
+}
+
+/// A reference to a class in the cloud's words.
+pub fn class_ref(class: &crds::NodeClassRef) -> ClassRef {
+    ClassRef { group: class.group.as_str().into(), kind: class.kind.as_str().into(), name: class.name.as_str().into() }
 }
 
 fn requirements(launch: &Launch) -> Vec<Requirement> {

@@ -7,13 +7,23 @@ use planner::model::resources::NODES;
 use planner::model::{InstanceType, Pool, Resources, Snapshot, Str};
 use planner::plan::{Launch, Offerings, RankedOffering};
 
-use super::LaunchError;
-
 /// The pools with limits, and what those leave when everything is as planned.
 pub(crate) struct Room<'a> {
     pools: BTreeMap<&'a str, Limited<'a>>,
     /// `minValues` that there is no room for are lowered.
     lowers: bool,
+}
+
+/// A claim waits: there is no room for all of a plan to have the choice that `minValues` ask for.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "limits of NodePool {pool} leave no room for all its new machines to become any of {least} values of {key}, as \
+        minValues asks: this one follows when the others are bought"
+)]
+pub struct LittleRoom {
+    pool: Str,
+    key: Str,
+    least: usize,
 }
 
 struct Limited<'a> {
@@ -44,7 +54,7 @@ impl<'a> Room<'a> {
     /// The launch with the types that its claim may become: none that takes more of what is limited than the one planned,
     /// but for those without which `minValues` are not met, the cheapest first. There may be no room for these while others
     /// can still become larger.
-    pub fn narrow(&mut self, launch: &Launch) -> Result<Launch, LaunchError> {
+    pub fn narrow(&mut self, launch: &Launch) -> Result<Launch, LittleRoom> {
         let mut narrowed = launch.clone();
         let Some(limited) = self.pools.get_mut(&*launch.pool).filter(|limited| !limited.left.0.is_empty()) else {
             return Ok(narrowed);
@@ -72,7 +82,7 @@ impl<'a> Room<'a> {
                 }
             }
             if have.len() < least && !self.lowers {
-                return Err(LaunchError::LittleRoom { pool: launch.pool.clone(), key, least });
+                return Err(LittleRoom { pool: launch.pool.clone(), key, least });
             }
             if have.len() < least {
                 let have = u32::try_from(have.len()).unwrap_or(u32::MAX);
@@ -226,7 +236,7 @@ mod tests {
         let first = room.narrow(&plan[0]).unwrap();
         assert_eq!(names(&first), ["c-2x-amd64-linux", "s-2x-amd64-linux", "m-4x-amd64-linux"]);
         let error = room.narrow(&plan[1]).unwrap_err();
-        assert!(matches!(error, LaunchError::LittleRoom { least: 3, .. }), "{error}");
+        assert_eq!((&*error.key, error.least), (FAMILY, 3), "{error}");
         let wide = cpu(8000);
         let mut room = Room::new(&wide, &plan);
         assert!(plan.iter().all(|launch| names(&room.narrow(launch).unwrap()).len() == 3));

@@ -16,12 +16,11 @@ use planner::plan::Launch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::claim::claim;
-use super::fallback::Room;
+use super::claim::{claim, class_ref};
+use super::fallback::{LittleRoom, Room};
 use super::names::Names;
 use super::overlaid;
 use crate::clock::Clock;
-use crate::controllers::claim::launch::class_ref;
 use crate::observe::Catalogs;
 use crate::observe::mirror::{Both, Mirror, Object};
 use crate::telemetry::Metrics;
@@ -40,11 +39,8 @@ const WAIT: Duration = Duration::from_millis(250);
 pub enum LaunchError {
     #[error("NodePool {pool} is gone")]
     NoPool { pool: Str },
-    #[error(
-        "limits of NodePool {pool} leave no room for all its new machines to become any of {least} values of {key}, as \
-        minValues asks: this one follows when the others are bought"
-    )]
-    LittleRoom { pool: Str, key: Str, least: usize },
+    #[error(transparent)]
+    LittleRoom(#[from] LittleRoom),
     #[error("NodeClaim {name}: refused ({code}): {message}")]
     Refused { name: String, code: u16, message: String },
     #[error("NodeClaim {name}: no answer: {message}")]
@@ -95,6 +91,7 @@ impl Launcher {
                 let launch = match narrowed {
                     Ok(launch) => launch,
                     Err(error) => {
+                        let error = LaunchError::from(error);
                         info!(NodePool = pool.metadata.name(), %error, "a nodeclaim waits");
                         return (name, Err(error));
                     }

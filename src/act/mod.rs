@@ -19,7 +19,7 @@ mod write;
 mod zones;
 
 pub use api::{Api, Eviction, Object, Preconditions};
-pub use claim::{amounts, claim};
+pub use claim::{amounts, claim, class_ref};
 pub use error::{ActError, Retry};
 pub use gate::{Gate, Hold, OpenGate};
 pub use launch::{LaunchError, Launcher};

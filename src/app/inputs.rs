@@ -3,7 +3,6 @@
 
 use cloud::catalog::{KwokSettings, KwokTypes, PriceList, kwok};
 
-use super::AppError;
 use crate::config::{Config, Provider};
 use crate::observe::{InputError, read_prices, read_text};
 
@@ -11,7 +10,7 @@ use crate::observe::{InputError, read_prices, read_text};
 ///
 /// # Errors
 /// When one cannot be read, or is wrong.
-pub(super) fn check(config: &Config) -> Result<(), AppError> {
+pub(super) fn check(config: &Config) -> Result<(), InputError> {
     prices(config)?;
     if config.provider == Provider::Kwok {
         kwok(&of_kwok(config)?).map_err(|error| {
@@ -24,12 +23,12 @@ pub(super) fn check(config: &Config) -> Result<(), AppError> {
 }
 
 /// Prices that go before those that are asked for.
-pub(super) fn prices(config: &Config) -> Result<PriceList, AppError> {
+pub(super) fn prices(config: &Config) -> Result<PriceList, InputError> {
     Ok(config.prices_file.as_deref().map(read_prices).transpose()?.unwrap_or_default())
 }
 
 /// What kwok sells.
-pub(super) fn of_kwok(config: &Config) -> Result<KwokSettings, AppError> {
+pub(super) fn of_kwok(config: &Config) -> Result<KwokSettings, InputError> {
     let types = match &config.instance_types_file {
         None => KwokTypes::Generated,
         Some(path) => {

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::{DONE, debug};
+use super::debug;
+use super::exit::DONE;
 use crate::app;
 use crate::config::{Config, Flags};
 use crate::telemetry::logs;

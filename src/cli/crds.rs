@@ -3,8 +3,8 @@
 use anyhow::Result;
 use crds::Kind;
 
-use super::DONE;
 use super::args::{CrdFormat, CrdsArgs};
+use super::exit::DONE;
 use super::plan::print;
 
 /// Prints all of them.

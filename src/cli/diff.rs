@@ -10,11 +10,12 @@ use planner::plan::Plan;
 use serde::Serialize;
 
 use super::args::{Output, PlanArgs};
+use super::exit::{DONE, UNPLACED};
+use super::input;
 use super::json::{Summary, summary};
 use super::phases::Phases;
 use super::plan::{print, say, to_json, to_yaml};
 use super::text::{columns, count, signed};
-use super::{DONE, UNPLACED, input};
 
 /// Pods listed by name in the table.
 const MOST_PODS: usize = 10;

@@ -7,6 +7,7 @@ mod crds;
 mod debug;
 pub mod demo;
 mod diff;
+mod exit;
 pub mod explain;
 mod html;
 mod input;
@@ -35,14 +36,8 @@ use anyhow::Result;
 use clap::Parser;
 
 use args::{Cli, Command};
+use exit::INTERRUPTED;
 use tell::tell;
-
-/// All is well.
-const DONE: u8 = 0;
-/// Some pods have no place, or lint found an error.
-const UNPLACED: u8 = 2;
-/// Stopped by a signal, as shells count it (128 + SIGINT).
-const INTERRUPTED: i32 = 130;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {

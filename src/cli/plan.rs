@@ -7,9 +7,10 @@ use planner::model::Snapshot;
 use planner::plan::Plan;
 
 use super::args::{Output, PlanArgs};
+use super::exit::{DONE, UNPLACED};
 use super::phases::Phases;
 use super::tell::tell;
-use super::{DONE, UNPLACED, diff, html, input, json, table};
+use super::{diff, html, input, json, table};
 use crate::observe::printable;
 
 /// Plans, prints, and says by the exit code whether every pod has a place.

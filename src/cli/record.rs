@@ -5,10 +5,11 @@ use std::io::Write as _;
 use anyhow::{Context, Result};
 
 use super::args::RecordArgs;
+use super::exit::DONE;
 use super::outfile::OutFile;
 use super::phases::Phases;
 use super::tell::tell;
-use super::{DONE, cluster, input};
+use super::{cluster, input};
 use crate::recording::Recording;
 
 /// Writes the file; nothing is left behind when that does not succeed.

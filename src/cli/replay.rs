@@ -7,10 +7,11 @@ use anyhow::{Context, Result, anyhow};
 use planner::plan::Plan;
 
 use super::args::ReplayArgs;
+use super::diff;
+use super::exit::{DONE, UNPLACED};
 use super::phases::Phases;
 use super::plan::{print, render, say};
 use super::tell::tell;
-use super::{DONE, UNPLACED, diff};
 use crate::recording::{Recording, VERSION};
 
 /// Plans again and prints the plan; with `--diff` what is different from the recorded one, and exit code 2 if anything is.

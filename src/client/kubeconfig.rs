@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use super::{ConnectError, authority};
+use super::authority;
+use super::error::ConnectError;
 use crate::config::Config;
 
 /// The variable that names kubeconfigs, as a list like `PATH`.

@@ -9,6 +9,7 @@
 mod authority;
 mod bucket;
 mod cause;
+mod error;
 mod escape;
 mod kubeconfig;
 mod meter;
@@ -27,6 +28,7 @@ use crate::config::Config;
 use crate::telemetry::Metrics;
 pub(crate) use bucket::Bucket;
 pub(crate) use cause::cause;
+pub use error::ConnectError;
 pub(crate) use escape::escaped;
 use kubeconfig::Meant;
 use meter::Call;
@@ -54,30 +56,6 @@ pub struct Clients {
     /// The certificate authority of the server as the kubeconfig or the service account has it, base64 of what is written
     /// there; none where it is none of its own.
     pub authority: Option<String>,
-}
-
-/// Why there is no client.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    #[error(
-        "kubeconfig {path}: {cause}\n  remedy: check the path given with --kubeconfig or KUBECONFIG, and its context"
-    )]
-    Kubeconfig { path: String, cause: Box<kube::config::KubeconfigError> },
-    #[error(
-        "no cluster to run on: {0}\n  remedy: give a kubeconfig with --kubeconfig or KUBECONFIG, or run in a pod with a \
-         service account"
-    )]
-    Infer(Box<kube::config::InferConfigError>),
-    #[error("kubeconfig {path}: there is no context \"{context}\"\n  remedy: {}", one_of(known))]
-    NoContext { path: String, context: String, known: Vec<String> },
-    #[error(
-        "cannot log in to {url}: user {user} of the kubeconfig does so with the command {command}: {}\n  remedy: see that \
-         {command} is installed and runs, or take another --context",
-        cause(fault)
-    )]
-    Login { url: String, user: String, command: String, fault: Box<kube::Error> },
-    #[error("cannot make a client for {url}: {}", cause(fault))]
-    Client { url: String, fault: Box<kube::Error> },
 }
 
 impl Clients {
@@ -148,16 +126,6 @@ impl Clients {
             authority: None,
         }
     }
-}
-
-/// The contexts that may be named.
-fn one_of(known: &[String]) -> String {
-    const MOST: usize = 10;
-    if known.is_empty() {
-        return "it has none: name another file with --kubeconfig or KUBECONFIG".into();
-    }
-    let more = if known.len() > MOST { format!(" and {} more", known.len() - MOST) } else { String::new() };
-    format!("name one of {}{more} with --context", known[..known.len().min(MOST)].join(", "))
 }
 
 /// What every request goes through on its way to the transport.

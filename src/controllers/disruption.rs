@@ -23,12 +23,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::claim::Draft;
 use super::claim::draft::{CONSOLIDATABLE, INITIALIZED, INSTANCE_TERMINATING, says};
-use super::claim::launch;
 use super::deps::Deps;
 use super::fault::Fault;
 use super::node::Node;
 use super::{time, world};
-use crate::act::Preconditions;
+use crate::act::{Preconditions, class_ref};
 use crate::events::{About, catalog};
 
 /// How often it looks.
@@ -238,7 +237,7 @@ fn fleet<C: Cloud>(deps: &Deps<C>, now: i64) -> Fleet {
     let pools = pools.iter().filter(|pool| deps.is_managed(&pool.spec.template.spec.node_class_ref));
     let terms = pools.map(|pool| {
         let class = &pool.spec.template.spec.node_class_ref;
-        let class = launch::class_ref(class);
+        let class = class_ref(class);
         (pool.metadata.name().into(), terms(pool, world.types(&class).is_some_and(|types| !types.is_empty())))
     });
     let mut fleet = Fleet { now, machines, pools: terms.collect() };
@@ -369,7 +368,7 @@ fn tell_of_nodeless<C: Cloud>(deps: &Deps<C>, now: i64) {
 fn is_to_be_asked<C: Cloud>(deps: &Deps<C>, machine: &Machine) -> bool {
     let pool = machine.pool.as_ref().and_then(|pool| deps.world.pool(pool));
     let class = pool.map(|pool| pool.spec.template.spec.node_class_ref.clone()).filter(|class| deps.is_managed(class));
-    class.is_some_and(|class| !deps.world.was_asked(&launch::class_ref(&class)))
+    class.is_some_and(|class| !deps.world.was_asked(&class_ref(&class)))
 }
 
 fn capitalized(text: &str) -> String {

@@ -11,10 +11,10 @@ use planner::model::Str;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::claim::launch::class_ref;
 use super::deps::Deps;
 use super::fault::Fault;
 use super::time;
+use crate::act::class_ref;
 use crate::act::merge::merge_patch;
 use crate::observe::mirror::{Change, Kind};
 use crate::observe::{Catalogs, Options, OverlayFault};

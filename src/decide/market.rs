@@ -7,7 +7,7 @@ use cloud::{ClassRef, Cloud, OfferingKey};
 use planner::model::catalog::Catalog;
 use tracing::warn;
 
-use crate::controllers::claim::launch::class_ref;
+use crate::act::class_ref;
 use crate::observe::Catalogs;
 use crate::observe::mirror::{Facts, Mirror};
 

@@ -23,6 +23,7 @@ mod options;
 mod outline;
 mod plain;
 mod refused;
+mod scheduler;
 mod strict;
 pub mod trace;
 mod translate;
@@ -33,10 +34,12 @@ use planner::model::Snapshot;
 pub(crate) use error::printable;
 pub use error::{InputError, Origin};
 pub use objects::{Objects, Seen, Sourced, Validate};
+pub(crate) use options::switches;
 pub use options::{FeatureGates, MinValuesPolicy, Options, PreferencePolicy, read_prices};
-pub(crate) use options::{read_text, switches};
+pub use scheduler::SchedulerConfig;
+pub(crate) use scheduler::read_text;
 pub(crate) use translate::{At, kubelet_fault, label_selector, protection};
-pub use translate::{Catalogs, OverlayFault, SchedulerConfig};
+pub use translate::{Catalogs, OverlayFault};
 
 /// A snapshot, and what there is to say about the input.
 #[must_use = "the snapshot is what planning starts from"]

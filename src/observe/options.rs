@@ -1,6 +1,5 @@
 //! What a person may set about how objects are read and planned.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -8,8 +7,8 @@ use cloud::catalog::{PriceList, UnavailablePattern};
 use planner::model::snapshot::DEFAULT_EFFORT;
 
 use super::error::InputError;
+use super::scheduler::{SchedulerConfig, read_text};
 use super::strict::nearest;
-use super::translate::SchedulerConfig;
 
 /// The region that is meant where none is named.
 pub(crate) const DEFAULT_REGION: &str = "us-east-1";
@@ -206,15 +205,6 @@ pub fn read_prices(path: &Path) -> Result<PriceList, InputError> {
     PriceList::parse_csv(&text).map_err(|error| {
         let remedy = "columns: instance_type,zone,capacity_type,usd_per_hour; an empty zone is every zone";
         InputError::new(error.to_string()).file(&path.to_string_lossy()).remedy(remedy)
-    })
-}
-
-/// The text of a file named by an option.
-pub(crate) fn read_text(path: &Path, option: &str) -> Result<String, InputError> {
-    fs::read_to_string(path).map_err(|error| {
-        InputError::new(format!("cannot be read: {error}"))
-            .file(&path.to_string_lossy())
-            .remedy(format!("check the path given with {option}"))
     })
 }
 

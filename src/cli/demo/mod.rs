@@ -32,10 +32,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::args::DemoArgs;
+use super::exit::{DONE, INTERRUPTED};
 use super::outfile::OutFile;
 use super::plan::print;
+use super::report;
 use super::tell::tell;
-use super::{DONE, INTERRUPTED, report};
 use chronicle::Chronicle;
 use pace::Pace;
 use sample::Sampler;

@@ -13,10 +13,11 @@ use planner::plan::{Plan, RankedOffering};
 use serde::Serialize;
 
 use super::args::{ExplainArgs, ExplainKind, Plain};
+use super::exit::{DONE, UNPLACED};
 use super::near::near;
 use super::phases::Phases;
 use super::plan::{print, to_json};
-use super::{DONE, UNPLACED, cluster, input};
+use super::{cluster, input};
 use pod::Other;
 
 /// An answer in both forms.

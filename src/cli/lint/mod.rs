@@ -13,10 +13,11 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::args::{LintArgs, Plain};
+use super::exit::{DONE, UNPLACED};
+use super::input;
 use super::phases::Phases;
 use super::plan::{print, to_json};
 use super::text::count;
-use super::{DONE, UNPLACED, input};
 use crate::observe::{InputError, Observed, Origin, Validate};
 
 /// How bad it is. Only errors change the exit code.

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow};
 use sim::clock::Clock;
 use sim::ec2::{Ec2, Options, Script, listen};
 
-use super::DONE;
 use super::args::{SimArgs, SimEc2Args, SimPart};
+use super::exit::DONE;
 use crate::observe::read_text;
 
 /// Serves until a signal.

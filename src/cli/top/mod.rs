@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::args::TopArgs;
+use super::exit::{DONE, INTERRUPTED};
 use super::phases::Phases;
 use super::plan::print;
 use super::screen::{Screen, keys};
-use super::{DONE, INTERRUPTED, cluster, input};
+use super::{cluster, input};
 use history::History;
 use ui::{Next, Ui};
 use view::{View, view};

@@ -9,7 +9,7 @@ use planner::model::resources::amount;
 use planner::model::{Effect, InstanceType, Labels, Operator, Requirement, Requirements, Resources, Str, Taint};
 
 use super::draft::{Draft, LAUNCHED};
-use crate::act::amounts;
+use crate::act::{amounts, class_ref};
 use crate::observe::mirror::MEANT_FOR;
 
 /// The longest message of a failed launch that is kept, in characters.
@@ -98,11 +98,6 @@ pub fn are_repriced(offers: &[Offer], plain: &[InstanceType]) -> bool {
 /// The class that the claim is bought under.
 pub fn class(claim: &NodeClaim) -> ClassRef {
     class_ref(&claim.spec.node_class_ref)
-}
-
-/// A reference to a class in the cloud's words.
-pub fn class_ref(class: &crds::NodeClassRef) -> ClassRef {
-    ClassRef { group: class.group.as_str().into(), kind: class.kind.as_str().into(), name: class.name.as_str().into() }
 }
 
 fn labels(map: &BTreeMap<String, String>) -> Labels {

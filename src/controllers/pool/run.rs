@@ -8,8 +8,9 @@ use crds::{NodePool, names};
 use planner::model::Resources;
 
 use super::draft::Draft;
+use crate::act::class_ref;
 use crate::controllers::claim::draft::{INITIALIZED, INSTANCE_TERMINATING, says};
-use crate::controllers::claim::launch::{class_ref, resources};
+use crate::controllers::claim::launch::resources;
 use crate::controllers::deps::Deps;
 use crate::controllers::fault::Fault;
 use crate::controllers::queue::Again;

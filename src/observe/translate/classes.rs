@@ -17,7 +17,8 @@ use super::super::k8s::meta::condition;
 use super::super::k8s::{Condition, Ec2NodeClass, KwokNodeClass};
 use super::super::kubelet;
 use super::super::objects::{Objects, Sourced};
-use super::super::options::{Options, read_text};
+use super::super::options::Options;
+use super::super::scheduler::read_text;
 use super::at::At;
 
 pub(super) const EC2: (&str, &str) = ("karpenter.k8s.aws", "EC2NodeClass");

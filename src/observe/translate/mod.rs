@@ -28,7 +28,6 @@ pub(crate) use at::At;
 pub use classes::Catalogs;
 pub(crate) use classes::kubelet_fault;
 pub(crate) use cluster::translate;
-pub use defaults::SchedulerConfig;
 pub(crate) use labels::selector as label_selector;
 pub(crate) use live::{Cache, Live, live};
 pub(crate) use nodes::allocatable;
