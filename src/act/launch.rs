@@ -49,6 +49,13 @@ pub enum LaunchError {
     Unwritable { name: String, source: serde_json::Error },
 }
 
+impl LaunchError {
+    /// Nothing went wrong: the claim is made when others are through.
+    pub fn is_wait(&self) -> bool {
+        matches!(self, Self::LittleRoom(_))
+    }
+}
+
 /// Makes claims.
 pub struct Launcher {
     /// Sends each request once.

@@ -23,7 +23,7 @@ use tracing::{debug, error, warn};
 
 use crate::act::free::{self, KeptFree};
 use crate::act::report::{Phases, report};
-use crate::act::{Launcher, Launching, Names, Nominations};
+use crate::act::{LaunchError, Launcher, Launching, Names, Nominations};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::controllers::World;
@@ -286,7 +286,7 @@ impl<C: Cloud> Pass<C> {
         let begun = Instant::now();
         let launching = (!plan.launches.is_empty()).then(|| self.nominations.launching());
         let made = self.launcher.launch(&plan.launches, &snapshot, &pools, plain.as_ref()).await;
-        let is_whole = made.iter().all(|(_, claim)| claim.is_ok());
+        let is_whole = made.iter().all(|(_, claim)| claim.as_ref().err().is_none_or(LaunchError::is_wait));
         let claims: BTreeMap<Str, Str> =
             made.into_iter().filter_map(|(launch, claim)| Some((launch, claim.ok()?.metadata.name().into()))).collect();
         if starting.is_some() {
