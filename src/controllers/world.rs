@@ -89,10 +89,15 @@ impl World {
 
     /// The claim behind a node.
     pub fn claim_of(&self, node: &Node) -> Option<Arc<NodeClaim>> {
-        if node.spec.provider_id.is_empty() {
+        self.claim_of_provider(&node.spec.provider_id)
+    }
+
+    /// The claim of an instance.
+    pub fn claim_of_provider(&self, provider_id: &str) -> Option<Arc<NodeClaim>> {
+        if provider_id.is_empty() {
             return None;
         }
-        let claims = self.mirror.claims_of_provider(&node.spec.provider_id);
+        let claims = self.mirror.claims_of_provider(provider_id);
         // Two claims for one instance are as good as none: nothing is to be ended because of either.
         if let [claim] = &claims[..] { Some(claim.clone()) } else { None }
     }

@@ -1,7 +1,9 @@
 //! A claim while it is looked at: steps change the draft, and what differs in the end is written in at most two patches.
 
+use std::sync::Arc;
+
 use crds::conditions::{ConditionSet, ConditionTypes};
-use crds::{Condition, NodeClaim, names};
+use crds::{Condition, NodeClaim, ObjectMeta, names};
 use serde_json::{Value, json};
 
 use crate::act::merge::merge_patch;
@@ -26,7 +28,7 @@ pub const PATIENCE_SECONDS: i64 = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "nothing is changed before the patches are sent"]
 pub struct Draft {
-    before: NodeClaim,
+    before: Arc<NodeClaim>,
     /// Metadata and status may be changed; conditions only through [`Draft::conditions`].
     pub claim: NodeClaim,
     pub conditions: ConditionSet,
@@ -36,10 +38,11 @@ pub struct Draft {
 
 impl Draft {
     /// Takes up a claim. Conditions that were never written are Unknown since the claim's creation.
-    pub fn new(claim: NodeClaim, now: i64) -> Self {
+    pub fn new(claim: impl Into<Arc<NodeClaim>>, now: i64) -> Self {
+        let claim = claim.into();
         let written = claim.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
         let conditions = ConditionSet::new(ConditionTypes::node_claim(), &claim.metadata, written, &time::text(now));
-        let mut changed = claim.clone();
+        let mut changed = NodeClaim::clone(&claim);
         changed.status.get_or_insert_default();
         Self { before: claim, claim: changed, conditions, now }
     }
@@ -73,23 +76,28 @@ impl Draft {
 
     /// The patch for metadata (labels, annotations, finalizers); None if nothing differs.
     pub fn metadata_patch(&self) -> Option<Value> {
-        let part = |claim: &NodeClaim| {
-            let meta = &claim.metadata;
-            json!({ "metadata": { "labels": meta.labels, "annotations": meta.annotations, "finalizers": meta.finalizers } })
-        };
-        let mut patch = merge_patch(&part(&self.before), &part(&self.claim))?;
+        let (read, meta) = (&self.before.metadata, &self.claim.metadata);
+        // Most looks change nothing, and find that out without building what they would compare.
+        if (&read.labels, &read.annotations, &read.finalizers) == (&meta.labels, &meta.annotations, &meta.finalizers) {
+            return None;
+        }
+        let part = |meta: &ObjectMeta| json!({ "metadata": { "labels": meta.labels, "annotations": meta.annotations, "finalizers": meta.finalizers } });
+        let mut patch = merge_patch(&part(read), &part(meta))?;
         lock(&mut patch, &self.before);
         Some(patch)
     }
 
     /// The patch for the status; None if nothing differs. Call it after [`Draft::written`] if metadata was patched.
     pub fn status_patch(&self) -> Option<Value> {
+        let written = self.before.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        if self.before.status == self.claim.status && written == self.conditions.conditions() {
+            return None;
+        }
         let part = |claim: &NodeClaim, conditions: &[Condition]| {
             let mut status = json!(claim.status.clone().unwrap_or_default());
             status["conditions"] = json!(conditions);
             json!({ "status": status })
         };
-        let written = self.before.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         let mut patch = merge_patch(&part(&self.before, written), &part(&self.claim, self.conditions.conditions()))?;
         lock(&mut patch, &self.before);
         Some(patch)
@@ -99,13 +107,13 @@ impl Draft {
     pub fn written(&mut self, answer: NodeClaim) {
         let status = self.claim.status.take();
         self.claim = NodeClaim { status, ..answer.clone() };
-        self.before = answer;
+        self.before = Arc::new(answer);
     }
 
     /// The server's answer to a status patch.
     pub fn stored(&mut self, answer: NodeClaim) {
         self.claim.metadata.resource_version.clone_from(&answer.metadata.resource_version);
-        self.before = answer;
+        self.before = Arc::new(answer);
     }
 
     /// Whether the condition was True when the claim was read or last written.

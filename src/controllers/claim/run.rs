@@ -453,8 +453,8 @@ impl<C: Cloud> Reconcile for Claims<C> {
         if let Some(wait) = self.remember(&claim, |memory| memory.unseen.wait(version.as_deref())) {
             return Ok(Again::After(wait));
         }
-        let draft = Draft::new((*claim).clone(), self.deps.clock.seconds());
-        if claim.metadata.is_deleting() { self.finalize(draft).await } else { self.live(draft).await }
+        let draft = Draft::new(claim, self.deps.clock.seconds());
+        if draft.claim.metadata.is_deleting() { self.finalize(draft).await } else { self.live(draft).await }
     }
 }
 

@@ -75,7 +75,7 @@ impl<C: Cloud> Nodes<C> {
         let deps = &self.deps;
         let pods = deps.world.pods_on(node.name());
         let attached = deps.world.attached(node.name());
-        let mut claim = deps.world.claim_of(&node).map(|claim| Draft::new((*claim).clone(), deps.clock.seconds()));
+        let mut claim = deps.world.claim_of(&node).map(|claim| Draft::new(claim, deps.clock.seconds()));
         let mut instance = Instance::NotAsked;
         for _ in 0..MAX_STEPS {
             let now = deps.clock.seconds();
@@ -299,7 +299,7 @@ impl<C: Cloud> Nodes<C> {
             self.say(node, catalog::node_repair_blocked(uid, pool.is_some()));
             return Ok(Again::After(REPAIR_PAUSE));
         }
-        let mut draft = Draft::new((*claim).clone(), now);
+        let mut draft = Draft::new(claim.clone(), now);
         let written = crate::controllers::claim::finalize::written_deadline(&claim);
         if written.is_none_or(|deadline| deadline > now) {
             let key = names::core::TERMINATION_TIMESTAMP.to_owned();

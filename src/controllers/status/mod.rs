@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::deps::{Deps, seconds};
-use super::node::Node;
 use super::time;
 use crate::events::{About, catalog};
+use crate::observe::k8s;
 use crate::observe::mirror::Kind;
 use crate::telemetry::{OfKind, Standing, Told};
 use seen::{Object, Transition, last};
@@ -114,7 +114,7 @@ fn look<C: Cloud>(deps: &Deps<C>, seen: &mut AllSeen, kind: Kind, name: &str) {
             Some(class) => of_ec2_class(deps, &mut seen.ec2_classes, &class, now),
             None => end(&family.ec2nodeclass, Some((&family.any, EC2_CLASS)), seen.ec2_classes.forget(name), now),
         },
-        Kind::Node => match world.node(name) {
+        Kind::Node => match world.mirror.node(name) {
             Some(node) => of_node(deps, &mut seen.nodes, &node, now),
             None => end(&family.node, None, seen.nodes.forget(name), now),
         },
@@ -174,14 +174,15 @@ fn of_ec2_class<C: Cloud>(deps: &Deps<C>, seen: &mut Seen, class: &Ec2NodeClass,
 }
 
 /// Nodes: measured, and left to kubelet and node controller to speak of.
-fn of_node<C: Cloud>(deps: &Deps<C>, seen: &mut Seen, node: &Node, now: i64) {
-    let label = |key: &str| node.metadata.labels.get(key).map(String::as_str).unwrap_or_default();
-    let claim = deps.world.claim_of(node);
+fn of_node<C: Cloud>(deps: &Deps<C>, seen: &mut Seen, node: &k8s::Node, now: i64) {
+    let label = |key: &str| node.metadata.labels.get(key).map(|value| &**value).unwrap_or_default();
+    let claim = deps.world.claim_of_provider(&node.spec.provider_id);
     let class = claim.as_ref().map_or("", |claim| claim.spec.node_class_ref.name.as_str());
     let extra = [class, label(names::core::NODE_POOL), label(names::core::INITIALIZED)];
     let conditions: Vec<Condition> = node.status.conditions.iter().map(seen::of_node).collect();
+    let meta = seen::meta_of_node(&node.metadata);
     let told = Told { own: (&deps.metrics.conditions.node, extra), any: None, holds: false };
-    tell(deps, &told, seen, (&node.metadata, &conditions), None, now);
+    tell(deps, &told, seen, (&meta, &conditions), None, now);
 }
 
 /// Capacity buffers, as far as whoever keeps their status has read them.

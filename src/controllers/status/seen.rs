@@ -6,6 +6,7 @@ use crds::conditions::ConditionTypes;
 use crds::{Condition, ConditionStatus, ObjectMeta};
 
 use crate::controllers::time;
+use crate::observe::k8s;
 
 /// One condition as it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,19 +129,29 @@ pub(super) fn last(condition: &Condition) -> Last {
 }
 
 /// A condition of a Node in the form of the others.
-pub(super) fn of_node(condition: &crate::controllers::node::object::NodeCondition) -> Condition {
-    let status = match condition.status.as_str() {
+pub(super) fn of_node(condition: &k8s::Condition) -> Condition {
+    let status = match &*condition.status {
         "True" => ConditionStatus::True,
         "False" => ConditionStatus::False,
         _ => ConditionStatus::Unknown,
     };
     Condition {
-        type_: condition.type_.clone(),
+        type_: condition.kind.to_string(),
         status,
-        reason: condition.reason.clone(),
+        reason: condition.reason.to_string(),
         message: String::new(),
-        last_transition_time: condition.last_transition_time.clone().unwrap_or_default(),
+        last_transition_time: condition.last_transition_time.as_ref().map(ToString::to_string).unwrap_or_default(),
         observed_generation: 0,
+    }
+}
+
+/// What is looked at of a Node's metadata: its name and times.
+pub(super) fn meta_of_node(meta: &k8s::ObjectMeta) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(meta.name.to_string()),
+        creation_timestamp: meta.creation_timestamp.as_ref().map(ToString::to_string),
+        deletion_timestamp: meta.deletion_timestamp.as_ref().map(ToString::to_string),
+        ..ObjectMeta::default()
     }
 }
 
