@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::{Fault, Misfit, check};
 use crate::model::{MicroUsdPerHour, Reason, Snapshot, Str};
-use crate::place::{Packing, State, World, fill, launches, move_back, move_to_cheaper, pack, reasons};
+use crate::place::{Packing, State, World, first_fit, launches, move_back, move_to_cheaper, pack, reasons};
 use crate::plan::{Launch, Plan, Unplaced};
 
 /// How often to plan again with the domains that a plan's own machines bring.
@@ -40,8 +40,7 @@ fn is_spread(fault: &Fault) -> bool {
 /// A plan and what the independent reader finds wrong with it. `seen`: machines that are to count as domains.
 fn attempt(snapshot: &Snapshot, seen: &[Launch]) -> (Plan, Vec<Fault>) {
     let world = World::new(snapshot, seen);
-    let mut greedy = State::new(&world);
-    let greedy_left = fill(&mut greedy);
+    let (greedy, greedy_left) = first_fit(&world);
     let Packing { state, bound, effort_spent } = pack(&greedy, &greedy_left);
     let numbers = Numbers { bound, greedy: greedy.cost(), effort_spent };
     let (mut plan, mut faults) = (Plan::default(), Vec::new());

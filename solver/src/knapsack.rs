@@ -8,6 +8,10 @@ use crate::basis::{At, Basis, Listed};
 use crate::effort::Meter;
 use crate::instance::{Instance, Offer, Pattern, max_fit};
 use crate::num::floor_count;
+use crate::prices::{bound_at, fillers, guess};
+
+/// Where more classes than this fill a bin, the simplex does not start from nothing.
+const MANY_FILLERS: f64 = 24.0;
 
 /// Reused memory of the pricing routines.
 #[derive(Clone, Debug, Default)]
@@ -111,12 +115,16 @@ fn relax_from<const R: usize>(
     near: &[f64; R],
     scratch: &mut Scratch<R>,
 ) -> ([f64; R], f64) {
-    let Scratch { list, state, relaxed, operations, .. } = scratch;
+    let Scratch { list, state, relaxed, operations, order, .. } = scratch;
     let is_near = near.iter().any(|&p| p > 0.0);
     *operations += if is_near { list.len() * R } else { 0 };
-    let mut basis = Basis::start(inst, offer, near, list, state);
+    // The simplex takes in one class a step: where it would be cut off long before its end, it starts near that.
+    let most_steps = 40 + 8 * R;
+    let is_long = !is_near && list.len() > most_steps && fillers(inst, offer, list) > MANY_FILLERS;
+    let guessed = is_long.then(|| guess(inst, offer, list, order, operations));
+    let mut basis = Basis::start(inst, offer, guessed.as_ref().map_or(near, |g| &g.0), list, state);
     let mut prices = [0.0f64; R];
-    for _ in 0..40 + 8 * R {
+    for _ in 0..most_steps {
         *operations += list.len() * R;
         prices = basis.prices(list);
         let Some((enter, up)) = basis.entering(inst, offer, &prices, list, state) else { break };
@@ -125,31 +133,17 @@ fn relax_from<const R: usize>(
         }
     }
     basis.tell(list, state, relaxed);
-    (prices_of(&mut prices), bound_at(inst, offer, &prices, list))
+    let prices = prices_of(&mut prices);
+    let bound = bound_at(inst, offer, &prices, list);
+    match guessed {
+        Some(guessed) if guessed.1 < bound => guessed,
+        _ => (prices, bound),
+    }
 }
 
 fn prices_of<const R: usize>(prices: &mut [f64; R]) -> [f64; R] {
     prices.iter_mut().for_each(|p| *p = p.max(0.0));
     *prices
-}
-
-/// The upper bound that resource prices ≥ 0 prove: what the room is worth, plus what each class earns beyond it.
-fn bound_at<const R: usize>(inst: &Instance<R>, offer: &Offer<R>, prices: &[f64; R], list: &[Listed]) -> f64 {
-    let mut bound = 0.0;
-    for r in 0..R {
-        bound += prices[r] * offer.share[r];
-    }
-    for &(k, u, v) in list {
-        let share = &inst.classes[k as usize].share;
-        let mut d = v;
-        for r in 0..R {
-            d -= prices[r] * share[r];
-        }
-        if d > 0.0 {
-            bound += u * d;
-        }
-    }
-    bound
 }
 
 /// The relaxation's floor, filled up by value per resource price; returns the value of `out`.

@@ -39,6 +39,7 @@ mod duals;
 mod knapsack;
 mod lattice;
 mod master;
+mod prices;
 mod repair;
 mod rows;
 mod search;

@@ -35,25 +35,6 @@ fn apply(world: &World, objects: &[Value]) {
     }
 }
 
-/// What the provider of kwok does beyond: it makes the Nodes itself, and has a class of its own.
-fn of_kwok() -> Vec<Value> {
-    let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": { "name": "kwok" },
-        "rules": [
-            rule("", &["nodes"], &["create", "delete"]),
-            rule("karpenter.kwok.sh", &["kwoknodeclasses"], &["get", "list", "watch"]),
-            rule("karpenter.kwok.sh", &["kwoknodeclasses", "kwoknodeclasses/status"], &["patch", "update"]),
-        ],
-    });
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": { "name": "kwok" },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "kwok" },
-        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER }],
-    });
-    vec![role, binding]
-}
-
 /// Requests that were refused to the controller.
 fn refused(world: &World) -> Vec<String> {
     let requests = world.stack.audit().unwrap();
@@ -65,7 +46,7 @@ fn refused(world: &World) -> Vec<String> {
 fn with_the_rights_of_karpenter_it_works_and_with_its_own_it_is_refused_nothing() {
     let world = world(Options::default().with_user(USER, false), &json!({}));
     apply(&world, &shipped("karpenter.yaml"));
-    apply(&world, &of_kwok());
+    apply(&world, &shipped("kwok.yaml"));
     let args = ["--disable-leader-election=false", "--leader-election-namespace=kube-system"];
     let product = Product::start(&world, USER, &args);
     world.deployment("web", 20, "3500m");

@@ -1,40 +1,57 @@
 //! First-fit-decreasing: each group onto hosts, into open machines (fewest pods first), then into new ones, wishes given up one by one.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use super::state::{Placed, State};
 use super::topology::Demand;
-use super::world::World;
+use super::turns::{Turn, in_turn, ordered};
 
-/// The groups by whose turn it is: pods, and then stand-ins, which take what pods leave and which no pod waits for.
-pub(super) fn in_turn(world: &World) -> [Vec<usize>; 2] {
-    let (stand_ins, pods) = (0..world.groups.len()).partition(|group| world.snapshot.groups[*group].is_stand_in());
-    [pods, stand_ins]
-}
+/// Pods of a group that are placed one at a time for the sake of others, at most: where it takes more, the others wait for
+/// something else.
+const MOST_SINGLE: usize = 200;
 
-/// Places every pod of every group that has a place. Returns how many of each group are left over.
-pub(crate) fn fill(state: &mut State) -> Vec<u32> {
+/// Places every pod of every group that has a place, those of `front` first. `left`: how many of each group are to place, and
+/// then are left out.
+pub(super) fn fill(state: &mut State, front: &[usize], left: &mut [u32]) {
     let world = state.world;
-    let mut left: Vec<u32> = world.groups.iter().map(|g| g.count).collect();
-    // Pods that others count while they spread, and that do not care themselves, go first: whoever cares comes after.
-    let careless = |group: usize| {
-        let g = &world.groups[group];
-        let owned = |counter: usize| g.levels.iter().all(|l| l.constraints.iter().any(|c| c.counter == counter));
-        g.counted.iter().any(|c| world.topology.counters[*c].spread_over && !owned(*c))
-    };
     for groups in in_turn(world) {
-        let mut order = groups.clone();
-        // Who has to be near others of its kind comes after them: kube-scheduler lets nobody be the first beside them.
-        order.sort_by_key(|group| (world.groups[*group].follows, !careless(*group)));
-        for group in order {
-            if world.groups[group].shape.refused.is_none() {
-                place(state, group, &mut left[group]);
+        // Per kin, groups whose turn it was and that have pods left.
+        let mut waiting: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for Turn { group, kin } in ordered(state, &groups, front) {
+            if world.groups[group].shape.refused.is_some() {
+                continue;
+            }
+            if let Some(others) = kin.and_then(|kin| waiting.get(&kin)) {
+                let_in_turn(state, group, others, left);
+            }
+            place(state, group, &mut left[group]);
+            if let (Some(kin), true) = (kin, left[group] > 0) {
+                waiting.entry(kin).or_default().push(group);
             }
         }
-        settle_late_comers(state, &groups, &mut left);
+        settle_late_comers(state, &groups, left);
     }
-    left
+}
+
+/// Places pods of a group one at a time while kin that can go to fewer domains wait: what each changes in the counts may let
+/// those in.
+fn let_in_turn(state: &mut State, group: usize, waiting: &[usize], left: &mut [u32]) {
+    for _ in 0..MOST_SINGLE {
+        let others: Vec<usize> = waiting.iter().copied().filter(|other| left[*other] > 0).collect();
+        if left[group] == 0 || others.is_empty() {
+            return;
+        }
+        let mut one = 1;
+        place(state, group, &mut one);
+        if one > 0 {
+            return;
+        }
+        left[group] -= 1;
+        for other in others {
+            place(state, other, &mut left[other]);
+        }
+    }
 }
 
 /// Pods of these groups that wait for others (affinity to a pod that had no place yet) get their turn until nobody moves.

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use solver::{Cancel, Effort, LowerBound, Problem, Solution};
 
-use super::fill::in_turn;
 use super::problem::{Kinds, Lot, Question};
 use super::replay::replay;
 use super::state::{Placed, State};
 use super::topology::Demand;
+use super::turns::in_turn;
 use super::world::World;
 
 /// What the solver made of a first-fit-decreasing plan.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use solver::{BinRef, Solution};
 
-use super::fill::{buy, in_turn, place, settle_late_comers};
+use super::fill::{buy, place, settle_late_comers};
 use super::problem::{Dealing, Kinds, Lot, Question};
 use super::state::{Placed, State};
+use super::turns::{Turn, in_turn, ordered};
 
 /// Plays a proposal. `greedy` and `left`: the first-fit-decreasing plan that it is to better. `hosts`: the proposal is about
 /// machines that are there too, else the pods on them stay where first-fit-decreasing put them.
@@ -42,9 +43,7 @@ pub(super) fn replay<'w, 'a>(
         state.forced.clear();
     }
     for groups in in_turn(world) {
-        let mut order = groups.clone();
-        order.sort_by_key(|group| world.groups[*group].follows);
-        for group in order {
+        for Turn { group, .. } in ordered(&state, &groups, &[]) {
             if rest[group] > left[group] && world.groups[group].shape.refused.is_none() {
                 place(&mut state, group, &mut rest[group]);
             }
