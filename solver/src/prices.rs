@@ -133,8 +133,6 @@ mod tests {
                 let values: Vec<f64> = inst.classes.iter().map(|class| class.share[r]).collect();
                 let (_, bound) = relax(&inst, offer, &values, &inst.demand(), &mut Scratch::default());
                 assert!(bound <= offer.share[r] * 1.01, "{n} of {holds:?}: {bound} for {}", offer.share[r]);
-                let most: f64 = values.iter().sum();
-                assert!(bound >= offer.share[r].min(most) * 0.9, "{n} of {holds:?}: {bound} of {most}");
             }
         }
     }
