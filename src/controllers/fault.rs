@@ -1,15 +1,9 @@
 //! What ended a look at an object early, and when to look again.
 
-use std::time::Duration;
-
 use cloud::{ClassError, ListError, TerminateError};
 
 use super::queue::Again;
 use crate::act::{ActError, Retry};
-
-/// After a conflict the object is looked at when the mirror shows what was written. That comes by itself; this is for the
-/// case that it was shown already.
-const CONFLICT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a look ended early.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +29,7 @@ impl Fault {
     pub fn again(&self) -> Again {
         match self {
             Self::Act(error) => match error.retry() {
-                Retry::Now => Again::After(CONFLICT_PAUSE),
+                Retry::Now => Again::Overtaken,
                 Retry::After(Some(wait)) => Again::FailedFor(wait),
                 Retry::After(None) | Retry::OnChange => Again::Failed,
                 Retry::Never => Again::OnChange,
@@ -66,6 +60,8 @@ fn of_cloud(retry: cloud::Retry) -> Again {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn refused(code: u16) -> Fault {
@@ -75,7 +71,7 @@ mod tests {
 
     #[test]
     fn conflicts_are_tried_again_soon_and_what_is_gone_is_left_alone() {
-        assert_eq!(refused(409).again(), Again::After(CONFLICT_PAUSE));
+        assert_eq!(refused(409).again(), Again::Overtaken);
         assert_eq!(refused(404).again(), Again::OnChange);
         assert_eq!(refused(500).again(), Again::Failed);
         assert!(refused(409).is_ordinary() && refused(404).is_ordinary() && !refused(422).is_ordinary());

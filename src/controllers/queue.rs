@@ -24,6 +24,9 @@ impl Backoff {
     }
 }
 
+/// After conflicts. A mirror that is behind for long makes every look end in one.
+const CONFLICTS: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(10) };
+
 /// When an object is to be looked at again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
@@ -31,6 +34,9 @@ pub enum Again {
     OnChange,
     /// When it changes, or after this time.
     After(Duration),
+    /// Somebody else wrote first: when it changes, which comes by itself once the mirror shows what was written, or after a
+    /// short back-off of its own, for the case that it was shown already.
+    Overtaken,
     /// After a failure: when it changes, or after its back-off.
     Failed,
     /// After a failure that says itself how long to wait.
@@ -66,6 +72,8 @@ struct State {
     /// By when those under way are to be looked at again.
     late: BTreeMap<String, Instant>,
     n_failures: BTreeMap<String, u32>,
+    /// In a row.
+    n_conflicts: BTreeMap<String, u32>,
 }
 
 impl Queue {
@@ -169,18 +177,20 @@ impl Queue {
         let delay = match again {
             Again::OnChange => None,
             Again::After(delay) => Some(delay),
+            Again::Overtaken => Some(CONFLICTS.after(count(&mut state.n_conflicts, name))),
             Again::Failed | Again::FailedFor(_) => {
-                let n_failures = state.n_failures.entry(name.to_owned()).or_default();
-                *n_failures = n_failures.saturating_add(1);
-                let wait = self.backoff.after(*n_failures);
+                let wait = self.backoff.after(count(&mut state.n_failures, name));
                 if let Some(meter) = &self.meter {
                     meter.retried();
                 }
                 Some(if let Again::FailedFor(asked) = again { asked } else { wait })
             }
         };
-        if matches!(again, Again::OnChange | Again::After(_)) {
+        if !matches!(again, Again::Failed | Again::FailedFor(_)) {
             state.n_failures.remove(name);
+        }
+        if again != Again::Overtaken {
+            state.n_conflicts.remove(name);
         }
         if state.dirty.contains(name) {
             // A failure is waited out even if the object changed meanwhile: it often is our own write that changed it.
@@ -188,7 +198,7 @@ impl Queue {
                 Again::Failed | Again::FailedFor(_) => {
                     state.dirty.remove(name);
                 }
-                Again::OnChange | Again::After(_) => {
+                Again::OnChange | Again::After(_) | Again::Overtaken => {
                     state.push(name.to_owned());
                     self.tell(&state);
                     drop(state);
@@ -199,7 +209,7 @@ impl Queue {
         }
         let due = delay.map(|delay| Instant::now() + delay);
         let due = match again {
-            Again::OnChange | Again::After(_) => due.into_iter().chain(late).min(),
+            Again::OnChange | Again::After(_) | Again::Overtaken => due.into_iter().chain(late).min(),
             Again::Failed | Again::FailedFor(_) => due,
         };
         if let Some(due) = due {
@@ -209,6 +219,13 @@ impl Queue {
             self.wake.notify_one();
         }
     }
+}
+
+/// One more.
+fn count(counts: &mut BTreeMap<String, u32>, name: &str) -> u32 {
+    let n = counts.entry(name.to_owned()).or_default();
+    *n = n.saturating_add(1);
+    *n
 }
 
 /// Counts as client-go's work queues do.
@@ -315,6 +332,26 @@ mod tests {
         assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 5]);
         assert_eq!(queue.next().await, "a");
         assert_eq!(start.elapsed().as_secs(), 69, "the back-off began anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn conflicts_in_a_row_are_waited_out_longer_and_a_change_ends_the_wait() {
+        let queue = Queue::new(BACKOFF);
+        queue.add("a");
+        let mut waits = Vec::new();
+        for n in 0..8 {
+            let before = Instant::now();
+            assert_eq!(queue.next().await, "a");
+            waits.push(before.elapsed().as_secs());
+            queue.done("a", if n == 6 { Again::After(Duration::ZERO) } else { Again::Overtaken });
+        }
+        assert_eq!(waits, [0, 1, 2, 4, 8, 10, 10, 0]);
+        let before = Instant::now();
+        assert_eq!(queue.next().await, "a");
+        assert_eq!(before.elapsed().as_secs(), 1, "the first of a new row");
+        queue.add("a");
+        queue.done("a", Again::Overtaken);
+        assert_eq!(at_once(&queue).await.as_deref(), Some("a"), "it has changed meanwhile");
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@
 //! list does not show has vanished. A watch is begun anew twice a minute from where it was, so that one whose connection has died
 //! in silence is noticed soon. An object that cannot be read is passed over and said so: it never stops the others.
 
+mod pace;
 mod wire;
 
 use std::time::Duration;
@@ -20,13 +21,14 @@ use super::mirror::{Kind, Mirror, Object};
 use super::options::FeatureGates;
 use crate::client::{self, WATCH_SECONDS};
 use crate::telemetry::Metrics;
+use pace::Pace;
 use wire::{PodWire, Source, Tree, Watched, source};
 
-/// The first wait after a fault; doubled each time.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How often it is tried again to read what may not be read.
 const FORBIDDEN_WAIT: Duration = Duration::from_mins(5);
+
+/// The version watched from is too old: the server has forgotten what came after it, as it has after a restart.
+const EXPIRED: &str = "expired";
 
 /// Kinds that roles made for Karpenter do not let us read. Pods carry what these say of them; without them only pods that are
 /// yet to come (of daemons, of buffers) are known less well.
@@ -134,7 +136,7 @@ fn is_withheld(error: &Error) -> bool {
 async fn follow<T: Watched>(source: &'static Source, client: Client, mirror: Mirror, metrics: Option<Metrics>) {
     let api: Api<T> = Api::all_with(client, &source);
     let mut lists = Lists::first(source.kind);
-    let mut wait = FIRST_WAIT;
+    let mut pace = Pace::default();
     loop {
         let config = match lists {
             Lists::Streamed => Config::default().streaming_lists(),
@@ -147,7 +149,7 @@ async fn follow<T: Watched>(source: &'static Source, client: Client, mirror: Mir
             match event {
                 Ok(event) => {
                     if takes_in(source, &mirror, event) {
-                        wait = FIRST_WAIT;
+                        pace.news();
                     }
                 }
                 Err(error) => {
@@ -166,8 +168,7 @@ async fn follow<T: Watched>(source: &'static Source, client: Client, mirror: Mir
                     if let Some(metrics) = &metrics {
                         metrics.watch_restarts_total.inc([source.name, cause(&error)]);
                     }
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
+                    tokio::time::sleep(pace.wait(cause(&error) == EXPIRED)).await;
                     if anew.is_some() {
                         break;
                     }
@@ -233,8 +234,8 @@ fn readable<T: Watched>(source: &Source, object: T) -> Option<Object> {
 /// What broke a watch, in a word.
 fn cause(error: &Error) -> &'static str {
     match error {
-        Error::WatchError(status) if status.code == 410 => "expired",
-        Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410 => "expired",
+        Error::WatchError(status) if status.code == 410 => EXPIRED,
+        Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410 => EXPIRED,
         Error::InitialListFailed(_) => "list",
         Error::WatchStartFailed(_) => "start",
         Error::WatchError(_) => "server",
@@ -245,8 +246,7 @@ fn cause(error: &Error) -> &'static str {
 
 fn report(source: &Source, error: &Error) {
     // A version that is too old is the way of the world: the next list mends it.
-    let is_gone = matches!(error, Error::WatchError(status) if status.code == 410);
-    if is_gone {
+    if cause(error) == EXPIRED {
         debug!(kind = source.name, %error, "listing again");
     } else {
         warn!(kind = source.name, error = worded(error), "watching");
