@@ -11,6 +11,7 @@ pub mod drift;
 pub mod finalize;
 pub mod initialize;
 pub mod launch;
+mod memory;
 pub mod register;
 pub mod rest;
 pub mod run;

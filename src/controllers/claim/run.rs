@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cloud::{Cloud, Instance, LaunchError};
+use cloud::Cloud;
 use crds::{NodeClaim, names};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -14,8 +14,9 @@ use super::draft::{CONSOLIDATABLE, Draft, INITIALIZED, LAUNCHED, REGISTERED};
 use super::finalize::{Ending, POLL_SECONDS};
 use super::initialize::Initialization;
 use super::launch::Launched;
+use super::memory::{DELETION_SHOWN, Memory};
 use super::register::Registration;
-use super::rest::{Guest, GuestBook};
+use super::rest::Guest;
 use super::{age, consistency, drift, finalize, initialize, launch, register, rest};
 use crate::act::{Hold, Preconditions};
 use crate::controllers::deps::Deps;
@@ -25,7 +26,6 @@ use crate::controllers::pool::hash;
 use crate::controllers::queue::Again;
 use crate::controllers::run::Reconcile;
 use crate::controllers::time;
-use crate::controllers::wait::Unseen;
 use crate::events::{About, catalog};
 
 /// Steps of one look that lead to a write, at most.
@@ -34,8 +34,6 @@ const MAX_WRITES: usize = 8;
 const MOST_LAUNCHING: usize = 384;
 /// How long a claim waits that could not be bought because of that.
 const NEXT_TURN: Duration = Duration::from_secs(1);
-/// How long the mirror may take to show that a Node's deletion was asked for.
-const DELETION_SHOWN: Duration = Duration::from_secs(2);
 
 /// The controller `nodeclaim.lifecycle`.
 pub struct Claims<C> {
@@ -43,25 +41,6 @@ pub struct Claims<C> {
     memory: Mutex<BTreeMap<String, Memory>>,
     launching: Semaphore,
     expiries: Mutex<Turns>,
-}
-
-/// What is remembered of a claim, by name. All of it can be lost.
-#[derive(Debug, Default)]
-struct Memory {
-    uid: String,
-    /// What was bought, until the claim says so: a lost write does not make us forget it.
-    instance: Option<Instance>,
-    guests: GuestBook,
-    /// When pods last came or went, if that is not written yet.
-    event: Option<i64>,
-    checked_at: Option<i64>,
-    /// When its launch was first tried.
-    tried_at: Option<i64>,
-    /// When it is its turn to end because it has expired.
-    expires_at: Option<Instant>,
-    /// When the deletion of its Nodes was last asked for.
-    ended_at: Option<Instant>,
-    unseen: Unseen,
 }
 
 impl<C: Cloud> Claims<C> {
@@ -74,7 +53,7 @@ impl<C: Cloud> Claims<C> {
     }
 
     /// Changes what is remembered of this very claim.
-    fn remember<T>(&self, claim: &NodeClaim, change: impl FnOnce(&mut Memory) -> T) -> T {
+    pub(super) fn remember<T>(&self, claim: &NodeClaim, change: impl FnOnce(&mut Memory) -> T) -> T {
         let mut all = self.memory();
         let memory = all.entry(claim.metadata.name().to_owned()).or_default();
         let uid = claim.metadata.uid.as_deref().unwrap_or_default();
@@ -105,6 +84,10 @@ impl<C: Cloud> Claims<C> {
     }
 
     async fn live(&self, mut draft: Draft) -> Result<Again, Fault> {
+        // A change from before the deletion may be shown first, and nothing is to be bought for it, nor ended twice.
+        if self.remember(&draft.claim, |memory| memory.is_deleted()) {
+            return Ok(Again::After(Duration::from_secs(POLL_SECONDS)));
+        }
         let mut next = Next::default();
         let class = &draft.claim.spec.node_class_ref;
         let (key, value) = (class.label_key(), class.name.clone());
@@ -174,32 +157,6 @@ impl<C: Cloud> Claims<C> {
         }
         let wait = turn.duration_since(now).as_secs().saturating_add(1);
         Age::Until(draft.now.saturating_add_unsigned(wait))
-    }
-
-    /// Buys what the claim asks for, unless that was done and only the writing failed.
-    async fn launch(&self, draft: &mut Draft) -> Launched {
-        let bought = self.remember(&draft.claim, |memory| memory.instance.clone());
-        let answer = match bought {
-            Some(instance) => Ok(instance),
-            None => self.buy(draft).await,
-        };
-        if let Ok(instance) = &answer {
-            self.remember(&draft.claim, |memory| memory.instance = Some(instance.clone()));
-        }
-        let refused = match &answer {
-            Ok(Instance { refused, .. })
-            | Err(LaunchError::InsufficientCapacity { refused, .. } | LaunchError::Rejected { refused, .. }) => {
-                refused.as_slice()
-            }
-            Err(_) => &[],
-        };
-        self.deps.world.refused(refused, self.deps.clock.seconds());
-        if refused.iter().any(|one| one.because == cloud::Because::Account) {
-            let meta = &draft.claim.metadata;
-            let uid = meta.uid.as_deref().unwrap_or_default();
-            self.deps.recorder.publish(About::node_claim(meta.name(), uid), catalog::spot_role_missing(uid));
-        }
-        launch::settle(draft, &answer)
     }
 
     /// Lets the node in, and sees whether it is complete.
@@ -348,25 +305,16 @@ impl<C: Cloud> Claims<C> {
         self.remember(&draft.claim, |memory| memory.checked_at = Some(now));
     }
 
-    async fn hopeless(&self, draft: &Draft, reason: &'static str, message: &str) -> Result<Again, Fault> {
-        let meta = &draft.claim.metadata;
-        let uid = meta.uid.as_deref().unwrap_or_default();
-        tracing::error!(NodeClaim = meta.name(), reason, message, "failed launching nodeclaim");
-        if reason == "insufficient_capacity" {
-            let event = catalog::insufficient_capacity(meta.name(), uid, message);
-            self.deps.recorder.publish(About::node_claim(meta.name(), uid), event);
-        }
-        self.end(draft, reason).await
-    }
-
     /// Asks for the claim's deletion.
-    async fn end(&self, draft: &Draft, reason: &'static str) -> Result<Again, Fault> {
+    pub(super) async fn end(&self, draft: &Draft, reason: &'static str) -> Result<Again, Fault> {
         let meta = &draft.claim.metadata;
         let which = Preconditions::uid(meta.uid.as_deref().unwrap_or_default());
         self.deps.api.delete::<NodeClaim>("", meta.name(), &which, None).await?;
-        self.deps.disrupted(&draft.claim, reason);
-        if reason.ends_with("_timeout") {
-            self.deps.joined(&draft.claim, false);
+        if self.remember(&draft.claim, Memory::deleted) {
+            self.deps.disrupted(&draft.claim, reason);
+            if reason.ends_with("_timeout") {
+                self.deps.joined(&draft.claim, false);
+            }
         }
         // If the answer was about another claim of the name, this one is looked at again.
         Ok(Again::After(Duration::from_secs(POLL_SECONDS)))
@@ -391,14 +339,7 @@ impl<C: Cloud> Claims<C> {
                 }
                 Ending::DeleteNodes(names) => {
                     // The mirror may not show yet what was asked for, and asking again helps nobody.
-                    let is_asked = self.remember(&draft.claim, |memory| {
-                        let is_asked = memory.ended_at.is_some_and(|at| at.elapsed() < DELETION_SHOWN);
-                        if !is_asked {
-                            memory.ended_at = Some(Instant::now());
-                        }
-                        is_asked
-                    });
-                    if is_asked {
+                    if self.remember(&draft.claim, Memory::nodes_are_asked) {
                         return Ok(Again::After(DELETION_SHOWN));
                     }
                     for node in nodes.iter().filter(|node| names.iter().any(|name| name == node.name())) {
