@@ -140,6 +140,14 @@ impl<C: Cloud> Deps<C> {
         }
         let zone = label(names::kubernetes::ZONE);
         metrics.nodeclaims_terminated_total.inc([pool, label(names::core::CAPACITY_TYPE), zone]);
+        let status = draft.claim.status.as_ref();
+        tracing::info!(
+            NodeClaim = meta.name(),
+            NodePool = pool,
+            Node = status.and_then(|status| status.node_name.as_deref()),
+            "provider-id" = status.and_then(|status| status.provider_id.as_deref()),
+            "deleted nodeclaim"
+        );
         let uid = meta.uid.as_deref().unwrap_or_default();
         self.recorder.publish(About::node_claim(meta.name(), uid), catalog::finalized(uid));
     }

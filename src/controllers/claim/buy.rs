@@ -151,18 +151,19 @@ mod tests {
         let deps = Deps::new(&clients, Arc::new(kwok), world, metrics.clone(), Recorder::memory(), clock);
         let claims = Claims::new(Arc::new(deps));
         let disrupted = || metrics.nodeclaims_disrupted_total.get(["insufficient_capacity", "p", "", "", "graceful"]);
+        let look = || Box::pin(claims.reconcile("a"));
 
         shown(&mirror, &claim("a"));
-        claims.reconcile("a").await.unwrap();
+        look().await.unwrap();
         assert_eq!((sent.lock().unwrap().as_slice(), disrupted()), (&[Method::PATCH, Method::DELETE][..], 1));
         // The watch tells of the finalizer before it tells of the deletion.
         shown(&mirror, &with_finalizer);
-        let again = claims.reconcile("a").await.unwrap();
+        let again = look().await.unwrap();
         assert_eq!((sent.lock().unwrap().len(), disrupted()), (2, 1));
         assert!(matches!(again, Again::After(_)), "{again:?}");
         // The answer may have been about another claim of the name; then it is tried again, and counted once all the same.
         tokio::time::advance(std::time::Duration::from_mins(2)).await;
-        claims.reconcile("a").await.unwrap();
+        look().await.unwrap();
         assert_eq!((sent.lock().unwrap().len(), disrupted()), (3, 1));
     }
 }

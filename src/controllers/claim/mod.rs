@@ -17,5 +17,6 @@ pub mod rest;
 pub mod run;
 #[cfg(test)]
 pub mod testing;
+mod told;
 
 pub use draft::Draft;

@@ -17,7 +17,7 @@ use super::launch::Launched;
 use super::memory::{DELETION_SHOWN, Memory};
 use super::register::Registration;
 use super::rest::Guest;
-use super::{age, consistency, drift, finalize, initialize, launch, register, rest};
+use super::{age, consistency, drift, finalize, initialize, launch, register, rest, told};
 use crate::act::{Hold, Preconditions};
 use crate::controllers::deps::Deps;
 use crate::controllers::fault::Fault;
@@ -67,6 +67,7 @@ impl<C: Cloud> Claims<C> {
     async fn flush(&self, draft: &mut Draft) -> Result<(), Fault> {
         let name = draft.claim.metadata.name().to_owned();
         let was_at_rest = draft.was_true(CONSOLIDATABLE);
+        let reached = told::reached(draft);
         if let Some(patch) = draft.metadata_patch() {
             let read = draft.claim.metadata.resource_version.clone();
             draft.written(self.deps.api.merge("", &name, patch).await?);
@@ -77,6 +78,7 @@ impl<C: Cloud> Claims<C> {
             draft.stored(self.deps.api.merge_status("", &name, patch).await?);
             self.remember(&draft.claim, |memory| memory.unseen.wrote(read));
         }
+        told::tell(draft, &reached);
         if draft.is_true(CONSOLIDATABLE) && !was_at_rest {
             self.deps.rested.notify_one();
         }
@@ -130,7 +132,9 @@ impl<C: Cloud> Claims<C> {
                     if let Some(error) = fault.or(unwritten) {
                         tracing::warn!(NodeClaim = draft.claim.metadata.name(), %error, reason, "ending a claim that fails");
                     }
-                    return self.end(&draft, reason).await;
+                    let again = self.end(&draft, reason).await?;
+                    tracing::info!(NodeClaim = draft.claim.metadata.name(), reason, "deleting nodeclaim");
+                    return Ok(again);
                 }
                 Age::Until(at) => next.at(at),
                 Age::Unlimited => {}

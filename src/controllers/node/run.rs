@@ -87,6 +87,7 @@ impl<C: Cloud> Nodes<C> {
                 if is_drained {
                     let pool = node.metadata.labels.get(names::core::NODE_POOL).map_or("", String::as_str);
                     deps.metrics.nodes_drained_total.inc([pool]);
+                    tracing::info!(Node = node.name(), NodeClaim = draft.claim.metadata.name(), "drained node");
                 }
                 if let Some(deadline) = draft.claim.metadata.annotations.get(names::core::TERMINATION_TIMESTAMP) {
                     self.say(&node, catalog::termination_grace_period_expiring(node.name(), deadline));
@@ -103,7 +104,10 @@ impl<C: Cloud> Nodes<C> {
                     return Ok(Again::After(DRAIN_PERIOD));
                 }
                 Step::AskCloud => instance = self.ask_cloud(&node).await?,
-                Step::Mark(after) => self.patch(&mut node, &after).await?,
+                Step::Mark(after) => {
+                    self.patch(&mut node, &after).await?;
+                    tracing::info!(Node = node.name(), "taint.Key" = names::core::DISRUPTED_TAINT, "tainted node");
+                }
                 Step::Drain(drain) => return self.drain(&node, claim.as_ref(), &pods, &drain).await,
                 Step::AwaitPods { until } => {
                     let wait = u64::try_from(until - now).unwrap_or_default().max(1);
@@ -262,6 +266,7 @@ impl<C: Cloud> Nodes<C> {
         if let Some(born) = meta.creation_timestamp.as_deref().and_then(time::seconds) {
             metrics.nodes_lifetime_duration_seconds.observe([pool], seconds(now - born));
         }
+        tracing::info!(Node = node.name(), NodePool = pool, "provider-id" = &*node.spec.provider_id, "deleted node");
         let uid = meta.uid.as_deref().unwrap_or_default();
         self.say(node, catalog::finalized(uid));
     }

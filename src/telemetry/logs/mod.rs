@@ -134,4 +134,6 @@ fn push(text: &mut String, key: &str, value: &Value) {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

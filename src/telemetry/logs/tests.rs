@@ -2,15 +2,8 @@
 
 use std::sync::Arc;
 
+use super::testing::logged;
 use super::*;
-
-fn logged(work: impl FnOnce()) -> Vec<Value> {
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let layer = Json { output: Mutex::new(Output::memory(lines.clone())) };
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
-    let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 #[test]
 fn a_line_has_the_keys_of_karpenter_and_the_fields_of_its_spans() {
