@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kube::core::response::StatusDetails;
 
+use crate::client::{cause, refusal};
+
 /// When an operation that was refused may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
@@ -20,13 +22,13 @@ pub enum Retry {
 /// An operation on the API server that was not carried out, or whose answer was lost.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
-    #[error("{verb} {object}: {source}")]
+    #[error("{verb} {object}: {}", refusal(.source))]
     Refused { verb: &'static str, object: String, source: Box<kube::core::Status> },
     #[error("{verb} {object}: somebody else has written it meanwhile")]
     Stale { verb: &'static str, object: String },
     #[error("{verb} {object}: no answer within {} s", .limit.as_secs())]
     TimedOut { verb: &'static str, object: String, limit: Duration },
-    #[error("{verb} {object}: {source}")]
+    #[error("{verb} {object}: {}", cause(.source))]
     Transport { verb: &'static str, object: String, source: Box<kube::Error> },
     #[error("{verb} {object}: the request cannot be written: {source}")]
     Request { verb: &'static str, object: String, source: http::Error },
@@ -110,6 +112,15 @@ mod tests {
         let lost = ActError::TimedOut { verb: "get", object: "Node a".into(), limit: Duration::from_secs(10) };
         assert_eq!(lost.retry(), Retry::After(None));
         assert_eq!(lost.to_string(), "get Node a: no answer within 10 s");
+    }
+
+    #[test]
+    fn what_went_wrong_is_told_in_the_words_of_the_server_or_with_its_first_cause() {
+        assert_eq!(refused(500).to_string(), "patch Node a: no");
+        let broken = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "Connection refused");
+        let source = Box::new(kube::Error::Service(Box::new(broken)));
+        let lost = ActError::Transport { verb: "patch status of", object: "NodeClaim a".into(), source };
+        assert_eq!(lost.to_string(), "patch status of NodeClaim a: Connection refused");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::claim::{claim, class_ref};
 use super::fallback::{LittleRoom, Room};
 use super::names::Names;
 use super::overlaid;
+use crate::client::cause;
 use crate::clock::Clock;
 use crate::observe::Catalogs;
 use crate::observe::mirror::{Both, Mirror, Object};
@@ -210,7 +211,7 @@ impl Launcher {
                 500..=599 => Answer::Lost(status.message),
                 code => Answer::Refused(code, status.message),
             },
-            Ok(Err(other)) => Answer::Lost(other.to_string()),
+            Ok(Err(other)) => Answer::Lost(cause(&other)),
         })
     }
 
@@ -229,7 +230,7 @@ impl Launcher {
             Err(_) => Err("no answer".into()),
             Ok(Ok(claim)) => Ok(Some(claim)),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(None),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(error)) => Err(cause(&error)),
         }
     }
 

@@ -8,6 +8,7 @@ use cloud::aws::{Clients, Fault, Kind, cluster};
 use tokio::time::sleep;
 
 use super::Shared;
+use crate::client::cause;
 use crate::config::AwsConfig;
 
 /// How often it is asked.
@@ -35,7 +36,7 @@ impl std::fmt::Debug for ApiServer {
 /// Why the version is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum VersionError {
-    #[error("asking the API server for its version: {0}")]
+    #[error("asking the API server for its version: {}", cause(.0))]
     ApiServer(#[source] Box<kube::Error>),
     #[error("--eks-control-plane: {0}")]
     Eks(Fault),

@@ -3,11 +3,7 @@
 /// Down to the first cause, and without the names of our libraries.
 pub(crate) fn cause(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
-        return if status.message.is_empty() {
-            format!("the server answers {}", status.code)
-        } else {
-            status.message.clone()
-        };
+        return refusal(status);
     }
     let mut next = std::error::Error::source(error);
     let mut said = Vec::new();
@@ -18,6 +14,11 @@ pub(crate) fn cause(error: &kube::Error) -> String {
     // Some causes repeat what stands below them.
     said.dedup_by(|below, above| above.contains(&**below));
     if said.is_empty() { error.to_string() } else { said.join(": ") }
+}
+
+/// Why the server does not do what it was asked.
+pub(crate) fn refusal(status: &kube::core::Status) -> String {
+    if status.message.is_empty() { format!("the server answers {}", status.code) } else { status.message.clone() }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use tower::{BoxError, Service, service_fn};
 use crate::config::Config;
 use crate::telemetry::Metrics;
 pub(crate) use bucket::Bucket;
-pub(crate) use cause::cause;
+pub(crate) use cause::{cause, refusal};
 pub use error::ConnectError;
 pub(crate) use escape::escaped;
 use kubeconfig::Meant;

@@ -26,6 +26,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
+use crate::client::cause;
 use crate::clock::Clock;
 use crate::observe::mirror::Mirror;
 
@@ -308,6 +309,6 @@ async fn bounded<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T,
         Err(_) => Err(Failure::Late),
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(kube::Error::Api(status))) => Err(Failure::Api(status.code, status.message)),
-        Ok(Err(other)) => Err(Failure::Other(other.to_string())),
+        Ok(Err(other)) => Err(Failure::Other(cause(&other))),
     }
 }
