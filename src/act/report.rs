@@ -81,10 +81,12 @@ pub fn report(
     }
 }
 
-/// The reasons against a pod as one text, a pool's name before each.
+/// The reasons against a pod as one text, a pool's name before each. Pools that were meant for such pods come first.
 pub fn errors(reasons: &[Reason]) -> String {
     let mut out = String::new();
-    for reason in reasons.iter().take(MOST_REASONS) {
+    let mut all: Vec<&Reason> = reasons.iter().collect();
+    all.sort_by_key(|reason| unlikeness(reason.code));
+    for reason in all.into_iter().take(MOST_REASONS) {
         let separator = if out.is_empty() { "" } else { "; " };
         let _ = if reason.pool.is_empty() {
             write!(out, "{separator}{}", reason.message)
@@ -99,6 +101,16 @@ pub fn errors(reasons: &[Reason]) -> String {
         let _ = write!(out, "; and {} more nodepools", reasons.len() - MOST_REASONS);
     }
     out
+}
+
+/// How little a pool was meant for the pod: not where it lacks room, more where it keeps off pods like it, most where it says
+/// something else than the pod asks for, as most pools of a cluster do.
+fn unlikeness(code: Code) -> u8 {
+    match code {
+        Code::RequirementConflict | Code::UnknownLabel => 2,
+        Code::TaintNotTolerated => 1,
+        _ => 0,
+    }
 }
 
 fn gauges(plan: &Plan, metrics: &Metrics) {
@@ -209,6 +221,13 @@ mod tests {
         assert_eq!(
             text,
             "incompatible with nodepool \"a\", limits.cpu 8 is used up (would pass with: limits.cpu 8 → 12); limits.cpu 8 is used up"
+        );
+        let conflict = Reason { code: Code::RequirementConflict, message: "team b".into(), ..reason("c", None) };
+        let taint = Reason { code: Code::TaintNotTolerated, message: "a taint".into(), ..reason("d", None) };
+        assert_eq!(
+            errors(&[conflict, taint, reason("e", None)]),
+            "incompatible with nodepool \"e\", limits.cpu 8 is used up; incompatible with nodepool \"d\", a taint; \
+             incompatible with nodepool \"c\", team b"
         );
         let many: Vec<Reason> = (0..12).map(|n| reason(&n.to_string(), None)).collect();
         assert!(errors(&many).ends_with("; and 2 more nodepools"));

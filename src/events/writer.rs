@@ -1,6 +1,7 @@
 //! Writes events to the API server: a new one is created, a repeated one counted up.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,8 +21,8 @@ use crate::telemetry::Metrics;
 const COMPONENT: &str = "karpenter";
 /// Where events of cluster-scoped objects are kept.
 const NAMESPACE: &str = "default";
-/// The API server refuses longer ones.
-const MAX_MESSAGE_BYTES: usize = 1024;
+/// The API server takes longer ones of this version of events, but keeps each for an hour.
+const MAX_MESSAGE_BYTES: usize = 16 << 10;
 /// Written per second, and at once after a pause.
 const RATE: (u32, u32) = (50, 100);
 /// Written events that are remembered in order to be counted up.
@@ -67,7 +68,7 @@ struct Writer {
     client: kube::Client,
     clock: Clock,
     metrics: Metrics,
-    /// By object, reason and message.
+    /// By object, reason and a hash of the message, which may be long.
     written: HashMap<String, Written>,
     /// Keys of `written`, oldest first.
     order: VecDeque<String>,
@@ -83,7 +84,8 @@ struct Written {
 
 impl Writer {
     async fn write(&mut self, about: About, event: Event) {
-        let key = format!("{}/{}/{}/{}", about.uid, about.name, event.reason, event.message);
+        let message = BuildHasherDefault::<DefaultHasher>::default().hash_one(&event.message);
+        let key = format!("{}/{}/{}/{message:016x}", about.uid, about.name, event.reason);
         let result = match self.written.get(&key).map(|written| (written.name.clone(), written.count + 1)) {
             Some((name, count)) => self.count_up(&about, &event, &key, name, count).await,
             None => self.create(&about, &event, key).await,
@@ -251,8 +253,10 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut_between_characters() {
-        let text = "ä".repeat(600);
-        assert_eq!(truncated(&text).len(), 1024);
-        assert_eq!(truncated(&format!("a{text}")).len(), 1023);
+        let text = "ä".repeat(6000);
+        assert_eq!(truncated(&text), text);
+        let text = "ä".repeat(9000);
+        assert_eq!(truncated(&text).len(), 16_384);
+        assert_eq!(truncated(&format!("a{text}")).len(), 16_383);
     }
 }
