@@ -115,6 +115,12 @@ pub fn visited<'a>(snapshot: &Snapshot, plan: &'a Plan, claims: &'a BTreeMap<Str
     nominations.map(|nomination| &nomination.node).chain(made).collect()
 }
 
+/// Pods that a plan has on nodes that are there or on their way, without stand-ins.
+pub(super) fn n_nominated(snapshot: &Snapshot, plan: &Plan) -> usize {
+    let stand_ins = all(snapshot);
+    plan.nominations.iter().filter(|nomination| !stand_ins.contains(&nomination.pod)).count()
+}
+
 /// All stand-ins that a plan looked at.
 fn all(snapshot: &Snapshot) -> BTreeSet<&Str> {
     let groups = snapshot.groups.iter().filter(|group| group.is_stand_in());

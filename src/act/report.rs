@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use planner::model::{Code, Reason, Snapshot, Str};
+use planner::model::{Code, MicroUsdPerHour, Reason, Snapshot, Str};
 use planner::plan::{Plan, Unplaced};
-use tracing::info;
+use tracing::{debug, info};
 
+use super::free;
 use super::pools::{self, Bare};
 use super::zones;
 use crate::events::{About, Recorder, catalog};
@@ -66,19 +67,56 @@ pub fn report(
         let event = catalog::no_compatible_instance_types(&pool.name, why == Bare::OfMinValues);
         recorder.publish(About::node_pool(&pool.name, &uid), event);
     }
-    if plan.pods > 0 {
-        let unplaced: usize = plan.unplaced.iter().map(|u| u.pods.len()).sum();
-        info!(
-            pods = plan.pods,
-            launches = plan.launches.len(),
-            nominated = plan.nominations.len(),
-            unplaced,
-            hourly_cost = %plan.cost,
-            hourly_cost_lower_bound = %plan.cost_lower_bound,
-            effort = plan.effort_spent,
-            "computed plan"
-        );
+}
+
+/// What the log says of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Line {
+    pods: usize,
+    launches: usize,
+    nominated: usize,
+    unplaced: usize,
+    hourly_cost: MicroUsdPerHour,
+    hourly_cost_lower_bound: MicroUsdPerHour,
+}
+
+impl Line {
+    fn is_news(&self, before: &Self) -> bool {
+        self.pods > 0 && (self.launches > 0 || self != before)
     }
+}
+
+/// Says in the log what the plan came to. A plan that buys nothing and comes to the same as the one before is for those who
+/// look closely: plans are made again every few seconds for as long as a pod waits.
+pub fn log(snapshot: &Snapshot, plan: &Plan, before: &mut Line) {
+    let line = Line {
+        pods: plan.pods,
+        launches: plan.launches.len(),
+        nominated: free::n_nominated(snapshot, plan),
+        unplaced: plan.unplaced.iter().map(|unplaced| unplaced.pods.len()).sum(),
+        hourly_cost: plan.cost,
+        hourly_cost_lower_bound: plan.cost_lower_bound,
+    };
+    macro_rules! say {
+        ($level:ident) => {
+            $level!(
+                pods = line.pods,
+                launches = line.launches,
+                nominated = line.nominated,
+                unplaced = line.unplaced,
+                hourly_cost = %line.hourly_cost,
+                hourly_cost_lower_bound = %line.hourly_cost_lower_bound,
+                effort = plan.effort_spent,
+                "computed plan"
+            )
+        };
+    }
+    if line.is_news(before) {
+        say!(info);
+    } else if line.pods > 0 {
+        say!(debug);
+    }
+    *before = line;
 }
 
 /// The reasons against a pod as one text, a pool's name before each. Pools that were meant for such pods come first.
@@ -179,9 +217,13 @@ impl Phases {
 
 #[cfg(test)]
 mod tests {
+    use planner::model::group::PodRef;
     use planner::model::snapshot::Ignored;
+    use planner::model::{PodGroup, PodShape};
+    use planner::plan::Nomination;
 
     use super::*;
+    use crate::telemetry::logs::testing::logged;
 
     #[test]
     fn ignored_pods_are_those_that_are_invalid_and_those_that_ask_for_nodes_of_no_pool() {
@@ -207,6 +249,30 @@ mod tests {
         let text = metrics.render();
         assert!(text.contains("karpenter_scheduler_ignored_pods_count 7"), "{text}");
         assert!(text.contains("karpenter_scheduler_unschedulable_pods_count{controller=\"provisioner\"} 30"), "{text}");
+    }
+
+    #[test]
+    fn a_plan_is_told_again_when_it_buys_or_comes_to_something_else_and_stand_ins_do_not_count() {
+        let key = |name: &str| PodRef { key: name.into(), stand_in: true };
+        let group = PodGroup { shape: PodShape::default().into(), pods: vec![key("shop/capacity-buffer-a-0")] };
+        let snapshot = Snapshot { groups: vec![group], ..Snapshot::default() };
+        let goes = |pod: &str| Nomination { pod: pod.into(), node: "n".into() };
+        let nominations = vec![goes("shop/capacity-buffer-a-0"), goes("shop/web-0")];
+        let waits = |n: usize| vec![Unplaced { pods: vec!["shop/b".into(); n], reasons: Vec::new() }];
+        let plan = |pods, n| Plan { pods, nominations: nominations.clone(), unplaced: waits(n), ..Plan::default() };
+        let mut line = Line::default();
+        let mut said = |plan: &Plan| logged(|| log(&snapshot, plan, &mut line));
+        let first = said(&plan(2, 1));
+        assert_eq!(
+            (&first[0]["level"], &first[0]["nominated"], &first[0]["unplaced"]),
+            (&"INFO".into(), &1.into(), &1.into())
+        );
+        assert_eq!(said(&plan(2, 1))[0]["level"], "DEBUG", "it was said");
+        assert_eq!(said(&plan(3, 2))[0]["level"], "INFO");
+        assert_eq!(said(&Plan::default()).len(), 0, "nobody waits");
+        assert_eq!(said(&plan(3, 2))[0]["level"], "INFO", "somebody waits again");
+        let buys = Line { pods: 1, launches: 1, ..Line::default() };
+        assert!(buys.is_news(&buys));
     }
 
     #[test]

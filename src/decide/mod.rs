@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use crate::act::free::{self, KeptFree};
-use crate::act::report::{Phases, report};
+use crate::act::report::{self, Line, Phases};
 use crate::act::{LaunchError, Launcher, Launching, Names, Nominations};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -147,6 +147,7 @@ impl<C: Cloud> Decide<C> {
             market: Market::default(),
             decisions: self.decisions,
             said: Vec::new(),
+            line: Line::default(),
             turn: 0,
             is_cut: false,
             starting: Some(starting).filter(|_| batcher.waits()),
@@ -227,6 +228,8 @@ struct Pass<C> {
     decisions: watch::Sender<Option<Arc<Decision>>>,
     /// Notes of the last pass: each is said once while it lasts.
     said: Vec<String>,
+    /// What the log said of the last plan.
+    line: Line,
     /// The group with which the next pass begins, where there are too many for one.
     turn: usize,
     /// The last pass has left groups to the next.
@@ -303,7 +306,8 @@ impl<C: Cloud> Pass<C> {
             let node = self.mirror.claim(&claim).and_then(|claim| self.mirror.node_of(&claim));
             self.world.nominate(node.as_ref().map_or(&claim, |node| &node.metadata.name), now);
         }
-        report(&snapshot, &plan, &claims, &self.mirror, &self.recorder, &self.metrics);
+        report::report(&snapshot, &plan, &claims, &self.mirror, &self.recorder, &self.metrics);
+        report::log(&snapshot, &plan, &mut self.line);
         phases.act = begun.elapsed();
         phases.observe(&self.metrics);
         debug!(?wake, ?phases, "decided");
