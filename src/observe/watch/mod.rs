@@ -6,8 +6,10 @@
 //! in silence is noticed soon. An object that cannot be read is passed over and said so: it never stops the others.
 
 mod pace;
+mod reach;
 mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -22,6 +24,7 @@ use super::options::FeatureGates;
 use crate::client::{self, WATCH_SECONDS};
 use crate::telemetry::Metrics;
 use pace::Pace;
+use reach::Reach;
 use wire::{PodWire, Source, Tree, Watched, source};
 
 /// How often it is tried again to read what may not be read.
@@ -76,15 +79,26 @@ pub async fn run(client: Client, mirror: Mirror, kinds: Vec<Kind>) {
 
 /// The same; watches that are begun anew are counted.
 pub async fn run_counted(client: Client, mirror: Mirror, kinds: Vec<Kind>, metrics: Option<Metrics>) {
-    let mut all: FuturesUnordered<BoxFuture<'static, ()>> =
-        kinds.into_iter().map(|kind| of_kind(kind, client.clone(), mirror.clone(), metrics.clone())).collect();
-    while all.next().await.is_some() {}
+    let reach = Arc::new(Reach::default());
+    let one = |kind| of_kind(kind, client.clone(), mirror.clone(), metrics.clone(), reach.clone());
+    let mut all: FuturesUnordered<BoxFuture<'static, ()>> = kinds.into_iter().map(one).collect();
+    tokio::select! {
+        biased;
+        () = async { while all.next().await.is_some() {} } => {}
+        () = reach.look(&client) => {}
+    }
 }
 
-fn of_kind(kind: Kind, client: Client, mirror: Mirror, metrics: Option<Metrics>) -> BoxFuture<'static, ()> {
+fn of_kind(
+    kind: Kind,
+    client: Client,
+    mirror: Mirror,
+    metrics: Option<Metrics>,
+    reach: Arc<Reach>,
+) -> BoxFuture<'static, ()> {
     match kind {
-        Kind::Pod => follow::<PodWire>(source(kind), client, mirror, metrics).boxed(),
-        _ => follow::<Tree>(source(kind), client, mirror, metrics).boxed(),
+        Kind::Pod => follow::<PodWire>(source(kind), client, mirror, metrics, reach).boxed(),
+        _ => follow::<Tree>(source(kind), client, mirror, metrics, reach).boxed(),
     }
 }
 
@@ -133,7 +147,13 @@ fn is_withheld(error: &Error) -> bool {
     matches!(status.code, 403 | 404)
 }
 
-async fn follow<T: Watched>(source: &'static Source, client: Client, mirror: Mirror, metrics: Option<Metrics>) {
+async fn follow<T: Watched>(
+    source: &'static Source,
+    client: Client,
+    mirror: Mirror,
+    metrics: Option<Metrics>,
+    reach: Arc<Reach>,
+) {
     let api: Api<T> = Api::all_with(client, &source);
     let mut lists = Lists::first(source.kind);
     let mut pace = Pace::default();
@@ -164,11 +184,16 @@ async fn follow<T: Watched>(source: &'static Source, client: Client, mirror: Mir
                         tokio::time::sleep(FORBIDDEN_WAIT).await;
                         break;
                     }
-                    report(source, &error);
+                    match unconnected(&error) {
+                        Some(error) => reach.lost(source.name, error),
+                        None => report(source, &error),
+                    }
                     if let Some(metrics) = &metrics {
                         metrics.watch_restarts_total.inc([source.name, cause(&error)]);
                     }
-                    tokio::time::sleep(pace.wait(cause(&error) == EXPIRED)).await;
+                    if reach.wait(pace.wait(cause(&error) == EXPIRED)).await {
+                        pace.news();
+                    }
                     if anew.is_some() {
                         break;
                     }
@@ -242,6 +267,15 @@ fn cause(error: &Error) -> &'static str {
         Error::WatchFailed(_) => "connection",
         Error::NoResourceVersion => "version",
     }
+}
+
+/// What went wrong with the connection, if it was that.
+fn unconnected(error: &Error) -> Option<&kube::Error> {
+    let (Error::InitialListFailed(error) | Error::WatchStartFailed(error) | Error::WatchFailed(error)) = error else {
+        return None;
+    };
+    let is_it = matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_));
+    is_it.then_some(error)
 }
 
 fn report(source: &Source, error: &Error) {
