@@ -43,6 +43,15 @@ impl LabelRules {
         rules
     }
 
+    /// For what belongs to no cloud: the labels of every one are known.
+    pub fn every_cloud() -> Self {
+        let mut rules = Self::aws();
+        let kwok = Self::kwok();
+        rules.well_known.extend(kwok.well_known);
+        rules.restricted_domains.push(kwok::GROUP);
+        rules
+    }
+
     /// The rules of the cloud whose node classes are of this API group.
     pub fn of_group(group: &str) -> Self {
         match group {

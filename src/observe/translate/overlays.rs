@@ -5,6 +5,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crds::pool_validation::{LabelRules, validate_requirement};
+use crds::requirement::{Operator, Requirement};
 use planner::model::catalog::Catalog;
 use planner::model::labels::{CAPACITY_TYPE, ZONE};
 use planner::model::resources::MEMORY;
@@ -12,6 +14,7 @@ use planner::model::{InstanceType, Labels, MicroUsdPerHour, Offering, Requiremen
 
 use super::super::error::InputError;
 use super::super::k8s::NodeOverlay;
+use super::super::k8s::karpenter::NodeRequirement;
 use super::super::objects::{Objects, Sourced};
 use super::at::At;
 use super::cluster::OnFault;
@@ -40,6 +43,8 @@ struct Overlay {
     requirements: Requirements,
     price: Option<Change>,
     capacity: Resources,
+    /// What is wrong with its requirements that the schema cannot say.
+    faults: Vec<String>,
 }
 
 /// What becomes of a price.
@@ -95,12 +100,22 @@ impl Overlays {
         Ok(Self(out))
     }
 
-    /// Leaves out every overlay that changes what one before it changes with the same weight, in any of these
-    /// catalogues; gives those with what they conflict over.
+    /// Leaves out every overlay whose requirements make no sense, and every one that changes what one before it changes
+    /// with the same weight, in any of these catalogues; gives those with what is wrong.
     pub(super) fn settle<'a>(
         &mut self,
         catalogs: impl Iterator<Item = (&'a Catalog, &'a Labels)>,
     ) -> Vec<(Str, OverlayFault)> {
+        let (sound, invalid): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.0).into_iter().partition(|overlay| overlay.faults.is_empty());
+        self.0 = sound;
+        let told = |overlay: Overlay| (overlay.name, OverlayFault::Invalid(overlay.faults.join("; ")));
+        let mut out: Vec<_> = invalid.into_iter().map(told).collect();
+        out.extend(self.conflicts(catalogs));
+        out
+    }
+
+    fn conflicts<'a>(&mut self, catalogs: impl Iterator<Item = (&'a Catalog, &'a Labels)>) -> Vec<(Str, OverlayFault)> {
         // Only neighbours in weight can conflict, and most overlays have none.
         if self.0.windows(2).all(|pair| pair[0].weight != pair[1].weight) {
             return Vec::new();
@@ -252,7 +267,24 @@ fn overlay(source: &Sourced<NodeOverlay>) -> Result<Overlay, InputError> {
         requirements: pool_requirements(&at, "requirements", &spec.requirements)?,
         price,
         capacity: at.resources("capacity", &spec.capacity)?,
+        faults: requirement_faults(&spec.requirements),
     })
+}
+
+/// An overlay names no cloud, so it may speak of the labels of any.
+fn requirement_faults(list: &[NodeRequirement]) -> Vec<String> {
+    let rules = LabelRules::every_cloud();
+    let mut out = Vec::new();
+    for written in list {
+        let operator = Operator::ALL.into_iter().find(|operator| operator.as_str() == &*written.operator);
+        let Some(operator) = operator else { continue };
+        let values = written.values.iter().map(ToString::to_string).collect();
+        let requirement = Requirement { key: written.key.to_string(), operator, values, min_values: None };
+        let mut found = Vec::new();
+        validate_requirement(&requirement, &rules, &mut found);
+        out.extend(found.into_iter().map(|why| format!("requirement {:?} {}: {why}", written.key, written.operator)));
+    }
+    out
 }
 
 #[cfg(test)]
@@ -294,6 +326,26 @@ mod tests {
         ] {
             assert_eq!(overlaid(&[A, other]), [], "{other}");
         }
+    }
+
+    #[test]
+    fn requirements_that_make_no_sense_leave_an_overlay_out() {
+        for (requirement, why) in [
+            (
+                "{key: karpenter.sh/capacity-type, operator: In, values: [spott]}",
+                "none of the values [\"spott\"] exists",
+            ),
+            ("{key: node.kubernetes.io/instance-type, operator: In, values: ['c-2x amd64!']}", "is no label value"),
+            ("{key: karpenter.sh/initialized, operator: Exists}", "the label is restricted"),
+        ] {
+            let nonsense =
+                format!("{{metadata: {{name: b}}, spec: {{weight: 5, price: '2', requirements: [{requirement}]}}}}");
+            let found = overlaid(&[A, &nonsense]);
+            assert!(found.len() == 1 && found[0].0 == "b" && found[0].1.contains(why), "{found:?} {why}");
+        }
+        let of_clouds = "{metadata: {name: b}, spec: {weight: 6, requirements: [{key: karpenter.k8s.aws/instance-cpu, operator: Gt,
+            values: ['4']}, {key: karpenter.kwok.sh/instance-family, operator: In, values: [c]}, {key: own, operator: Exists}]}}";
+        assert_eq!(overlaid(&[A, of_clouds]), []);
     }
 
     #[test]

@@ -48,10 +48,13 @@ pub(super) fn pools(
     if options.feature_gates.node_overlay {
         let mut overlays = Overlays::new(objects, on_fault)?;
         for (name, fault) in overlays.settle(out.iter().map(|pool| (&pool.types, &pool.labels))) {
-            notes.push(format!(
-                "NodeOverlay {name} is not applied: {fault}; give them different weights, or requirements that exclude \
-                 each other"
-            ));
+            let remedy = match fault {
+                OverlayFault::Conflict { .. } => {
+                    "; give them different weights, or requirements that exclude each other"
+                }
+                OverlayFault::Invalid(_) => "",
+            };
+            notes.push(format!("NodeOverlay {name} is not applied: {fault}{remedy}"));
         }
         for pool in &mut out {
             pool.types = overlays.apply(pool.types.clone(), &pool.labels);
