@@ -272,6 +272,12 @@ fn parse_yaml(file: &str, line: usize, document: &str) -> Result<Option<Value>, 
 
 /// What is wrong, and what to do about it; where a limit is passed the parser gives only the limit's name.
 fn in_words(message: String) -> (String, &'static str) {
+    if let Some(rest) = message.strip_prefix("duplicate mapping key") {
+        let key =
+            rest.strip_prefix(": ").and_then(|rest| rest.split_once(", set ")).map(|(key, _)| format!("field {key}"));
+        let key = key.unwrap_or_else(|| "a field".into());
+        return (format!("{key} is written twice"), "remove one; between two objects put a line ---");
+    }
     match message.strip_prefix("budget breached: ") {
         Some(limit) if limit.contains("Depth") => {
             (format!("is nested deeper than {MAX_DEPTH} levels"), "nest less; no object of Kubernetes needs so much")

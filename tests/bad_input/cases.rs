@@ -115,7 +115,12 @@ pub const CASES: &[Case] = &[
     ),
     case!("a tab", "b.yaml", "apiVersion: v1\nkind: Pod\nmetadata:\n\tname: p\n", ["broken YAML", "remedy"]),
     case!("a quote that does not end", "c.yaml", "kind: \"Pod\nmetadata: {}\n", ["broken YAML", "remedy"]),
-    case!("a key written twice", "d.yaml", "apiVersion: v1\nkind: Pod\nkind: Node\n", [":3", "broken YAML", "kind"]),
+    case!(
+        "a key written twice",
+        "d.yaml",
+        "apiVersion: v1\nkind: Pod\nkind: Node\n",
+        [":3", "broken YAML: field kind is written twice", "remedy: remove one; between two objects put a line ---"]
+    ),
     case!("broken JSON", "e.json", "{\"kind\": \"Pod\",\n \"metadata\": }\n", [":2", "broken JSON", "remedy"]),
     case!("JSON cut short", "f.json", "{\"kind\": \"Pod\", \"metadata\": {\n", ["broken JSON", "remedy"]),
     case!(
