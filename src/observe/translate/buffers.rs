@@ -43,11 +43,14 @@ fn of_buffer(
     let (meta, spec) = (&object.metadata, &object.spec);
     let at = At::new(origin, "CapacityBuffer", meta, "spec");
     let Some((template, scale)) = template(object, world.objects) else {
-        notes.push(format!(
-            "CapacityBuffer {}/{} keeps nothing free: what it refers to does not exist",
-            meta.namespace(),
-            meta.name
-        ));
+        let why = match (&spec.pod_template_ref, &spec.scalable_ref) {
+            (None, None) => "neither podTemplateRef nor scalableRef is set",
+            (None, Some(wanted)) if !["Deployment", "ReplicaSet", "StatefulSet"].contains(&&*wanted.kind) => {
+                "its scalableRef is none of Deployment, ReplicaSet and StatefulSet"
+            }
+            _ => "what it refers to does not exist",
+        };
+        notes.push(format!("CapacityBuffer {}/{} keeps nothing free: {why}", meta.namespace(), meta.name));
         return Ok(None);
     };
     let template_spec = PodSpec { node_name: "".into(), volumes: Vec::new(), ..template.spec.clone() };

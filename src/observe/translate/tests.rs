@@ -264,6 +264,20 @@ spec: {scalableRef: {apiGroup: apps, kind: Deployment, name: web}, percentage: 2
 }
 
 #[test]
+fn a_buffer_without_a_template_says_what_is_missing() {
+    for (spec, why) in [
+        ("{replicas: 1}", "neither podTemplateRef nor scalableRef is set"),
+        ("{replicas: 1, scalableRef: {apiGroup: batch, kind: Job, name: web}}", "none of Deployment, ReplicaSet and"),
+        ("{replicas: 1, podTemplateRef: {name: web}}", "what it refers to does not exist"),
+    ] {
+        let meta = "metadata: {name: spare, namespace: shop}";
+        let buffer = format!("apiVersion: autoscaling.x-k8s.io/v1beta1\nkind: CapacityBuffer\n{meta}\nspec: {spec}\n");
+        let seen = observe_with(&buffer, |options| options.feature_gates.capacity_buffer = true).unwrap();
+        assert!(seen.notes.iter().any(|note| note.contains(why)), "{:?} {why}", seen.notes);
+    }
+}
+
+#[test]
 fn an_overlay_changes_prices_and_resources_of_what_it_matches() {
     let overlay = "
 ---
