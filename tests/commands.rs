@@ -330,6 +330,49 @@ fn a_class_in_another_region_than_is_planned_for_is_told_so() {
     assert_eq!((out.status.code(), stderr(&out).contains("note")), (Some(0), false), "{}", stderr(&out));
 }
 
+#[test]
+fn a_static_pool_says_how_many_nodes_it_asks_for_though_its_gate_is_off() {
+    let folder = Folder::new("static");
+    let file = folder.file("static.yaml", &(CLASS.to_owned() + &pool("base", "replicas: 6", "", &[])));
+    let ask = |more: &[&str]| {
+        let out = millwright(&[&["explain", "nodepool", "base", "-f", &file][..], more].concat());
+        (stdout(&out), stderr(&out))
+    };
+    let (told, notes) = ask(&[]);
+    let line = "static        6 nodes asked for, none bought: the feature gate StaticCapacity is off";
+    assert!(told.contains(line), "{told}");
+    assert_eq!(notes.matches("StaticCapacity is off").count(), 1, "{notes}");
+    assert!(ask(&["-o", "json"]).0.contains("\"replicas\": 6"));
+    let (told, _) = ask(&["--feature-gates", "StaticCapacity=true"]);
+    assert!(told.contains("static        6 nodes\n"), "{told}");
+}
+
+/// A controller that answers one request as a replica does that does not lead.
+fn follower() -> String {
+    use std::io::{Read as _, Write as _};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        let mut asked = Vec::new();
+        let mut one = [0];
+        while !asked.ends_with(b"\r\n\r\n") && stream.read(&mut one).unwrap() > 0 {
+            asked.push(one[0]);
+        }
+        stream.write_all(b"HTTP/1.0 503 Service Unavailable\r\n\r\nthis replica does not lead\n").unwrap();
+    });
+    address
+}
+
+#[test]
+fn a_replica_that_does_not_lead_sends_one_to_the_leader() {
+    let out = millwright(&["top", "--once", "--controller", &follower()]);
+    let told = stderr(&out);
+    assert_eq!(out.status.code(), Some(1), "{told}");
+    assert!(told.contains("does not lead") && told.contains("remedy: ask the replica that leads"), "{told}");
+    assert!(told.contains("holderIdentity") && !told.contains("metrics port"), "{told}");
+}
+
 /// A kubeconfig whose server nobody is at.
 const NOBODY: &str = "apiVersion: v1\nkind: Config\ncurrent-context: mill\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}]\n\
                       users: [{name: u, user: {}}]\ncontexts: [{name: mill, context: {cluster: c, user: u}}]\n";

@@ -34,6 +34,7 @@ pub fn objects(kubeconfig: Option<&PathBuf>, context: Option<&String>) -> Result
 pub fn recording(controller: &str) -> Result<Recording> {
     let address = controller.trim_start_matches("http://").trim_end_matches('/');
     let help = "remedy: name its metrics port, such as 127.0.0.1:8080, opened with kubectl port-forward";
+    let elsewhere = "remedy: ask the replica that leads: the holderIdentity of the controller's Lease names it";
     if controller.starts_with("https://") || address.contains('/') {
         bail!("--controller {controller}: is no HOST:PORT\n  {help}");
     }
@@ -55,6 +56,7 @@ pub fn recording(controller: &str) -> Result<Recording> {
     if status != "200" {
         let said = String::from_utf8_lossy(body);
         let said = if said.trim().is_empty() { String::new() } else { format!(": {}", said.trim()) };
+        let help = if status == "503" { elsewhere } else { help };
         bail!("--controller {controller}: answers {status} to /debug/snapshot{said}\n  {help}");
     }
     Ok(Recording::read(body)?)

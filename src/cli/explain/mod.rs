@@ -55,19 +55,20 @@ impl OfferingRow {
 /// Plans, then tells about one thing. Exit code 2 where it has no place or cannot be used.
 pub fn run(args: &ExplainArgs) -> Result<u8> {
     let mut phases = Phases::new(args.input.verbose);
-    let (snapshot, plan, others) = if let Some(controller) = &args.controller {
+    let (snapshot, plan, others, replicas) = if let Some(controller) = &args.controller {
         let recording = phases.run("fetch", || cluster::recording(controller))?;
-        (recording.snapshot, recording.plan, Vec::new())
+        (recording.snapshot, recording.plan, Vec::new(), None)
     } else {
         let observed = input::observe(&args.input, &args.validate, &mut phases)?;
         let plan = phases.run("plan", || planner::plan(&observed.snapshot));
         let others = observed.objects.pods.iter().map(|pod| Other::of(&pod.object)).collect();
-        (observed.snapshot, plan, others)
+        let replicas = nodepool::replicas(&args.name, &observed.objects);
+        (observed.snapshot, plan, others, replicas)
     };
     let answer = phases.run("explain", || match args.kind {
         ExplainKind::Pod => pod::explain(&args.name, &snapshot, &others, &plan),
         ExplainKind::Node => node::explain(&args.name, &snapshot, &plan),
-        ExplainKind::Nodepool => nodepool::explain(&args.name, &snapshot, &plan),
+        ExplainKind::Nodepool => nodepool::explain(&args.name, replicas, &snapshot, &plan),
     })?;
     print(if args.output == Plain::Json { &answer.json } else { &answer.table })?;
     phases.report();

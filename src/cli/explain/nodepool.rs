@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::super::market::{choices, distinct};
 use super::super::text::{columns, count, some};
 use super::{Answer, answer, unknown};
+use crate::observe::Objects;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,7 +25,10 @@ struct PoolAnswer {
     message: String,
     weight: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    replicas: Option<u32>,
+    replicas: Option<i64>,
+    /// Of `replicas` that are asked for: that the gate is off.
+    #[serde(skip)]
+    is_idle: bool,
     requirements: String,
     taints: Vec<String>,
     limits: Vec<LimitRow>,
@@ -82,8 +86,13 @@ struct RefusedRow {
     nearest_miss: Option<String>,
 }
 
-/// The answer for a pool.
-pub fn explain(name: &str, snapshot: &Snapshot, plan: &Plan) -> Result<Answer> {
+/// How many nodes a static pool asks for; the planner's pool has none while the feature gate is off.
+pub fn replicas(name: &str, objects: &Objects) -> Option<i64> {
+    objects.node_pools.iter().find(|pool| *pool.object.metadata.name == *name)?.object.spec.replicas
+}
+
+/// The answer for a pool; `replicas` are those of its object, where that is at hand.
+pub fn explain(name: &str, replicas: Option<i64>, snapshot: &Snapshot, plan: &Plan) -> Result<Answer> {
     let pool = snapshot
         .pools
         .iter()
@@ -98,7 +107,8 @@ pub fn explain(name: &str, snapshot: &Snapshot, plan: &Plan) -> Result<Answer> {
         ready: pool.not_ready.is_none(),
         message: pool.not_ready.as_ref().map_or_else(String::new, |reason| reason.message.clone()),
         weight: pool.weight,
-        replicas: pool.replicas,
+        replicas: replicas.or(pool.replicas.map(i64::from)),
+        is_idle: replicas.is_some_and(|asked| asked > 0) && pool.replicas == Some(0),
         requirements: pool.requirements.to_string(),
         taints: pool.taints.iter().map(ToString::to_string).collect(),
         limits: limits(pool, snapshot, plan),
@@ -198,7 +208,9 @@ fn table(pool: &PoolAnswer) -> String {
     let _ = writeln!(out, "NodePool {}: {state}", pool.name);
     let _ = writeln!(out, "  weight        {}", pool.weight);
     if let Some(replicas) = pool.replicas {
-        let _ = writeln!(out, "  static        {}", count(replicas as usize, "node"));
+        let nodes = count(usize::try_from(replicas).unwrap_or(0), "node");
+        let idle = if pool.is_idle { " asked for, none bought: the feature gate StaticCapacity is off" } else { "" };
+        let _ = writeln!(out, "  static        {nodes}{idle}");
     }
     let any = if pool.requirements.is_empty() { "none" } else { &pool.requirements };
     let _ = writeln!(out, "  requirements  {any}");
