@@ -145,8 +145,8 @@ pub struct SimEc2Args {
 
 #[derive(Args, Debug)]
 pub struct DemoArgs {
-    /// A virtual clock: an hour passes in seconds, and the same seed gives the same lines. Without it the run takes about
-    /// three minutes.
+    /// A virtual clock: an hour passes in seconds, and the same seed gives the same lines. Without it the run takes
+    /// about three and a half minutes.
     #[arg(long, verbatim_doc_comment)]
     pub fast: bool,
     /// What is left to chance (replicas, delays) is drawn from this number.

@@ -1,4 +1,4 @@
-//! How quick a run is: a virtual hour in seconds, or about three minutes of the real clock.
+//! How quick a run is: a virtual hour in seconds, or about three and a half minutes of the real clock.
 
 use std::time::Duration;
 
