@@ -28,6 +28,8 @@ pub struct Back {
     pub lines: usize,
     /// Lines that the last frame had room for.
     pub page: usize,
+    /// Moments that the last frame knew of.
+    pub moments: usize,
 }
 
 /// Draws a run so far. `foot` is the last line.
@@ -164,8 +166,11 @@ fn steps(points: &[Point], of: fn(&Point) -> f64, end: f64, wide: u16) -> Vec<(f
 fn draw_moments(frame: &mut Frame<'_>, run: &Timeline, area: Rect, back: &mut Back) {
     let (height, wide) = (usize::from(area.height), usize::from(area.width));
     let skipped = run.moments.len().saturating_sub(MOST_MOMENTS);
-    let mut lines = Vec::new();
-    for moment in &run.moments[skipped..] {
+    let (mut lines, mut n_known) = (Vec::new(), 0);
+    for (nth, moment) in run.moments.iter().enumerate().skip(skipped) {
+        if nth == back.moments {
+            n_known = lines.len();
+        }
         let head = format!("{:>7} {:<9} ", clock(moment.seconds()), moment.kind.word());
         let room = wide.saturating_sub(head.chars().count()).max(12);
         for (nth, text) in wrap(&moment.text, room, "").into_iter().enumerate() {
@@ -182,6 +187,11 @@ fn draw_moments(frame: &mut Frame<'_>, run: &Timeline, area: Rect, back: &mut Ba
         }
     }
     back.page = height;
+    if back.lines > 0 && back.moments < run.moments.len() {
+        // Who looks back goes on seeing the same lines.
+        back.lines = back.lines.saturating_add(lines.len() - n_known);
+    }
+    back.moments = run.moments.len();
     back.lines = back.lines.min(lines.len().saturating_sub(height));
     let first = lines.len().saturating_sub(height + back.lines);
     for (line, y) in lines.into_iter().skip(first).zip(area.y..area.bottom()) {
@@ -264,6 +274,21 @@ mod tests {
         let lines = shown(80, 24, &run(30), &mut back);
         assert!(lines.iter().any(|line| line.contains("0:00 plan      0 nodes")), "{lines:?}");
         assert!(back.lines < 100, "{back:?}");
+    }
+
+    #[test]
+    fn what_is_looked_back_at_stays_where_it_is_while_the_run_goes_on() {
+        for n in [30, 700] {
+            let mut back = Back::default();
+            shown(80, 24, &run(n), &mut back);
+            back.lines = 12;
+            let moments = |lines: Vec<String>| lines[lines.len() - 8..lines.len() - 1].to_vec();
+            let before = moments(shown(80, 24, &run(n), &mut back));
+            let after = moments(shown(80, 24, &run(n + 3), &mut back));
+            assert_eq!(before, after, "{n}");
+            back.lines = 0;
+            assert_ne!(moments(shown(80, 24, &run(n + 4), &mut back)), after, "{n}: the end is followed");
+        }
     }
 
     #[test]
