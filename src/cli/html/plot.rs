@@ -95,6 +95,9 @@ impl Plot<'_> {
             }
         }
         out += "</svg>\n";
+        if !is_strip {
+            self.values(&mut out, top, step);
+        }
         let foot = above + self.height;
         for (seconds, class) in self.ticks {
             let at = self.across(*seconds);
@@ -127,13 +130,7 @@ impl Plot<'_> {
         let mut value = step;
         while value <= top + step / 1e6 {
             let y = ABOVE as f64 + (1.0 - value / top) * self.height as f64;
-            let _ = writeln!(
-                out,
-                "<line class=\"grid\" x1=\"0\" x2=\"100%\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-                 <text class=\"soft\" x=\"0\" y=\"{:.1}\">{}</text>",
-                y - 4.0,
-                escape(&(self.unit)(value))
-            );
+            let _ = writeln!(out, "<line class=\"grid\" x1=\"0\" x2=\"100%\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>");
             value += step;
         }
         let y = ABOVE + self.height + 18;
@@ -156,6 +153,17 @@ impl Plot<'_> {
             seconds += step;
         }
         out.push('\n');
+    }
+
+    /// What the lines stand for, above the curves.
+    fn values(&self, out: &mut String, top: f64, step: f64) {
+        let mut value = step;
+        while value <= top + step / 1e6 {
+            let y = ABOVE as f64 + (1.0 - value / top) * self.height as f64 - 4.0;
+            let text = escape(&(self.unit)(value));
+            let _ = writeln!(out, "<text class=\"soft value\" x=\"0\" y=\"{y:.1}\">{text}</text>");
+            value += step;
+        }
     }
 
     /// Where a time is, in percent of the width.
