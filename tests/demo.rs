@@ -2,7 +2,7 @@
 //! that cannot succeed fails.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what is not there has failed the test")]
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn demo(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_millwright")).args(["demo", "--fast"]).args(args).output().unwrap()
@@ -71,6 +71,23 @@ fn a_run_that_cannot_succeed_fails_and_says_what_was_missing() {
     assert!(stderr.contains("not reached within 0:02:00: 0 of 65 pods are ready"), "{stderr}");
     assert!(stderr.contains("OfferingUnavailable"), "{stderr}");
     assert!(stdout.contains("FAILED"), "{stdout}");
+    assert!(stdout.contains("pods waited, which costs nothing"), "{stdout}");
+}
+
+#[test]
+fn a_run_that_nobody_reads_ends_unless_it_is_for_a_report() {
+    let report = std::env::temp_dir().join(format!("millwright-demo-unread-{}.html", std::process::id()));
+    let unread = |args: &[&str]| {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_millwright"));
+        let mut run = run.args(["demo", "--fast"]).args(args).stdout(Stdio::piped()).spawn().unwrap();
+        drop(run.stdout.take());
+        run.wait().unwrap().code()
+    };
+    assert_eq!(unread(&[]), Some(130));
+    assert_eq!(unread(&["--report", report.to_str().unwrap()]), Some(0));
+    let page = std::fs::read_to_string(&report).unwrap();
+    assert!(page.contains("shop went to its end"));
+    std::fs::remove_file(&report).unwrap();
 }
 
 #[test]

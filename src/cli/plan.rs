@@ -58,8 +58,13 @@ pub fn to_yaml<T: serde::Serialize>(value: &T) -> Result<String> {
 
 /// Writes to stdout; a reader that went away is no error.
 pub fn print(text: &str) -> Result<()> {
+    print_if_read(text).map(drop)
+}
+
+/// The same, and whether there still is a reader.
+pub fn print_if_read(text: &str) -> Result<bool> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("write to standard output"),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        other => other.map(|()| true).context("write to standard output"),
     }
 }

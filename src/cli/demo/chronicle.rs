@@ -10,8 +10,10 @@ use crds::names::kubernetes::{INSTANCE_TYPE, ZONE};
 use planner::model::MicroUsdPerHour;
 use sim::kube::{Change, Direct, Id, Object};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
+use super::held::Held;
 use super::lines;
 use super::meter::Meter;
 use super::pace::Pace;
@@ -38,6 +40,8 @@ struct State {
     versions: [u64; 3],
     decisions: watch::Receiver<Option<Arc<Decision>>>,
     shortages: Shortages,
+    /// Shortages whose plan was not told yet.
+    held: Held,
     /// Pods that never were ready, by uid: when they came.
     waiting: BTreeMap<String, u64>,
     /// How long each pod waited, in milliseconds.
@@ -50,15 +54,22 @@ struct State {
     meter: Meter,
     summary: Summary,
     timeline: watch::Sender<Timeline>,
-    /// Moments go to standard output as they come.
-    prints: bool,
+    /// When the last moment was, in milliseconds.
+    last: u64,
+    /// Moments go to standard output as they come; cancelled when nobody reads them any more.
+    unread: Option<CancellationToken>,
     /// Something was told that no point stands beside.
     has_news: bool,
 }
 
 impl Chronicle {
-    /// Begins to write into `timeline`.
-    pub fn begin(stage: &Stage, pace: &Pace, timeline: watch::Sender<Timeline>, prints: bool) -> Result<Self> {
+    /// Begins to write into `timeline`, and to standard output if there is an `unread` to cancel when its reader goes away.
+    pub fn begin(
+        stage: &Stage,
+        pace: &Pace,
+        timeline: watch::Sender<Timeline>,
+        unread: Option<CancellationToken>,
+    ) -> Result<Self> {
         let prices = stage.shelves.prices()?;
         let version = stage.server.resource_version();
         Ok(Self(Arc::new(Mutex::new(State {
@@ -68,6 +79,7 @@ impl Chronicle {
             versions: [version; 3],
             decisions: stage.ground.insight.decisions(),
             shortages: stage.shortages.clone(),
+            held: Held::default(),
             waiting: BTreeMap::new(),
             waited: Vec::new(),
             owned: BTreeMap::new(),
@@ -76,7 +88,8 @@ impl Chronicle {
             meter: Meter::default(),
             summary: Summary::default(),
             timeline,
-            prints,
+            last: 0,
+            unread,
             has_news: false,
         }))))
     }
@@ -95,7 +108,8 @@ impl Chronicle {
     /// When something gathered is to be told, in milliseconds.
     pub fn due(&self) -> Option<u64> {
         let state = self.state();
-        state.batch.due(state.gather)
+        let held = state.held.since().map(|since| since + state.gather);
+        state.batch.due(state.gather).into_iter().chain(held).min()
     }
 
     /// Tells of something that the script did or saw, after all that happened before.
@@ -184,6 +198,7 @@ impl Chronicle {
     pub fn end(&self, failure: Option<String>) -> Timeline {
         let mut state = self.state();
         state.catch_up();
+        state.gather_shortages(u64::MAX);
         state.flush();
         state.summary.failure = failure;
         let end = state.summary();
@@ -206,12 +221,16 @@ impl State {
         }
         for shortage in self.shortages.read() {
             self.summary.launches_refused += 1;
-            self.batch.shortage(now, shortage);
+            self.held.hold(now, shortage);
         }
+        let long_ago = now.saturating_sub(self.gather);
+        self.gather_shortages(long_ago);
         if self.decisions.has_changed().unwrap_or(false) {
             let decision = self.decisions.borrow_and_update().clone();
             if let Some(decision) = decision {
                 self.decided(&decision, now);
+                self.held.told(decision.claims.values());
+                self.gather_shortages(long_ago);
             }
         }
         if self.batch.due(self.gather).is_some_and(|due| due <= now) {
@@ -310,6 +329,12 @@ impl State {
         }
     }
 
+    fn gather_shortages(&mut self, long_ago: u64) {
+        for (since, shortage) in self.held.release(long_ago) {
+            self.batch.shortage(since, shortage);
+        }
+    }
+
     fn flush(&mut self) {
         let moments = self.batch.take(self.now(), self.owned.len(), self.meter.hourly);
         for moment in moments {
@@ -317,10 +342,14 @@ impl State {
         }
     }
 
-    fn tell(&mut self, moment: Moment) {
+    fn tell(&mut self, mut moment: Moment) {
         self.has_news = true;
-        if self.prints {
-            lines::tell(&moment);
+        self.last = self.last.max(moment.millis);
+        moment.millis = self.last;
+        if let Some(unread) = &self.unread
+            && !lines::tell(&moment)
+        {
+            unread.cancel();
         }
         let end = self.summary();
         self.timeline.send_modify(|timeline| {

@@ -5,6 +5,7 @@
 
 mod batch;
 mod chronicle;
+mod held;
 mod lead;
 mod lines;
 mod meter;
@@ -142,7 +143,9 @@ async fn perform(
     quit: CancellationToken,
 ) -> Result<(Timeline, Ended)> {
     let stage = Stage::open(args.seed, pace, args.provider)?;
-    let chronicle = Chronicle::begin(&stage, pace, run, prints)?;
+    // A run that nobody reads goes on only for its report.
+    let unread = if args.report.is_some() { CancellationToken::new() } else { quit.clone() };
+    let chronicle = Chronicle::begin(&stage, pace, run, prints.then_some(unread))?;
     let stop = CancellationToken::new();
     let sampler = Sampler::new(&stage, pace, &chronicle);
     let sampling = tokio::spawn(sampler.run(stage.shortages.clone(), stop.clone()));

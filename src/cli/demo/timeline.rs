@@ -137,6 +137,14 @@ impl MicroUsd {
     }
 }
 
+impl Summary {
+    /// Less was spent than the bound adds up to. Only pods that waited can bring that about: the bound counts them from
+    /// the moment they came.
+    pub fn is_below_bound(&self) -> bool {
+        self.spent < self.spent_bound
+    }
+}
+
 impl Moment {
     /// Since the beginning of the run.
     pub fn seconds(&self) -> f64 {

@@ -133,6 +133,14 @@ fn a_run_that_was_given_up_says_so_and_why() {
 }
 
 #[test]
+fn a_run_whose_pods_waited_is_not_praised_for_what_it_saved() {
+    let mut run = run("");
+    run.end.spent = MicroUsd(0);
+    let page = page(&run);
+    assert!(page.contains("pods waited, which costs nothing") && !page.contains("the run spent 100.0% less"), "{page}");
+}
+
+#[test]
 fn a_long_run_is_thinned_and_says_so() {
     let mut run = run("");
     run.points = (0..100_000).map(|at| Point { seconds: f64::from(at), ..Point::default() }).collect();
