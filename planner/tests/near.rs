@@ -162,3 +162,29 @@ fn a_node_with_less_than_nothing_left_of_anything_takes_nobody() {
     assert_eq!(sound(&at(vec![])).nominations.len(), 1);
     assert_eq!(sound(&at(vec![hungry])).launches.len(), 1);
 }
+
+#[test]
+fn the_bound_lets_pods_that_keep_apart_share_a_node_that_lacks_the_label() {
+    let pods = |n, cpu| replicas("web", n, cpu, |shape| shape.anti_affinity.push(term("rack", "web")));
+    let labelled = |name| {
+        let mut pool = pool(name);
+        pool.labels.insert("rack".into(), "1".into());
+        pool
+    };
+    let plan = sound(&snapshot(vec![pool("general")], pods(2, 300)));
+    assert_eq!((plan.cost.0, plan.cost_lower_bound.0), (30_000, 30_000));
+    let plan = sound(&snapshot(vec![labelled("p"), pool("q")], pods(4, 200)));
+    assert!(plan.unplaced.is_empty() && plan.cost_lower_bound <= plan.cost, "{plan:?}");
+    // The node has no label and room for two.
+    let there = Snapshot { nodes: vec![support::node("n-1", 2_000)], ..snapshot(vec![labelled("p")], pods(3, 900)) };
+    let plan = sound(&there);
+    assert_eq!((plan.nominations.len(), plan.cost.0, plan.cost_lower_bound.0), (2, 30_000, 30_000));
+    // Where all that is bought has the label, each needs a machine to itself.
+    let plan = sound(&snapshot(
+        vec![pool("general")],
+        replicas("web", 3, 300, |shape| {
+            shape.anti_affinity.push(term(labels::ZONE, "web"));
+        }),
+    ));
+    assert_eq!((plan.cost.0, plan.cost_lower_bound.0), (90_000, 90_000));
+}

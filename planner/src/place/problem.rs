@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fixedbitset::FixedBitSet as Bits;
 use solver::{BinKind, BitSet, Cap, Conflict, Item, ItemIdx, KindIdx, Problem, StartedBin};
 
+use super::shelf::Shelf;
 use super::state::State;
 use super::topology::{Constraint, Demand};
 use super::world::World;
-use crate::model::Str;
+use crate::model::{Operator, Requirement, Str};
 
 /// Pods of one group and level that go to the same domains.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,8 +85,13 @@ impl Question {
         let any_tier = !strict && tiers.len() > 1;
         let n_hosts = if hosts { world.hosts.len() } else { 0 };
         let mut startable: BTreeMap<(usize, usize), BitSet> = BTreeMap::new();
+        for lot in lots.keys() {
+            startable.entry((lot.group, lot.level)).or_insert_with(|| started(fresh, lot, n_hosts));
+        }
+        let mut labelled = Labelled { world, any_tier, by_key: BTreeMap::new() };
+        let mut shares = |lot: &Lot, key: usize| labelled.wherever(lot, key, &startable[&(lot.group, lot.level)]);
         let apart: Vec<Vec<usize>> =
-            lots.keys().map(|lot| if strict { apart(world, lot) } else { Vec::new() }).collect();
+            lots.keys().map(|lot| if strict { apart(world, lot, &mut shares) } else { Vec::new() }).collect();
         let looked_at: BTreeSet<usize> = apart.iter().flatten().copied().collect();
         let mut members: Vec<Vec<(usize, u32)>> = Vec::new();
         let mut alike: BTreeMap<Likeness, usize> = BTreeMap::new();
@@ -92,15 +99,14 @@ impl Question {
         for (at, (lot, count)) in lots.iter().enumerate() {
             let group = &world.groups[lot.group];
             let counted: Vec<usize> = group.counted.iter().copied().filter(|c| looked_at.contains(c)).collect();
-            let per_bin = most_per_bin(world, lot);
+            let per_bin = most_per_bin(world, lot, &mut shares);
             // Packing lots as one item changes which are together, for better or worse; a bound only gains.
             let alone = strict || per_bin.is_some();
-            let startable = startable.entry((lot.group, lot.level)).or_insert_with(|| started(fresh, lot, n_hosts));
             let item = Item {
                 needs: ordered(&group.need),
                 count: *count,
                 allowed: allowed(world, kinds, lot, any_tier),
-                allowed_started: startable.clone(),
+                allowed_started: startable[&(lot.group, lot.level)].clone(),
                 per_bin_max: per_bin,
             };
             let own = alone.then_some(lot);
@@ -171,15 +177,58 @@ impl Dealing {
     }
 }
 
-/// Most pods of a lot's group on one machine, where that is fewer than there are.
-fn most_per_bin(world: &World, lot: &Lot) -> Option<u32> {
+/// Which choices surely have a label: pods that keep apart over it may share a machine that lacks it.
+struct Labelled<'w, 'a> {
+    world: &'w World<'a>,
+    /// Lots may go to pools of other weights than theirs.
+    any_tier: bool,
+    /// By topology key, per shelf.
+    by_key: BTreeMap<usize, Vec<Bits>>,
+}
+
+impl Labelled<'_, '_> {
+    /// Has every machine that could take a pod of the lot this label? `startable`: the hosts that could.
+    fn wherever(&mut self, lot: &Lot, key: usize, startable: &BitSet) -> bool {
+        let world = self.world;
+        if world.topology.is_host(key) {
+            return true;
+        }
+        let on_hosts = startable.iter().all(|host| world.hosts[host].domains[key].is_some());
+        // What is settled is so by a label.
+        if !on_hosts || lot.pins.iter().any(|(pinned, _)| *pinned == key) {
+            return on_hosts;
+        }
+        let labelled = self.by_key.entry(key).or_insert_with(|| labelled(world, key));
+        let compat = &world.groups[lot.group].levels[lot.level].compat;
+        let mut shelves = world.shelves.iter().zip(labelled).zip(compat.iter());
+        shelves.all(|((shelf, labelled), compat)| {
+            let is_used = self.any_tier || shelf.pool.weight == lot.weight;
+            !is_used || compat.ways.iter().all(|way| way.mask.is_subset(labelled))
+        })
+    }
+}
+
+/// Per shelf, the choices whose nodes have a label for sure.
+fn labelled(world: &World, key: usize) -> Vec<Bits> {
+    let name = world.topology.key_name(key);
+    let exists = [Requirement::new(name, Operator::Exists, Vec::<Str>::new())].into_iter().collect();
+    let of_shelf = |shelf: &Shelf| match shelf.open.get(name) {
+        Some(open) if !open.wants_label() => Bits::with_capacity(shelf.choices.len()),
+        _ => shelf.matching(&exists).mask,
+    };
+    world.shelves.iter().map(of_shelf).collect()
+}
+
+/// Most pods of a lot's group on one machine, where that is fewer than there are. `shares`: whether two pods of the lot on
+/// one machine share a value of a key for sure.
+fn most_per_bin(world: &World, lot: &Lot, shares: &mut impl FnMut(&Lot, usize) -> bool) -> Option<u32> {
     let group = &world.groups[lot.group];
     let mut per_bin = group.count.max(1);
     for constraint in &group.levels[lot.level].constraints {
         let host = world.topology.is_host(constraint.key);
         match constraint.demand {
             Demand::Spread { max_skew, .. } if host && constraint.counts_itself => per_bin = per_bin.min(max_skew),
-            Demand::AntiAffinity if constraint.counts_itself => per_bin = 1,
+            Demand::AntiAffinity if constraint.counts_itself && shares(lot, constraint.key) => per_bin = 1,
             _ => {}
         }
     }
@@ -244,10 +293,10 @@ fn started(fresh: &State, lot: &Lot, n_hosts: usize) -> BitSet {
     BitSet::of(n_hosts, (0..n_hosts).filter(|host| fresh.host_takes(*host, lot.group, lot.level, 1).1))
 }
 
-/// The counters of pods that may not be beside one of the lot, ascending.
-fn apart(world: &World, lot: &Lot) -> Vec<usize> {
+/// The counters of pods that may not be beside one of the lot, ascending. `shares` as for [`most_per_bin`].
+fn apart(world: &World, lot: &Lot, shares: &mut impl FnMut(&Lot, usize) -> bool) -> Vec<usize> {
     let keeps_apart = |constraint: &&Constraint| match constraint.demand {
-        Demand::AntiAffinity => true,
+        Demand::AntiAffinity => shares(lot, constraint.key),
         Demand::Spread { max_skew, .. } => max_skew <= 1 && world.topology.is_host(constraint.key),
         Demand::Affinity => false,
     };
