@@ -245,3 +245,23 @@ fn who_spreads_more_strictly_over_the_same_pods_is_not_moved_away_from() {
     assert!(plan.unplaced.is_empty());
     assert!(planner::check(&input, &plan).is_empty());
 }
+
+#[test]
+fn the_cheapest_split_is_found_for_pods_that_ask_for_a_part_of_the_pool() {
+    let mut both = priced([200_000, 70_000, 100_000]);
+    let mut arm = both.types[0].clone();
+    arm.name = "t-1x-arm".into();
+    arm.labels.insert(labels::INSTANCE_TYPE.into(), arm.name.clone());
+    arm.labels.insert(labels::ARCH.into(), "arm64".into());
+    both.types = Arc::new(vec![both.types[0].clone(), arm]);
+    for (n, cost) in [(2, 140_000), (4, 70_000 * 2 + 100_000 * 2)] {
+        let with = |shape: &mut planner::model::PodShape| {
+            shape.node_selector.add(Requirement::equal(labels::ARCH, "arm64"));
+            shape.spreads.push(planner::model::pod::Spread { max_skew: 2, ..spread(labels::ZONE, "web") });
+        };
+        let input = snapshot(vec![both.clone()], replicas("web", n, 600, with));
+        let plan = planner::plan(&input);
+        assert_eq!(planner::check(&input, &plan), []);
+        assert_eq!((plan.unplaced.len(), plan.cost.0), (0, cost), "{n} pods: {:?}", zones(&plan));
+    }
+}

@@ -9,7 +9,7 @@ use fixedbitset::FixedBitSet as Bits;
 use super::launch::possible;
 use super::sale::cheapest;
 use super::shelf::Shelf;
-use super::state::{Bin, State};
+use super::state::{Bin, Placed, State};
 
 /// Passes over all machines; each move makes the plan cheaper, and a pass that moves nothing is the last.
 const MOST_PASSES: usize = 4;
@@ -68,11 +68,17 @@ fn cheaper(state: &State, at: usize) -> Option<Bin> {
     if bin.pinned.is_empty() || !goods.reservations.is_empty() || !goods.min_values.is_empty() {
         return None;
     }
-    let is_counted = |counter: &usize| {
+    // Whatever was chosen when pods came, they were counted, and will be wherever the machine moves.
+    let is_counted = |placed: &Placed, counter: &usize| {
+        let ways = &state.world.groups[placed.group].levels[placed.level].compat[bin.shelf].ways;
         let passing = state.world.topology.counters[*counter].passing.as_ref();
-        passing.is_none_or(|passing| goods.sellable.is_subset(&passing[bin.shelf]))
+        passing.is_none_or(|passing| ways.iter().all(|way| way.mask.is_subset(&passing[bin.shelf])))
     };
-    if !bin.contents.iter().all(|placed| state.world.groups[placed.group].counted.iter().all(is_counted)) {
+    let all_counted = |placed: &Placed| {
+        let counted = &state.world.groups[placed.group].counted;
+        counted.iter().all(|counter| is_counted(placed, counter))
+    };
+    if !bin.contents.iter().all(all_counted) {
         return None;
     }
     let mut mask = possible(state, at);
