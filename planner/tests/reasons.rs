@@ -84,6 +84,28 @@ fn a_label_to_spread_over_that_no_node_has_is_named() {
     assert_eq!((reason.code, miss(&reason)), (Code::TopologySpread, "values of rack named by NodePool open"));
 }
 
+#[test]
+fn nobody_keeps_apart_over_a_label_whose_values_nobody_knows() {
+    let open = |operator, values: &[&str]| {
+        let mut pool = pool("open");
+        pool.requirements.add(Requirement::new("rack", operator, values.iter().copied()));
+        pool
+    };
+    let pods = |n| replicas("web", n, 100, |shape| shape.anti_affinity.push(term("rack", "web")));
+    for pool in [open(Operator::Exists, &[]), open(Operator::Gt, &["3"])] {
+        let mut with_others = pods(2);
+        with_others.push(pod("other", 100));
+        let reason = only_reason(pool, with_others);
+        assert_eq!((reason.code, miss(&reason)), (Code::PodAntiAffinity, "values of rack named by NodePool open"));
+    }
+    let reason = only_reason(open(Operator::In, &["r1", "r2"]), pods(3));
+    assert_eq!((reason.code, miss(&reason)), (Code::PodAntiAffinity, "one more rack"));
+    // Where nodes need not have the label, those that are bought do not.
+    let snapshot = snapshot(vec![open(Operator::NotIn, &["r1"])], pods(2));
+    let plan = planner::plan(&snapshot);
+    assert_eq!((plan.unplaced.len(), plan.launches.len()), (0, 1));
+}
+
 /// A pod that asks for this of its node.
 fn picky(requirement: Requirement) -> Vec<Pod> {
     let mut pod = pod("picky", 100);

@@ -180,6 +180,10 @@ impl State<'_, '_> {
             }
         }
         if candidates.is_empty() {
+            // A value that nobody knows yet may be the one that other nodes have, or be another one.
+            if joining.open.get(name).is_some_and(Requirement::wants_label) && constraints().next().is_some() {
+                return None;
+            }
             // Without the label only constraints that a node without it satisfies can hold.
             let least = constraints().map(|c| self.allowance(c, None)).min().unwrap_or(u32::MAX);
             let count = joining.count.min(least);

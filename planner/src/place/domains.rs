@@ -1,17 +1,19 @@
 //! Why no domain takes a group: topology spread, pod affinity and anti-affinity against what a pool could buy.
 
+use std::collections::BTreeSet;
+
 use fixedbitset::FixedBitSet as Bits;
 
 use super::agreement::spoken;
 use super::reasons::Case;
 use super::topology::{Constraint, Demand};
-use crate::model::{Code, Reason};
+use crate::model::{Code, Reason, Requirement, Str};
 
 /// Domains named in one message.
 const MOST_DOMAINS: usize = 6;
 
 /// A domain that a pool could add to, and how many pods are counted in it.
-type Counted = (u32, u32);
+pub(super) type Counted = (u32, u32);
 
 impl Case<'_, '_, '_> {
     pub(super) fn topology(&self) -> Option<Reason> {
@@ -28,43 +30,60 @@ impl Case<'_, '_, '_> {
             let open = if world.topology.is_host(constraint.key) {
                 self.state.allowance(constraint, Some(host)) > 0
             } else {
-                let mut values = self.goods().values(&holding, key);
-                if let Some(open) = self.goods().open.get(key) {
-                    values = open.concrete().into_iter().flatten().cloned().collect();
-                }
-                let known = values.iter().filter_map(|v| world.topology.known_domain(constraint.key, v));
-                counts.extend(known.map(|d| (d, self.state.counted(constraint.counter, d))));
+                let domains = self.domains(constraint.key, &holding).into_iter();
+                counts.extend(domains.map(|d| (d, self.state.counted(constraint.counter, d))));
                 counts.iter().any(|(d, _)| self.state.allowance(constraint, Some(*d)) > 0)
             };
             (!open).then(|| self.blocked_by(constraint, key, &counts))
         })
     }
 
-    /// A constraint that wants a label which no machine for the pod would have.
-    fn without_domains(&self, constraint: &Constraint, key: &str, holding: &Bits) -> Option<Reason> {
+    /// Domains in which one of these choices could stand for the pod, as far as they are known.
+    pub(super) fn domains(&self, key: usize, choices: &Bits) -> Vec<u32> {
+        let (world, goods) = (self.state.world, self.goods());
+        let name = world.topology.key_name(key);
+        let values: BTreeSet<Str> = match goods.open.get(name) {
+            Some(open) => {
+                let ways = world.groups[self.group].levels.last().into_iter().flat_map(|l| &l.compat[self.shelf].ways);
+                let left =
+                    ways.map(|way| way.open.get(name).map_or_else(|| open.clone(), |asked| asked.intersect(open)));
+                left.flat_map(|left| left.concrete().cloned().unwrap_or_default()).collect()
+            }
+            None => return self.known(key, &goods.values(choices, name)),
+        };
+        self.known(key, &values)
+    }
+
+    fn known<'v>(&self, key: usize, values: impl IntoIterator<Item = &'v Str>) -> Vec<u32> {
+        values.into_iter().filter_map(|value| self.state.world.topology.known_domain(key, value)).collect()
+    }
+
+    /// A constraint that cannot hold on any machine for the pod, as none has the label or a value of it that is known.
+    pub(super) fn without_domains(&self, constraint: &Constraint, key: &str, holding: &Bits) -> Option<Reason> {
         let (code, purpose) = match constraint.demand {
             Demand::Spread { .. } => (Code::TopologySpread, "over which the pod has to spread"),
             Demand::Affinity => (Code::PodAffinity, "in which the pod wants others near"),
-            Demand::AntiAffinity => return None,
+            Demand::AntiAffinity => (Code::PodAntiAffinity, "in which anti-affinity keeps the pod apart from others"),
         };
         let (goods, pool) = (self.goods(), self.pool());
         if self.state.world.topology.is_host(constraint.key) || holding.is_clear() {
             return None;
         }
-        if let Some(open) = goods.open.get(key).filter(|open| open.wants_label()) {
-            let unnamed = open.concrete().is_none();
+        if goods.open.get(key).is_some_and(Requirement::wants_label) {
+            let is_unnamed = self.domains(constraint.key, holding).is_empty();
             let message = format!("NodePool {pool} names no values of label {key}, {purpose}");
-            return unnamed
+            return is_unnamed
                 .then(|| self.reason(code, message, Some(format!("values of {key} named by NodePool {pool}"))));
         }
-        if !goods.values(holding, key).is_empty() {
+        // Nobody is near a node that lacks the label.
+        if constraint.demand == Demand::AntiAffinity || !goods.values(holding, key).is_empty() {
             return None;
         }
         let message = format!("no node that NodePool {pool} could buy for the pod has label {key}, {purpose}");
         Some(self.reason(code, message, Some(format!("label {key} on NodePool {pool}"))))
     }
 
-    fn blocked_by(&self, constraint: &Constraint, key: &str, counts: &[Counted]) -> Reason {
+    pub(super) fn blocked_by(&self, constraint: &Constraint, key: &str, counts: &[Counted]) -> Reason {
         let pool = self.pool();
         let at = self.listed(constraint, counts);
         let picked = self.state.world.topology.picked(constraint.counter);
