@@ -106,6 +106,65 @@ fn nobody_keeps_apart_over_a_label_whose_values_nobody_knows() {
     assert_eq!((plan.unplaced.len(), plan.launches.len()), (0, 1));
 }
 
+#[test]
+fn what_min_values_lack_once_a_zone_is_settled_is_named() {
+    let mut pool = pool("general");
+    let mut zones = zone_in(&["a", "b", "c"]);
+    zones.min_values = Some(3);
+    pool.requirements.add(zones);
+    let reason = only_reason(pool, replicas("web", 3, 500, |shape| shape.spreads.push(spread(labels::ZONE, "web"))));
+    let change = "minValues of topology.kubernetes.io/zone 3 → 1";
+    assert_eq!((reason.code, miss(&reason)), (Code::MinValuesNotMet, change));
+    let said =
+        "at least 3 values of topology.kubernetes.io/zone to choose from, 1 holds the pod once its zone is settled";
+    assert!(reason.message.ends_with(said), "{}", reason.message);
+}
+
+#[test]
+fn a_limit_that_leaves_no_machine_where_a_spread_wants_one_is_named() {
+    let mut pool = pool("general");
+    let mut types = types(&["a", "b", "c"]);
+    types.iter_mut().filter(|t| *t.name != *"t-64x").for_each(|t| t.offerings.retain(|o| *o.zone != *"c"));
+    pool.types = Arc::new(types);
+    pool.limits.set("cpu", 8_000);
+    let reason = only_reason(pool, replicas("web", 3, 500, |shape| shape.spreads.push(spread(labels::ZONE, "web"))));
+    assert_eq!((reason.code, miss(&reason)), (Code::LimitExceeded, "limits.cpu 8 → 66"));
+}
+
+#[test]
+fn a_spread_that_goes_where_an_affinity_does_not_is_named() {
+    let mut pods = replicas("db", 2, 500, |shape| shape.anti_affinity.push(term(labels::ZONE, "db")));
+    pods.extend(replicas("web", 4, 500, |shape| {
+        shape.affinity.push(term(labels::ZONE, "db"));
+        shape.spreads.push(spread(labels::ZONE, "web"));
+    }));
+    let reason = only_reason(pool("general"), pods);
+    assert_eq!((reason.code, miss(&reason)), (Code::TopologySpread, "maxSkew 1 → 2, or room in c"));
+    let said = "could add to is already 1 ahead of the emptiest (a: 1, b: 1); c: 0, where it can buy nothing for the pod; \
+                the pod's other constraints leave no other zone";
+    assert!(reason.message.ends_with(said), "{}", reason.message);
+}
+
+#[test]
+fn an_affinity_that_goes_where_anti_affinity_does_not_is_named() {
+    let mut racks = pool("general");
+    racks.requirements.add(Requirement::new("rack", Operator::In, ["a", "b", "c"]));
+    for (pool, key) in [(pool("general"), labels::ZONE), (racks, "rack")] {
+        let there = |shape: &mut planner::model::PodShape| shape.node_selector.add(Requirement::equal(key, "a"));
+        let mut pods = replicas("db", 1, 500, there);
+        pods.extend(replicas("noisy", 1, 500, there));
+        pods.extend(replicas("web", 1, 500, |shape| {
+            shape.affinity.push(term(key, "db"));
+            shape.anti_affinity.push(term(key, "noisy"));
+        }));
+        let reason = only_reason(pool, pods);
+        assert_eq!(reason.code, Code::PodAffinity);
+        assert!(miss(&reason).ends_with(" with such a pod and room beside it"), "{}", miss(&reason));
+        let said = "a pod with app=db in namespace shop (b: 0, c: 0); the pod's other constraints leave no other ";
+        assert!(reason.message.contains(said), "{}", reason.message);
+    }
+}
+
 /// A pod that asks for this of its node.
 fn picky(requirement: Requirement) -> Vec<Pod> {
     let mut pod = pod("picky", 100);

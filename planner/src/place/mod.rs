@@ -12,6 +12,7 @@ mod dims;
 mod domains;
 mod fill;
 mod host;
+mod jointly;
 mod launch;
 mod moves;
 mod names;

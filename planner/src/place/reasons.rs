@@ -1,6 +1,6 @@
 //! Why a group has no place: per pool the first predicate that fails, and the change that would have let it pass. Labels are
 //! asked about here and in `agreement`, volumes in `reach`, what a pool has to sell in `scarce` and `unsold`, topology in
-//! `domains`; what stands against anybody is in `stock`.
+//! `domains`, and in `jointly` where only all of it together leaves nothing; what stands against anybody is in `stock`.
 
 use fixedbitset::FixedBitSet as Bits;
 
@@ -62,6 +62,7 @@ impl Case<'_, '_, '_> {
             .or_else(|| self.limits())
             .or_else(|| self.min_values())
             .or_else(|| self.topology())
+            .or_else(|| self.jointly())
             .unwrap_or_else(|| {
                 let message =
                     format!("no machine of NodePool {} satisfies all constraints of the pod at once", self.pool());

@@ -123,15 +123,19 @@ impl Case<'_, '_, '_> {
     }
 
     pub(super) fn limits(&self) -> Option<Reason> {
+        self.limits_among(&self.holding())
+    }
+
+    /// Whether limits and reservations leave none of these choices.
+    pub(super) fn limits_among(&self, holding: &Bits) -> Option<Reason> {
         let goods = self.goods();
-        let holding = self.holding();
         let blank = self.state.blank(self.shelf);
         let affordable = self.state.affordable(&blank)?;
         if !holding.is_disjoint(&affordable) {
             return None;
         }
         let mut within = self.state.within_limits(&blank).unwrap_or_else(|| goods.all());
-        within.intersect_with(&holding);
+        within.intersect_with(holding);
         if !within.is_clear() {
             return Some(self.reserved(&within));
         }
@@ -174,10 +178,15 @@ impl Case<'_, '_, '_> {
     }
 
     pub(super) fn min_values(&self) -> Option<Reason> {
+        self.min_values_among(self.holding(), "")
+    }
+
+    /// Whether these choices are too few. `settled`: what they have in common, in words.
+    pub(super) fn min_values_among(&self, mut holding: Bits, settled: &str) -> Option<Reason> {
         if self.state.world.snapshot.policies.relax_min_values {
             return None;
         }
-        let (goods, mut holding) = (self.goods(), self.holding());
+        let goods = self.goods();
         let blank = self.state.blank(self.shelf);
         let affordable = self.state.affordable(&blank);
         if let Some(affordable) = &affordable {
@@ -189,7 +198,9 @@ impl Case<'_, '_, '_> {
             let have = goods.distinct(&holding, key);
             if have < *least {
                 let hold = if have == 1 { "holds" } else { "hold" };
-                said.push(format!("at least {least} values of {key} to choose from, {have} {hold} the pod{limits}"));
+                said.push(format!(
+                    "at least {least} values of {key} to choose from, {have} {hold} the pod{settled}{limits}"
+                ));
                 misses.push(format!("minValues of {key} {least} → {have}"));
             }
         }
