@@ -1,7 +1,7 @@
 //! Spread, affinity and anti-affinity among all pods, those already running included.
 //!
-//! Spread is judged by the last to come of those who spread alike, when everybody else is there but pods that are counted and do
-//! not spread so: those may come later still. Its domains are the values on machines that the pod may use, and beyond those
+//! Spread is judged by the last to come of those who spread alike and at least as evenly, when everybody else is there but pods
+//! that are counted and do not: those may come later still. Its domains are the values on machines that the pod may use, and beyond those
 //! the values that some offering would bring which takes the pod alone. Pods that are being deleted neither
 //! help nor hinder: they will be gone when the plan's pods arrive.
 
@@ -35,13 +35,13 @@ pub(super) fn check(view: &mut View, faults: &mut Vec<Fault>) {
 struct Crowd {
     /// Once everybody is there.
     all: i64,
-    /// Of these, all but pods that the plan brings and that do not spread so themselves: they may come last.
+    /// Of these, all but pods that the plan brings and that do not spread so themselves, or less evenly: they may come last.
     early: i64,
 }
 
 type Counts<'a> = BTreeMap<&'a str, Crowd>;
 
-/// What makes two spread constraints count the same pods on the same machines.
+/// What makes two spread constraints count the same pods on the same machines, in the same order of coming.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Counted<'b> {
     namespace: &'b Str,
@@ -49,6 +49,7 @@ struct Counted<'b> {
     selector: Option<&'b LabelSelector>,
     affinity: Option<(&'b Requirements, Option<&'b [Requirements]>)>,
     tolerations: Option<&'b [Toleration]>,
+    max_skew: u32,
 }
 
 impl<'b> Counted<'b> {
@@ -59,7 +60,14 @@ impl<'b> Counted<'b> {
             selector: spread.selector.as_ref(),
             affinity: spread.honor_affinity.then_some((&shape.node_selector, shape.node_terms.as_deref())),
             tolerations: spread.honor_taints.then_some(&shape.tolerations[..]),
+            max_skew: spread.max_skew,
         }
+    }
+
+    /// Does a pod of this shape spread over the same pods on the same machines, and allow no more skew?
+    fn binds(&self, shape: &'b PodShape) -> bool {
+        let mut hard = shape.spreads.iter().filter(|own| own.hard && own.max_skew <= self.max_skew);
+        hard.any(|own| Self { max_skew: self.max_skew, ..Self::of(shape, own) } == *self)
     }
 }
 
@@ -171,12 +179,12 @@ impl<'a, 'b> View<'a, 'b> {
     }
 
     /// Adds the matching pods of a machine.
-    fn count(&self, shape: &PodShape, spread: &Spread, host: usize, sign: i64, crowd: &mut Crowd) {
+    fn count(&self, shape: &'b PodShape, spread: &'b Spread, host: usize, sign: i64, crowd: &mut Crowd) {
         let counted = |cell: &&Cell| !cell.terminating && spread.counts(&shape.namespace, cell.shape);
         for cell in self.after.cells_of(host).filter(counted) {
             let n = sign * i64::try_from(cell.pods.len()).unwrap_or(i64::MAX);
             crowd.all += n;
-            if cell.group.is_none() || spreads_so(cell.shape, shape, spread) {
+            if cell.group.is_none() || Counted::of(shape, spread).binds(cell.shape) {
                 crowd.early += n;
             }
         }
@@ -336,12 +344,6 @@ impl<'a, 'b> View<'a, 'b> {
             }
         }
     }
-}
-
-/// Does a pod spread over the same pods by the same key?
-fn spreads_so(shape: &PodShape, like: &PodShape, spread: &Spread) -> bool {
-    let same = |own: &Spread| own.hard && own.key == spread.key && own.selector == spread.selector;
-    shape.namespace == like.namespace && shape.spreads.iter().any(same)
 }
 
 /// The least count as the constraint sees it: for hosts, a machine still to be bought is an empty domain.

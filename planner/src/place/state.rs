@@ -197,7 +197,7 @@ impl<'w, 'a> State<'w, 'a> {
     }
 
     /// Are the pods of every machine where their constraints allow, now that all are placed? Pods that are counted and do
-    /// not spread so themselves may have come last.
+    /// not spread so themselves, or less evenly, may have come last.
     pub(crate) fn rules_hold(&self) -> bool {
         let world = self.world;
         let own = self.own_counts();
@@ -250,18 +250,24 @@ impl<'w, 'a> State<'w, 'a> {
         let mut out = OwnCounts::default();
         for (placed, machine) in self.everyone() {
             let levels = &self.world.groups[placed.group].levels;
-            let mut seen = BTreeSet::new();
-            let spreads = levels[placed.level].constraints.iter().filter(|c| matches!(c.demand, Demand::Spread { .. }));
-            let near = levels.last().into_iter().flat_map(|level| &level.constraints);
-            let near = near.filter(|c| matches!(c.demand, Demand::Affinity));
-            for c in spreads.chain(near).filter(|c| c.counts_itself) {
-                let by_domain = match c.demand {
-                    Demand::Spread { .. } => &mut out.spreading,
-                    _ => &mut out.needy,
-                };
-                if let (Some(domain), true) = (machine.domain(self.world, c.key), seen.insert(c.counter)) {
-                    *by_domain.entry(c.counter).or_default().entry(domain).or_insert(0) += placed.count;
+            // By counter, the least skew that such pods allow; none for those that have to be near others.
+            let mut looks: BTreeMap<usize, (usize, Option<u32>)> = BTreeMap::new();
+            for c in levels[placed.level].constraints.iter().filter(|c| c.counts_itself) {
+                if let Demand::Spread { max_skew, .. } = c.demand {
+                    let (_, least) = looks.entry(c.counter).or_insert((c.key, Some(max_skew)));
+                    *least = (*least).min(Some(max_skew));
                 }
+            }
+            let near = levels.last().into_iter().flat_map(|level| &level.constraints);
+            for c in near.filter(|c| c.counts_itself && matches!(c.demand, Demand::Affinity)) {
+                looks.entry(c.counter).or_insert((c.key, None));
+            }
+            for (counter, (key, skew)) in looks {
+                let Some(domain) = machine.domain(self.world, key) else { continue };
+                *match skew {
+                    Some(skew) => out.spreading.entry((counter, domain)).or_default().entry(skew).or_insert(0),
+                    None => out.needy.entry(counter).or_default().entry(domain).or_insert(0),
+                } += placed.count;
             }
         }
         out
@@ -272,9 +278,10 @@ impl<'w, 'a> State<'w, 'a> {
         let counter = constraint.counter;
         let count = domain.map_or(0, |d| self.counted(counter, d));
         match constraint.demand {
-            Demand::Spread { .. } => {
+            Demand::Spread { max_skew, .. } => {
                 let before = domain.and_then(|d| self.world.initial[counter].get(&d)).copied().unwrap_or(0);
-                let early = domain.map_or(0, |d| here(&own.spreading, counter, d));
+                let crowd = domain.and_then(|d| own.spreading.get(&(counter, d)));
+                let early: u32 = crowd.into_iter().flat_map(|crowd| crowd.range(..=max_skew)).map(|(_, n)| n).sum();
                 domain.is_some() && !self.is_skewed(constraint, before + early)
             }
             Demand::Affinity if constraint.counts_itself => {
@@ -424,8 +431,8 @@ impl<'w, 'a> State<'w, 'a> {
 /// Pods placed now, by counter and domain.
 #[derive(Default)]
 struct OwnCounts {
-    /// Those that spread by the counter and count for it.
-    spreading: BTreeMap<usize, BTreeMap<u32, u32>>,
+    /// Those that spread by the counter and count for it, by the skew they allow.
+    spreading: BTreeMap<(usize, u32), BTreeMap<u32, u32>>,
     /// Those that have to be near pods of it and are such pods.
     needy: BTreeMap<usize, BTreeMap<u32, u32>>,
 }
