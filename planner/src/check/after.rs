@@ -24,6 +24,8 @@ pub(super) struct Stand<'a> {
     pub sold: Option<(&'a InstanceType, &'a Offering)>,
     /// The type that `labels` were settled for; keys that it leaves open hold for another type only if that has them too.
     pub settled_for: Option<&'a InstanceType>,
+    /// What the launch asks for, where there is one.
+    pub asked: Option<&'a Requirements>,
 }
 
 /// The values a type may be given for a key that it leaves open, default first.
@@ -48,10 +50,12 @@ impl<'a> Stand<'a> {
         match (open_values(kind, key), open_values(settled_for, key)) {
             (None, None) => label.map(AsRef::as_ref),
             (None, Some(_)) => None,
-            (Some(values), _) => match label {
-                Some(label) => values.contains(label).then_some(&**label),
-                None => values.first().map(AsRef::as_ref),
-            },
+            (Some(values), _) => {
+                // Where nothing is settled yet, the first that is asked for.
+                let asked = self.asked.and_then(|asked| asked.get(key));
+                let usual = || values.iter().find(|value| asked.is_none_or(|asked| asked.has(value)));
+                label.map_or_else(usual, |label| Some(label).filter(|label| values.contains(label))).map(AsRef::as_ref)
+            }
         }
     }
 
@@ -149,7 +153,8 @@ impl Host<'_> {
     /// Its labels.
     pub fn stand(&self) -> Stand<'_> {
         let sold = self.bought.as_ref().map(|b| (b.kind, b.offering));
-        Stand { name: self.name, labels: &self.labels, sold, settled_for: sold.map(|(kind, _)| kind) }
+        let asked = self.bought.as_ref().map(|b| &*b.launch.requirements);
+        Stand { name: self.name, labels: &self.labels, sold, settled_for: sold.map(|(kind, _)| kind), asked }
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::pod::Owner;
 use crate::model::taint::untolerated;
-use crate::model::{Resources, Str};
+use crate::model::{PodShape, Resources, Str};
 
-use super::after::{After, Stand};
+use super::after::{After, Cell, Stand};
 use super::{Fault, Misfit};
 
 /// Faults on machines that the plan buys or puts pods on.
@@ -80,29 +80,41 @@ fn taints(after: &After, host: usize, misfits: &mut Vec<Misfit>) {
 
 /// Host ports among the pods of a machine, and for a purchase against the `DaemonSet`s to come.
 pub(super) fn ports(after: &After, host: usize, stand: &Stand, misfits: &mut Vec<Misfit>) {
-    let cells: Vec<_> = after.cells_of(host).filter(|cell| !cell.shape.host_ports.is_empty()).collect();
+    let cells: Vec<_> = with_ports(after, host).collect();
     for (at, cell) in cells.iter().enumerate().filter(|(_, cell)| cell.group.is_some()) {
         if let [pod, other, ..] = cell.pods[..] {
             misfits.push(Misfit::HostPort { pod: pod.clone(), other: other.clone() });
         }
-        let clashes = |ports: &BTreeSet<_>| {
-            cell.shape.host_ports.iter().any(|port| ports.iter().any(|other| port.clashes(other)))
-        };
         let others = cells.iter().enumerate().filter(|(i, other)| *i < at || (*i > at && other.group.is_none()));
         misfits.extend(
             others
-                .filter(|(_, other)| clashes(&other.shape.host_ports))
+                .filter(|(_, other)| clash(cell.shape, other.shape))
                 .map(|(_, other)| Misfit::HostPort { pod: cell.pods[0].clone(), other: other.pods[0].clone() }),
         );
-        if after.hosts[host].bought.is_none() {
-            continue;
-        }
-        for daemon in after.snapshot.daemons.iter().filter(|daemon| clashes(&daemon.shape.host_ports)) {
-            if stand.runs(&daemon.shape, after.hosts[host].taints) {
+    }
+    if after.hosts[host].bought.is_some() && !cells.is_empty() {
+        let runs = after.snapshot.daemons.iter().map(|daemon| stand.runs(&daemon.shape, after.hosts[host].taints));
+        daemon_ports(after, host, &runs.collect::<Vec<_>>(), misfits);
+    }
+}
+
+/// Host ports of the plan's pods on a machine against those of these `DaemonSet`s.
+pub(super) fn daemon_ports(after: &After, host: usize, runs: &[bool], misfits: &mut Vec<Misfit>) {
+    for cell in with_ports(after, host).filter(|cell| cell.group.is_some()) {
+        for (daemon, _) in after.snapshot.daemons.iter().zip(runs).filter(|(_, runs)| **runs) {
+            if clash(cell.shape, &daemon.shape) {
                 misfits.push(Misfit::HostPort { pod: cell.pods[0].clone(), other: daemon.name.clone() });
             }
         }
     }
+}
+
+fn with_ports<'c, 'a>(after: &'c After<'a>, host: usize) -> impl Iterator<Item = &'c Cell<'a>> {
+    after.cells_of(host).filter(|cell| !cell.shape.host_ports.is_empty())
+}
+
+fn clash(one: &PodShape, other: &PodShape) -> bool {
+    one.host_ports.iter().any(|port| other.host_ports.iter().any(|other| port.clashes(other)))
 }
 
 /// Volumes per driver against what the node can attach; pods that share a claim share the slot.

@@ -3,18 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::labels::HOSTNAME;
-use crate::model::{InstanceType, Labels, Offering, PodShape, Resources, Str};
+use crate::model::{InstanceType, Labels, Offering, PodShape, Pool, Requirement, Resources, Str};
 
 use super::after::{After, Bought, Cell, Stand};
 use super::topology::View;
 use super::{Fault, Misfit, fit};
 
-/// Launches that pick from one list, with the same labels of their own, and the same open keys.
-type LineKey<'b> = (usize, &'b Labels, Option<*const InstanceType>);
+/// Launches that pick from one list, with the same labels of their own, and the same open keys; and what they ask of keys that
+/// types leave open other than theirs.
+type LineKey<'b> = (usize, &'b Labels, Option<*const InstanceType>, Vec<&'b Requirement>);
 
 /// What was found out about the lists so far.
 #[derive(Default)]
-pub(super) struct Lines<'b>(BTreeMap<LineKey<'b>, Line<'b>>);
+pub(super) struct Lines<'b> {
+    lines: BTreeMap<LineKey<'b>, Line<'b>>,
+    /// By pool, the keys that some of its types leave open.
+    open_keys: BTreeMap<*const Pool, BTreeSet<&'b Str>>,
+}
 
 /// What is the same for all those launches, by place in the list.
 struct Line<'b> {
@@ -119,7 +124,12 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
                 || !shape.host_ports.is_empty()
         };
         let open = (!bought.kind.open_labels.is_empty()).then_some(std::ptr::from_ref(bought.kind));
-        let line = lines.0.entry((bought.list, &after.hosts[host].labels, open)).or_insert_with(|| Line {
+        let open_keys = lines.open_keys.entry(std::ptr::from_ref(bought.pool)).or_insert_with(|| {
+            bought.pool.types.iter().flat_map(|kind| kind.open_labels.iter().map(|(key, _)| key)).collect()
+        });
+        let of_others = open_keys.iter().filter(|key| !after.hosts[host].labels.contains_key(&***key));
+        let asked = of_others.filter_map(|key| bought.launch.requirements.get(key)).collect();
+        let line = lines.lines.entry((bought.list, &after.hosts[host].labels, open, asked)).or_insert_with(|| Line {
             verdicts: vec![None; bought.sold.len()],
             runs: Vec::new(),
             kinds: BTreeMap::new(),
@@ -204,7 +214,7 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
             }
             for offering in offerings {
                 let stand = self.stand(kind, offering);
-                if self.outside(&stand).is_none() && self.unlisted_misfit(kind, &stand).is_none() {
+                if self.outside(&stand).is_none() && self.unlisted_misfit((kind, offering), &stand).is_none() {
                     faults.push(Fault::CheaperExists {
                         launch: launch.name.clone(),
                         instance_type: kind.name.clone(),
@@ -219,7 +229,8 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
     fn stand(&self, kind: &'b InstanceType, offering: &'b Offering) -> Stand<'b> {
         let host = &self.after.hosts[self.host];
         let settled_for = Some(self.bought.kind);
-        Stand { name: host.name, labels: &host.labels, sold: Some((kind, offering)), settled_for }
+        let asked = Some(&*self.bought.launch.requirements);
+        Stand { name: host.name, labels: &host.labels, sold: Some((kind, offering)), settled_for, asked }
     }
 
     /// The first key on which an offering leaves the pool's terms or the launch's own.
@@ -283,11 +294,19 @@ impl<'a, 'b, 'c> Holder<'a, 'b, 'c> {
         self.moved(place, kind, offering)
     }
 
-    /// The same for one that is not listed; its topology is not asked about.
-    fn unlisted_misfit(&mut self, kind: &'b InstanceType, stand: &Stand<'b>) -> Option<Misfit> {
+    /// The same for one that is not listed; its topology is not asked about, and every `DaemonSet` that may come has its room
+    /// and its ports, as what others settle is not known when a machine is chosen.
+    fn unlisted_misfit(
+        &mut self,
+        (kind, offering): (&'b InstanceType, &'b Offering),
+        stand: &Stand<'b>,
+    ) -> Option<Misfit> {
+        let market = &self.after.market;
+        let mut runs = self.runs(stand);
+        runs.iter_mut().zip(market.may_run(self.bought.pool, kind, offering)).for_each(|(runs, may)| *runs |= may);
         let mut misfits = Vec::new();
-        let asked = fit::asked_with(self.after, self.host, &self.runs(stand));
-        fit::room(&asked, &kind.allocatable, &mut misfits);
+        fit::room(&fit::asked_with(self.after, self.host, &runs), &kind.allocatable, &mut misfits);
+        fit::daemon_ports(self.after, self.host, &runs, &mut misfits);
         misfits.into_iter().next().or_else(|| self.picky_misfit(stand))
     }
 

@@ -46,6 +46,18 @@ impl<'a> Market<'a> {
         }
     }
 
+    /// The `DaemonSet`s, in the snapshot's order, that could run on a machine bought so: what is open is taken as settled
+    /// for each of them.
+    pub fn may_run<'o>(
+        &'o self,
+        pool: &'o Pool,
+        kind: &'o InstanceType,
+        offering: &'o Offering,
+    ) -> impl Iterator<Item = bool> + use<'a, 'o> {
+        let offer = Offer { pool, kind, offering };
+        self.daemons.iter().map(move |daemon| offer.may_suit(daemon))
+    }
+
     /// A type of a pool's catalogue by name.
     pub fn kind(&self, pool: &'a Pool, name: &str) -> Option<&'a InstanceType> {
         self.kinds.get(&(Arc::as_ptr(&pool.types), name)).copied()

@@ -25,6 +25,7 @@ mod replay;
 mod retry;
 mod sale;
 mod scarce;
+mod settled;
 mod shelf;
 mod state;
 mod statics;

@@ -166,8 +166,7 @@ pub(super) fn labels_of(goods: &Shelf, open: &Requirements, chosen: usize) -> La
     out.extend(goods.pool.labels.clone());
     for open in open.iter().filter(|r| r.wants_label()) {
         let usual = instance_type.open_labels.iter().find(|(key, _)| *key == open.key);
-        let of_types = goods.pool.types.iter().any(|t| t.open_labels.iter().any(|(key, _)| *key == open.key));
-        if usual.is_none() && of_types {
+        if usual.is_none() && goods.is_left_to_launches(&open.key) {
             continue;
         }
         let usual = usual.and_then(|(_, values)| values.iter().find(|v| open.has(v)).cloned());
@@ -183,9 +182,13 @@ fn requirements_of(goods: &Shelf, open: &Requirements, mask: &Bits) -> Requireme
     let mut out = goods.pool.requirements.clone();
     out.add_all(&Requirements::of_labels(&goods.pool.labels));
     // A key that only some types have is asked for once it was narrowed.
-    let of_types = |key: &Str| goods.pool.types.iter().any(|t| t.open_labels.iter().any(|(k, _)| k == key));
-    let asked = open.iter().filter(|r| !of_types(&r.key) || goods.open.get(&r.key) != Some(r));
-    asked.for_each(|r| out.add(r.clone()));
+    for r in open.iter().filter(|r| !goods.is_left_to_launches(&r.key) || goods.open.get(&r.key) != Some(r)) {
+        let had = goods.values_had(mask, &r.key);
+        match r.concrete().filter(|_| !had.is_empty()) {
+            Some(values) => out.add(Requirement::new(&r.key, Operator::In, values.iter().cloned().chain(had))),
+            None => out.add(r.clone()),
+        }
+    }
     let mut kinds = Bits::with_capacity(goods.of_kind.len());
     kinds.extend(mask.ones().map(|choice| goods.choices[choice].kind));
     let zones = goods.zones.iter().filter(|(_, bits)| !bits.is_disjoint(mask)).map(|(zone, _)| zone.clone());

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet as Bits;
 
 use super::dims::{Dims, raise};
+use super::settled::{Settled, open_values};
 use crate::model::labels::{CAPACITY_TYPE, ZONE, well_known};
 use crate::model::snapshot::Daemon;
 use crate::model::taint::untolerated;
 use crate::model::{
-    InstanceType, MicroUsdPerHour, Offering, PodShape, Pool, Requirement, Requirements, Resources, Str,
+    InstanceType, MicroUsdPerHour, Offering, Operator, PodShape, Pool, Requirement, Requirements, Resources, Str,
 };
 use crate::plan::RankedOffering;
 
@@ -40,8 +41,8 @@ pub(crate) struct Shelf<'a> {
     pub(crate) min_values: Vec<(Str, u32)>,
     /// Reservations: id, machines left in it, and the choices that draw on it.
     pub(crate) reservations: Vec<(Str, u32, Bits)>,
-    /// Open keys that only some types have: the choices of those.
-    carriers: BTreeMap<Str, Bits>,
+    /// Open keys that types bring, which other types may have settled already or not have at all.
+    settled: BTreeMap<Str, Settled<'a>>,
     index: BTreeMap<Str, KeyIndex>,
     daemon_masks: Vec<Bits>,
     /// Choices by zone and by capacity type.
@@ -99,21 +100,25 @@ impl<'a> Shelf<'a> {
                 open.add(requirement.clone());
             }
         }
+        let mut of_types: BTreeMap<&Str, BTreeSet<&Str>> = BTreeMap::new();
         for (key, values) in pool.types.iter().flat_map(|t| &t.open_labels) {
-            if open.get(key).is_none() {
-                open.add(Requirement::new(key, crate::model::Operator::In, values.iter().cloned()));
-                if let Some(asked) = pool.requirements.get(key) {
-                    open.add(asked.clone());
-                }
+            of_types.entry(key).or_default().extend(values);
+        }
+        for (key, values) in &of_types {
+            let all = Requirement::new(key, Operator::In, values.iter().copied().cloned());
+            let left = pool.requirements.get(key).map_or_else(|| all.clone(), |asked| all.intersect(asked));
+            // Where the pool leaves nothing to settle, what types have anyway decides.
+            if open.get(key).is_none() && !left.is_contradiction() {
+                open.add(left);
             }
         }
         fixed = fixed.iter().filter(|r| open.get(&r.key).is_none()).cloned().collect();
         let mut ranked: Vec<(usize, usize)> = Vec::new();
         for (kind, instance_type) in pool.types.iter().enumerate() {
             for (offering, sold) in instance_type.offerings.iter().enumerate() {
-                let settles = |r: &Requirement| {
-                    let of_types = pool.types.iter().any(|t| t.open_labels.iter().any(|(key, _)| *key == r.key));
-                    !of_types || !r.wants_label() || instance_type.open_labels.iter().any(|(key, _)| *key == r.key)
+                let settles = |r: &Requirement| match open_values(instance_type, &r.key) {
+                    Some(values) => values.iter().any(|value| r.has(value)),
+                    None => !of_types.contains_key(&r.key) || r.allows(label(pool, instance_type, sold, &r.key)),
                 };
                 let open_met = pool.requirements.iter().all(settles);
                 if open_met && fixed.iter().all(|r| r.allows(label(pool, instance_type, sold, &r.key))) {
@@ -149,7 +154,7 @@ impl<'a> Shelf<'a> {
             open,
             min_values: pool.requirements.iter().filter_map(|r| Some((r.key.clone(), r.min_values?))).collect(),
             reservations: Vec::new(),
-            carriers: BTreeMap::new(),
+            settled: BTreeMap::new(),
             index: BTreeMap::new(),
             daemon_masks: Vec::new(),
             ladders: Vec::new(),
@@ -167,7 +172,7 @@ impl<'a> Shelf<'a> {
             shelf.capacity_types.entry(sold.capacity_type.as_str()).or_insert_with(|| none.clone()).insert(at);
             shelf.choices.push(Choice { kind, offering, price: sold.price.0, room: 0, size: 0 });
         }
-        shelf.find_carriers();
+        shelf.find_settled(of_types.keys());
         let min_keys = shelf.min_values.iter().map(|(key, _)| key);
         let asked: BTreeSet<Str> = keys.iter().chain(min_keys).cloned().collect();
         for key in asked {
@@ -284,14 +289,11 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    fn find_carriers(&mut self) {
-        let keys: BTreeSet<&Str> = self.pool.types.iter().flat_map(|t| &t.open_labels).map(|(key, _)| key).collect();
+    fn find_settled<'k>(&mut self, keys: impl Iterator<Item = &'k &'k Str>) {
         for key in keys {
-            let mut bits = Bits::with_capacity(self.choices.len());
-            for at in 0..self.choices.len() {
-                bits.set(at, self.instance_type(at).open_labels.iter().any(|(k, _)| k == key));
-            }
-            self.carriers.insert(key.clone(), bits);
+            let said = (0..self.choices.len()).map(|at| (self.instance_type(at), self.label(at, key)));
+            let settled = Settled::new(key, &said.collect::<Vec<_>>());
+            self.settled.insert((*key).clone(), settled);
         }
     }
 
@@ -339,17 +341,9 @@ impl<'a> Shelf<'a> {
         let none = || Bits::with_capacity(self.choices.len());
         let key = &requirement.key;
         if let Some(open) = self.open.get(key) {
-            if let (false, Some(carriers)) = (requirement.wants_label(), self.carriers.get(key)) {
-                // Types without the label satisfy it; those with it must be able to settle on an allowed value.
-                if !requirement.intersects(open) || closed_out(requirement, open) {
-                    let mut without = self.all();
-                    without.difference_with(carriers);
-                    return Some(without);
-                }
-                return None;
-            }
+            let anyway = || self.settled.get(key).map_or_else(none, |settled| settled.anyway(requirement));
             return if open.wants_label() && !requirement.intersects(open) || closed_out(requirement, open) {
-                Some(none())
+                Some(anyway())
             } else {
                 None
             };
@@ -377,14 +371,24 @@ impl<'a> Shelf<'a> {
             match self.satisfying(requirement) {
                 Some(bits) => out.mask.intersect_with(&bits),
                 None => {
-                    if let (true, Some(carriers)) = (requirement.wants_label(), self.carriers.get(&requirement.key)) {
-                        out.mask.intersect_with(carriers);
+                    if let Some(settled) = self.settled.get(&requirement.key) {
+                        out.mask.intersect_with(&settled.possibly(requirement));
                     }
                     out.open.add(requirement.clone());
                 }
             }
         }
         out
+    }
+
+    /// Is it a key that some type leaves to the launch?
+    pub(super) fn is_left_to_launches(&self, key: &str) -> bool {
+        self.settled.contains_key(key)
+    }
+
+    /// The values of such a key that choices of `mask` have whatever the launch settles.
+    pub(super) fn values_had(&self, mask: &Bits, key: &str) -> Vec<Str> {
+        self.settled.get(key).map(|settled| settled.had(mask).map(Into::into).collect()).unwrap_or_default()
     }
 
     /// Choices a pod of this shape could select, open keys taken as settled in its favour.
