@@ -7,9 +7,11 @@ pub mod model;
 mod place;
 pub mod plan;
 mod provision;
+mod sound_part;
 
 pub use check::{Fault, check};
 pub use place::refusals;
+pub use sound_part::sound_part;
 
 use model::Snapshot;
 use plan::Plan;

@@ -49,17 +49,24 @@ fn attempt(snapshot: &Snapshot, seen: &[Launch]) -> (Plan, Vec<Fault>) {
         let moved = move_to_cheaper(&mut state);
         let is_moved = !moved.is_empty();
         plan = compose(snapshot, &state, &left, &numbers);
-        faults = check(snapshot, &plan);
+        faults = grave(snapshot, &plan);
         if is_moved && !faults.is_empty() {
             move_back(&mut state, moved);
             plan = compose(snapshot, &state, &left, &numbers);
-            faults = check(snapshot, &plan);
+            faults = grave(snapshot, &plan);
         }
         if faults.is_empty() {
             break;
         }
     }
     (plan, faults)
+}
+
+/// Faults for which a plan is dropped.
+fn grave(snapshot: &Snapshot, plan: &Plan) -> Vec<Fault> {
+    let mut faults = check(snapshot, plan);
+    faults.retain(|fault| !fault.is_harmless());
+    faults
 }
 
 /// Micro-dollars per hour, and steps.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use planner::model::snapshot::Daemon;
 use planner::model::{InstanceType, Operator, Pod, PodShape, Pool, Requirement, Snapshot, labels};
 use planner::plan::Plan;
-use support::{pod, pool, replicas, snapshot, spread, zone_in};
+use support::{pod, pool, replicas, snapshot, spread, term, zone_in};
 
 /// A plan that the reader finds no fault with.
 fn sound(snapshot: &Snapshot) -> Plan {
@@ -121,4 +121,25 @@ fn pods_that_refuse_an_operating_system_stay_off_types_that_have_it_alone() {
     let mut web = pod("web", 800);
     web.shape.node_selector.add(Requirement::new(labels::OS, Operator::NotIn, ["windows"]));
     assert_eq!(types_of(&sound(&snapshot(vec![pool], vec![web]))), ["t-2x"]);
+}
+
+#[test]
+fn a_part_of_a_plan_leaves_out_the_unsound_and_who_needs_them() {
+    let mut pods = replicas("cache", 1, 40_000, |_| {});
+    pods.extend(replicas("front", 1, 40_000, |shape| shape.affinity.push(term(labels::ZONE, "cache"))));
+    pods.extend(replicas("web", 2, 40_000, |_| {}));
+    pods.extend(replicas("huge", 1, 300_000, |_| {}));
+    let snapshot = snapshot(vec![pool("general")], pods);
+    let mut plan = sound(&snapshot);
+    let of_cache = plan.launches.iter_mut().find(|launch| launch.pods[..] == ["shop/cache-0".into()]).unwrap();
+    of_cache.requests.set("cpu", 1);
+    let faults = planner::check(&snapshot, &plan);
+    let (rest, part) = planner::sound_part(&snapshot, &plan, &faults).unwrap();
+    assert_eq!(planner::check(&rest, &part), []);
+    let bought: Vec<&str> = part.launches.iter().flat_map(|launch| &launch.pods).map(AsRef::as_ref).collect();
+    assert_eq!(bought.len(), 2, "{bought:?}");
+    assert!(bought.iter().all(|pod| pod.starts_with("shop/web-")), "{bought:?}");
+    assert_eq!((part.pods, part.unplaced.len(), part.launches.len()), (3, 1, 2));
+    let whole = [planner::Fault::PodCount { told: 1, there: 2 }];
+    assert_eq!(planner::sound_part(&snapshot, &plan, &whole), None);
 }

@@ -253,9 +253,12 @@ impl<C: Cloud> Pass<C> {
         let buffers = free::versions(&self.mirror);
         let plain = self.options.feature_gates.node_overlay.then(|| catalogs.clone());
         let planning = self.metrics.planning(self.mirror.pending().len());
-        let thinking = move || think(&mirror, &kinds, &catalogs, &options, &mut turn).map(|thought| (thought, turn));
+        let thinking = move || {
+            let asked = (&kinds[..], &catalogs, &options);
+            think(planner::plan, &mirror, asked, &mut turn).map(|thought| (thought, turn))
+        };
         let thought = self.clock.aside(thinking).await;
-        let Thought { snapshot, plan, faults, notes, mut phases, left } = match thought {
+        let Thought { snapshot, plan, faults, held_back, notes, mut phases, left } = match thought {
             Ok(Ok((thought, turn))) => {
                 self.turn = turn;
                 thought
@@ -278,7 +281,14 @@ impl<C: Cloud> Pass<C> {
         }
         for fault in &faults {
             self.metrics.plan_faults_total.inc([fault.code()]);
-            error!(fault = %fault, "the plan is unsound and was dropped");
+            if fault.is_harmless() {
+                error!(fault = %fault, "a figure of the plan is wrong; the plan is acted on all the same");
+            } else {
+                error!(fault = %fault, "the plan is unsound and was dropped");
+            }
+        }
+        if held_back > 0 {
+            error!(pods = held_back, "what was planned for some pods is unsound: they wait, the others do not");
         }
         self.world.planned_with(&snapshot.pools);
         let Some(plan) = plan else { return false };
@@ -300,7 +310,7 @@ impl<C: Cloud> Pass<C> {
         for host in free::visited(&snapshot, &plan, &claims) {
             self.world.nominate(host, now);
         }
-        let before = self.world.kept_free().borrow().clone().filter(|_| left > 0);
+        let before = self.world.kept_free().borrow().clone().filter(|_| left > 0 || held_back > 0);
         self.world.keeps_free(KeptFree::of((&snapshot, &plan), &claims, buffers, before.as_deref()));
         for claim in self.mirror.promised() {
             let node = self.mirror.claim(&claim).and_then(|claim| self.mirror.node_of(&claim));

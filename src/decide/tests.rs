@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use cloud::catalog::{KwokSettings, kwok};
 use cloud::{ClassKind, ClassRef};
+use planner::Fault;
+use planner::model::{MicroUsdPerHour, Resources, Snapshot};
+use planner::plan::Plan;
 use serde_json::{Value, json};
 
-use super::think::think;
+use super::think::{Thought, think};
 use crate::act::fallback::Room;
 use crate::observe::mirror::{Both, Mirror, Object};
 use crate::observe::{Catalogs, Options};
@@ -66,13 +69,17 @@ fn cluster(limit: Option<&str>) -> Mirror {
     mirror
 }
 
+fn thought(plan: impl Fn(&Snapshot) -> Plan, mirror: &Mirror) -> Thought {
+    think(plan, mirror, (&[KWOK], &catalogs(), &options()), &mut 0).unwrap()
+}
+
 #[test]
 fn pending_pods_become_launches_of_their_pool() {
     let mirror = cluster(None);
     for n in 0..10 {
         mirror.apply(pod(&format!("web-{n}"), "1"));
     }
-    let thought = think(&mirror, &[KWOK], &catalogs(), &options(), &mut 0).unwrap();
+    let thought = thought(planner::plan, &mirror);
     assert!(thought.faults.is_empty() && thought.notes.is_empty(), "{:?} {:?}", thought.faults, thought.notes);
     let plan = thought.plan.unwrap();
     assert!(plan.unplaced.is_empty());
@@ -85,7 +92,7 @@ fn a_claim_that_was_sent_and_not_seen_counts_and_is_not_bought_again() {
     for n in 0..10 {
         mirror.apply(pod(&format!("web-{n}"), "1"));
     }
-    let first = think(&mirror, &[KWOK], &catalogs(), &options(), &mut 0).unwrap();
+    let first = thought(planner::plan, &mirror);
     let plan = first.plan.unwrap();
     let pools = mirror.pools();
     let mut room = Room::new(&first.snapshot, &plan.launches);
@@ -94,7 +101,7 @@ fn a_claim_that_was_sent_and_not_seen_counts_and_is_not_bought_again() {
         let claim = crate::act::claim(&name, &room.narrow(launch).unwrap(), &first.snapshot.pools[0], &pools[0], "");
         mirror.expect(Arc::new(claim), 0);
     }
-    let again = think(&mirror, &[KWOK], &catalogs(), &options(), &mut 0).unwrap();
+    let again = thought(planner::plan, &mirror);
     assert!(again.faults.is_empty(), "{:?}", again.faults);
     let second = again.plan.unwrap();
     assert!(second.launches.is_empty(), "{:?}", second.launches);
@@ -110,7 +117,7 @@ fn a_pool_of_another_provider_is_none_of_ours() {
     let mirror = cluster(None);
     mirror.apply(pod("a", "1"));
     let other = ClassKind { group: "karpenter.k8s.aws", kind: "EC2NodeClass" };
-    let thought = think(&mirror, &[other], &catalogs(), &options(), &mut 0).unwrap();
+    let thought = think(planner::plan, &mirror, (&[other], &catalogs(), &options()), &mut 0).unwrap();
     assert!(thought.snapshot.pools.is_empty());
     assert_eq!(thought.plan.unwrap().unplaced.len(), 1);
 }
@@ -120,9 +127,53 @@ fn a_pod_that_cannot_be_read_keeps_nobody_from_a_place() {
     let mirror = cluster(None);
     mirror.apply(pod("good", "1"));
     mirror.apply(pod("bad", "one"));
-    let thought = think(&mirror, &[KWOK], &catalogs(), &options(), &mut 0).unwrap();
+    let thought = thought(planner::plan, &mirror);
     assert!(thought.notes.iter().any(|note| note.contains("Pod shop/bad")), "{:?}", thought.notes);
     let plan = thought.plan.unwrap();
     assert_eq!(plan.launches[0].pods[..], ["shop/good".into()]);
     assert_eq!(plan.ignored.len(), 1);
+}
+
+/// A small pod and two large ones that no machine holds together.
+fn two_sizes() -> Mirror {
+    let mirror = cluster(None);
+    mirror.apply(pod("small", "1"));
+    mirror.apply(pod("large", "150"));
+    mirror.apply(pod("other", "150"));
+    mirror
+}
+
+#[test]
+fn a_bound_above_the_cost_stops_no_launch() {
+    let planned = |snapshot: &Snapshot| {
+        let plan = planner::plan(snapshot);
+        Plan { cost_lower_bound: plan.cost + MicroUsdPerHour(1), ..plan }
+    };
+    let thought = thought(planned, &two_sizes());
+    assert_eq!(thought.faults.iter().map(Fault::code).collect::<Vec<_>>(), ["Bound"]);
+    let plan = thought.plan.unwrap();
+    assert_eq!((plan.launches.len(), plan.cost_lower_bound, thought.held_back), (2, plan.cost, 0));
+}
+
+#[test]
+fn only_the_pods_of_an_unsound_launch_wait() {
+    let planned = |snapshot: &Snapshot| {
+        let mut plan = planner::plan(snapshot);
+        plan.launches[0].requests = Resources::default();
+        plan
+    };
+    let thought = thought(planned, &two_sizes());
+    assert!(thought.faults.iter().all(|fault| fault.code() == "WrongRequests"), "{:?}", thought.faults);
+    let plan = thought.plan.unwrap();
+    let placed: usize = plan.launches.iter().map(|launch| launch.pods.len()).sum();
+    assert_eq!((plan.launches.len(), plan.pods, thought.held_back), (1, placed, 3 - placed));
+    assert_eq!(planner::check(&thought.snapshot, &plan), []);
+}
+
+#[test]
+fn a_plan_that_is_wrong_as_a_whole_is_dropped() {
+    let planned = |snapshot: &Snapshot| Plan { pods: 7, ..planner::plan(snapshot) };
+    let thought = thought(planned, &two_sizes());
+    assert!(thought.plan.is_none() && thought.held_back == 0, "{:?}", thought.plan);
+    assert_eq!(thought.snapshot.groups.iter().map(|group| group.pods.len()).sum::<usize>(), 3);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use cloud::ClassKind;
 use planner::model::{Policies, Snapshot};
 use planner::plan::Plan;
-use planner::{Fault, check, plan};
+use planner::{Fault, check, sound_part};
 
 use crate::act::report::Phases;
 use crate::observe::mirror::{Mirror, Taken};
@@ -28,8 +28,10 @@ pub(super) struct Thought {
     pub(super) snapshot: Snapshot,
     /// None if no sound plan was found.
     pub(super) plan: Option<Plan>,
-    /// What the independent reader found, in the plan that was dropped.
+    /// What the independent reader found in the first plan, which was dropped unless all of them are harmless.
     pub(super) faults: Vec<Fault>,
+    /// Pods that are neither in the snapshot nor in the plan, as what was planned for them is unsound.
+    pub(super) held_back: usize,
     pub(super) notes: Vec<String>,
     pub(super) phases: Phases,
     /// Groups that this pass did not look at.
@@ -55,13 +57,13 @@ fn cut(snapshot: &mut Snapshot, turn: &mut usize, most: usize) -> usize {
     all - most
 }
 
-/// Takes a snapshot, plans, and has the plan read by somebody else. An unsound plan is dropped, and one more is made
-/// without the solver: it may cost more, but pods do not wait for somebody to mend a fault.
+/// Takes a snapshot, plans by `plan`, and has the plan read by somebody else. An unsound plan is dropped, and one more is
+/// made without the solver: it may cost more, but pods do not wait for somebody to mend a fault. Of that one, the part
+/// that is sound by itself is left.
 pub(super) fn think(
+    plan: impl Fn(&Snapshot) -> Plan,
     mirror: &Mirror,
-    kinds: &[ClassKind],
-    catalogs: &Catalogs,
-    options: &Options,
+    (kinds, catalogs, options): (&[ClassKind], &Catalogs, &Options),
     turn: &mut usize,
 ) -> Result<Thought, InputError> {
     let mut phases = Phases::default();
@@ -71,25 +73,41 @@ pub(super) fn think(
     let pods: usize = snapshot.groups.iter().map(|group| group.pods.len()).sum();
     snapshot.policies.effort = worth(pods, snapshot.policies.effort);
     phases.snapshot = begun.elapsed();
-    let (first, faults) = attempt(&snapshot, &mut phases);
-    if faults.is_empty() {
-        notes.extend(first.notes(&snapshot));
-        return Ok(Thought { snapshot, plan: Some(first), faults, notes, phases, left });
-    }
-    let policies = snapshot.policies;
-    snapshot.policies = Policies { effort: 0, ..policies };
-    let (second, again) = attempt(&snapshot, &mut phases);
-    let plan = again.is_empty().then_some(second);
-    snapshot.policies = policies;
+    let (first, faults) = attempt(&plan, &snapshot, &mut phases);
+    let plan = if is_sound(&faults) {
+        Some(first)
+    } else {
+        let policies = snapshot.policies;
+        snapshot.policies = Policies { effort: 0, ..policies };
+        let (second, again) = attempt(&plan, &snapshot, &mut phases);
+        let found = if is_sound(&again) {
+            Some(second)
+        } else {
+            sound_part(&snapshot, &second, &again).map(|(part, plan)| {
+                snapshot = part;
+                plan
+            })
+        };
+        snapshot.policies = policies;
+        found
+    };
+    let left_in: usize = snapshot.groups.iter().map(|group| group.pods.len()).sum();
     notes.extend(plan.iter().flat_map(|plan| plan.notes(&snapshot)));
-    Ok(Thought { snapshot, plan, faults, notes, phases, left })
+    Ok(Thought { snapshot, plan, faults, held_back: pods - left_in, notes, phases, left })
 }
 
-fn attempt(snapshot: &Snapshot, phases: &mut Phases) -> (Plan, Vec<Fault>) {
+/// May the plan be acted on?
+fn is_sound(faults: &[Fault]) -> bool {
+    faults.iter().all(Fault::is_harmless)
+}
+
+fn attempt(plan: impl Fn(&Snapshot) -> Plan, snapshot: &Snapshot, phases: &mut Phases) -> (Plan, Vec<Fault>) {
     let begun = Instant::now();
-    let made = plan(snapshot);
+    let mut made = plan(snapshot);
     let planned = begun.elapsed();
     let faults = check(snapshot, &made);
+    // A bound that the plan's own cost disproves is told as a fault, and passed on to nobody.
+    made.cost_lower_bound = made.cost_lower_bound.min(made.cost);
     phases.plan += planned;
     phases.check += begun.elapsed().saturating_sub(planned).max(Duration::ZERO);
     (made, faults)

@@ -153,7 +153,7 @@ families! {
     plan_hourly_cost: Gauges[] "millwright_plan_hourly_cost", "US dollars per hour of what the last plan buys.";
     plan_hourly_cost_lower_bound: Gauges[] "millwright_plan_hourly_cost_lower_bound", "No plan for the same pods costs less, in US dollars per hour.";
     plan_greedy_hourly_cost: Gauges[] "millwright_plan_greedy_hourly_cost", "What first-fit-decreasing would have bought, in US dollars per hour.";
-    plan_faults_total: Counters["fault"] "millwright_plan_faults_total", "Plans dropped because the independent reader found them unsound. Alert on any.";
+    plan_faults_total: Counters["fault"] "millwright_plan_faults_total", "Faults that the independent reader found in plans. Alert on any.";
     plan_unplaced_pods: Gauges["code"] "millwright_plan_unplaced_pods", "Pods without a place, by reason.";
     events_dropped_total: Counters["cause"] "millwright_events_dropped_total", "Events not written: queue_full, rate_limited, refused.";
     nominations_total: Counters["result"] "millwright_nominations_total", "Nominations of pods just before their node opened.";

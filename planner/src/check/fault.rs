@@ -101,7 +101,70 @@ pub enum Fault {
     DearerThanGreedy { cost: MicroUsdPerHour, greedy: MicroUsdPerHour },
 }
 
+/// What a fault is about, where it is about a part of the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'f> {
+    /// `namespace/name`.
+    Pod(&'f Str),
+    /// A node, a claim or a launch, by its name.
+    Host(&'f Str),
+}
+
 impl Fault {
+    /// Is the plan one that may be acted on all the same? A bound above the cost is a wrong figure beside a legal plan.
+    pub fn is_harmless(&self) -> bool {
+        matches!(self, Self::Bound { .. })
+    }
+
+    /// The one pod or machine that it is about; nothing for what is wrong with a sum or the whole.
+    pub fn subject(&self) -> Option<Subject<'_>> {
+        Some(match self {
+            Self::Silent { pod }
+            | Self::ToldAgain { pod, .. }
+            | Self::UnknownPod { pod }
+            | Self::Refused { pod }
+            | Self::StandIn { pod }
+            | Self::NoReason { pod }
+            | Self::ReasonsForPool { pod, .. }
+            | Self::ReasonForUnknownPool { pod, .. }
+            | Self::NotAReason { pod, .. }
+            | Self::PlaceExists { pod, .. }
+            | Self::UnknownNode { pod, .. } => Subject::Pod(pod),
+            Self::Misfit { host, .. } => Subject::Host(host),
+            Self::NameTaken { launch }
+            | Self::UnknownPool { launch, .. }
+            | Self::PoolNotReady { launch, .. }
+            | Self::NoPods { launch }
+            | Self::StaticWithPods { launch, .. }
+            | Self::NoOfferings { launch }
+            | Self::NotSold { launch, .. }
+            | Self::Unavailable { launch, .. }
+            | Self::OutsideRequirements { launch, .. }
+            | Self::WrongPrice { launch, .. }
+            | Self::NotRanked { launch, .. }
+            | Self::OfferingTwice { launch, .. }
+            | Self::CannotHold { launch, .. }
+            | Self::CheaperExists { launch, .. }
+            | Self::MinValues { launch, .. }
+            | Self::MinValuesLowered { launch, .. }
+            | Self::LighterPool { launch, .. }
+            | Self::WrongLabel { launch, .. }
+            | Self::WrongTaints { launch }
+            | Self::WrongRequests { launch, .. }
+            | Self::WrongAllocatable { launch }
+            | Self::WrongCapacity { launch }
+            | Self::OfferingOverLimit { launch, .. } => Subject::Host(launch),
+            Self::PodCount { .. }
+            | Self::Ignored
+            | Self::StaticReplicas { .. }
+            | Self::ReservationOversold { .. }
+            | Self::OverLimit { .. }
+            | Self::Cost { .. }
+            | Self::Bound { .. }
+            | Self::DearerThanGreedy { .. } => return None,
+        })
+    }
+
     /// The kind of fault, without what it is about: few enough for the label of a metric.
     pub fn code(&self) -> &'static str {
         match self {

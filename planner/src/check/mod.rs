@@ -15,14 +15,14 @@ use crate::model::Snapshot;
 use crate::plan::Plan;
 
 use after::After;
-pub use fault::{Fault, Misfit};
+pub use fault::{Fault, Misfit, Subject};
 
 /// Everything that is wrong with `plan` as an answer to `snapshot`, sorted; empty for a legal plan.
 ///
 /// The rules are those of the API (kube-scheduler's predicates on the cluster as it stands after the plan) and of this planner's
 /// own promises: each pod told once, each alternative offering able to stand in for the chosen one, limits never overshot,
 /// sums true. Where the rules leave a choice, the verifier takes the lenient side, so that a fault is always a fault.
-#[must_use = "a plan with faults must not be acted on"]
+#[must_use = "a plan with faults must not be acted on, harmless ones aside"]
 pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<Fault> {
     let mut faults = Vec::new();
     let after = After::new(snapshot, plan, &mut faults);
