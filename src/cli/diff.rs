@@ -72,7 +72,8 @@ pub fn run(args: &PlanArgs, before: &Path, after: &Path, phases: &mut Phases) ->
         Ok((snapshot, plan))
     };
     let (before, after) = (side(before)?, side(after)?);
-    say(&after.0, &after.1);
+    let faults = phases.run("check", || planner::check(&after.0, &after.1));
+    say(&after.0, &after.1, &faults);
     print(&of_plans((&before.0, &before.1), (&after.0, &after.1), args.output)?)?;
     phases.report();
     Ok(if after.1.unplaced.is_empty() { DONE } else { UNPLACED })

@@ -41,6 +41,9 @@ pub struct Summary {
     /// Cost over the bound, in percent, rounded to a tenth.
     pub gap_percent: f64,
     pub greedy_hourly_cost: String,
+    /// The cost itself disproves the bound.
+    #[serde(skip)]
+    pub is_bound_disproved: bool,
 }
 
 #[derive(Serialize)]
@@ -154,6 +157,7 @@ pub fn summary(snapshot: &Snapshot, plan: &Plan) -> Summary {
         hourly_cost_lower_bound: plan.cost_lower_bound.to_string(),
         gap_percent: gap_percent(plan.cost, plan.cost_lower_bound),
         greedy_hourly_cost: plan.greedy_cost.to_string(),
+        is_bound_disproved: plan.cost_lower_bound > plan.cost,
     }
 }
 

@@ -34,7 +34,8 @@ pub fn run(args: &ReplayArgs) -> Result<u8> {
     }
     let plan = phases.run("plan", || planner::plan(&snapshot));
     let is_same = same(&plan, &recording.plan)?;
-    say(&snapshot, &plan);
+    let faults = phases.run("check", || planner::check(&snapshot, &plan));
+    say(&snapshot, &plan, &faults);
     if args.diff {
         print(&diff::of_plans((&recording.snapshot, &recording.plan), (&snapshot, &plan), args.output)?)?;
     } else {

@@ -139,8 +139,18 @@ pub fn summary(s: &Summary) -> String {
     );
     let _ = writeln!(
         out,
-        "${} an hour; nothing for these pods costs less than ${} (gap {:.1}%); first-fit-decreasing would pay ${}",
-        s.hourly_cost, s.hourly_cost_lower_bound, s.gap_percent, s.greedy_hourly_cost
+        "${} an hour; {}; first-fit-decreasing would pay ${}",
+        s.hourly_cost,
+        proven(s),
+        s.greedy_hourly_cost
     );
     out
+}
+
+/// What the lower bound says, if the cost does not disprove it.
+fn proven(s: &Summary) -> String {
+    if s.is_bound_disproved {
+        return format!("the lower bound of ${} is wrong", s.hourly_cost_lower_bound);
+    }
+    format!("nothing for these pods costs less than ${} (gap {:.1}%)", s.hourly_cost_lower_bound, s.gap_percent)
 }
