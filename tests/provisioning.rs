@@ -79,6 +79,25 @@ async fn a_lost_answer_makes_no_second_claim() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_whose_answer_and_whose_look_up_are_lost_is_made_once() {
+    let world = World::start(&json!({}));
+    let seconds = std::time::Duration::from_secs;
+    let claims = |verb| Filter { verb: Some(verb), id: Some(id("karpenter.sh/v1", NODE_CLAIM)), ..Filter::default() };
+    // No watch helps out: what was made is known from its answer, or from asking for it.
+    world.server.add_fault(Rule::first(1, claims(Verb::Watch), Fault::WatchSilent(seconds(1))));
+    tokio::time::sleep(seconds(3)).await;
+    world.server.add_fault(Rule::first(1, claims(Verb::Create), Fault::LostAfter));
+    world.server.add_fault(Rule::first(1, claims(Verb::Get), Fault::Unavailable));
+    world.waiting("web", 1, "3500m", "7Gi");
+    tokio::time::sleep(seconds(10)).await;
+    assert_eq!((world.claims().len(), world.mirror.expected().len()), (1, 1), "it counts as long as nobody knows");
+    world.settled().await;
+    assert_eq!((world.claims().len(), world.nodes().len()), (1, 1));
+    assert!(world.mirror.expected().is_empty());
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_out_of_stock_is_bought_otherwise() {
     let world = World::start(&json!({}));
     world.stock.set_out(vec![UnavailablePattern::parse("*/*/spot").unwrap()]);

@@ -23,7 +23,7 @@ use super::overlaid;
 use crate::client::cause;
 use crate::clock::Clock;
 use crate::observe::Catalogs;
-use crate::observe::mirror::{Both, Mirror, Object};
+use crate::observe::mirror::{Both, Mirror};
 use crate::telemetry::Metrics;
 
 const PATH: &str = "/apis/karpenter.sh/v1/nodeclaims";
@@ -147,8 +147,13 @@ impl Launcher {
             match self.post(&wanted).await.map_err(|source| self.unwritable(&name, source))? {
                 Answer::Made(made) => return Ok(self.made(*made, pool, launch)),
                 Answer::Taken => {
-                    if lost_before && let Some(made) = self.found(&name, &wanted).await {
-                        return Ok(self.made(made, pool, launch));
+                    if lost_before {
+                        match self.found(&name, &wanted).await {
+                            Ok(Some(made)) => return Ok(self.made(made, pool, launch)),
+                            Ok(None) => {}
+                            // It may be ours, and goes on counting until somebody has seen it or a later pass has asked.
+                            Err(message) => return Err(LaunchError::Lost { name, message }),
+                        }
                     }
                     // Somebody else's: another name.
                     self.mirror.expect_nothing(&name);
@@ -216,12 +221,17 @@ impl Launcher {
     }
 
     /// The claim of this name, if it is the one we asked for. The name is one of millions, so pool and requirements
-    /// decide; the rest of the spec may have been given defaults.
-    async fn found(&self, name: &str, wanted: &NodeClaim) -> Option<NodeClaim> {
-        let there = self.read(name).await.ok().flatten()?;
-        let is_ours = there.spec.requirements == wanted.spec.requirements
-            && there.metadata.labels.get(NODE_POOL) == wanted.metadata.labels.get(NODE_POOL);
-        is_ours.then_some(there)
+    /// decide; the rest of the spec may have been given defaults. An error says that nobody knows.
+    async fn found(&self, name: &str, wanted: &NodeClaim) -> Result<Option<NodeClaim>, String> {
+        let there = match self.mirror.claim(name) {
+            Some(seen) => Some((*seen).clone()),
+            None => self.read(name).await?,
+        };
+        let is_ours = |there: &NodeClaim| {
+            there.spec.requirements == wanted.spec.requirements
+                && there.metadata.labels.get(NODE_POOL) == wanted.metadata.labels.get(NODE_POOL)
+        };
+        Ok(there.filter(is_ours))
     }
 
     async fn read(&self, name: &str) -> Result<Option<NodeClaim>, String> {
@@ -235,23 +245,29 @@ impl Launcher {
     }
 
     /// Looks up claims of ours that no watch has shown in time: those that are there count as seen, the others are
-    /// forgotten.
+    /// forgotten. Those that the server says nothing of in time are left to the next pass: this one has pods to place.
     pub async fn settle_overdue(&self) {
-        for name in self.mirror.overdue(self.clock.seconds()) {
-            match self.read(&name).await {
-                Ok(Some(claim)) => {
-                    let trimmed = serde_json::to_value(&claim).and_then(serde_json::from_value);
-                    match trimmed {
-                        Ok(trimmed) => {
-                            let both = Both { whole: claim, trimmed };
-                            self.mirror.apply(Object::NodeClaim(Box::new(both)));
-                        }
-                        Err(error) => warn!(NodeClaim = &*name, %error, "reading a nodeclaim"),
-                    }
+        let overdue = self.mirror.overdue(self.clock.seconds());
+        let each = stream::iter(overdue).for_each_concurrent(AT_ONCE, |name| self.settle(name));
+        if timeout(TIMEOUT, each).await.is_err() {
+            warn!("looking up nodeclaims takes too long");
+        }
+    }
+
+    async fn settle(&self, name: Str) {
+        match self.read(&name).await {
+            Ok(Some(claim)) => {
+                let trimmed = serde_json::to_value(&claim).and_then(serde_json::from_value);
+                match trimmed {
+                    Ok(trimmed) => self.mirror.found_expected(Both { whole: claim, trimmed }),
+                    Err(error) => warn!(NodeClaim = &*name, %error, "reading a nodeclaim"),
                 }
-                Ok(None) => self.mirror.expect_nothing(&name),
-                Err(error) => warn!(NodeClaim = &*name, error, "looking up a nodeclaim"),
             }
+            Ok(None) => self.mirror.expect_nothing(&name),
+            Err(error) => warn!(NodeClaim = &*name, error, "looking up a nodeclaim"),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

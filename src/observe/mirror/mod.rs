@@ -346,6 +346,15 @@ impl Mirror {
         self.write().expected.forget(name);
     }
 
+    /// An expected claim was found by its name. One that has been seen in the meantime is known better already: it may have
+    /// changed since, or be gone.
+    pub fn found_expected(&self, claim: Both<crds::NodeClaim, k8s::NodeClaim>) {
+        let mut state = self.write();
+        if state.expected.contains(claim.whole.metadata.name()) {
+            state.apply(Object::NodeClaim(Box::new(claim)));
+        }
+    }
+
     /// Claims that should have been seen by now: to be looked up by name.
     pub fn overdue(&self, now: i64) -> Vec<Str> {
         self.read().expected.overdue(now)
