@@ -301,6 +301,7 @@ impl State {
             None => Stage::Gone,
             Some(claim) if claim.metadata.is_deleting() => Stage::Gone,
             Some(claim) if self.is_initialized(claim) => Stage::Initialized,
+            Some(claim) if self.is_bereft(claim) => Stage::Gone,
             Some(_) => Stage::Coming,
         };
         let mut rooms: HashMap<Str, Option<Resources>> = HashMap::new();
@@ -354,6 +355,13 @@ impl State {
         self.node_of(claim).is_some_and(label)
     }
 
+    /// Has its node come and gone? A claim is registered only once its node was seen here.
+    fn is_bereft(&self, claim: &crds::NodeClaim) -> bool {
+        let conditions = claim.status.iter().flat_map(|status| &status.conditions);
+        let mut registered = conditions.filter(|condition| condition.type_ == "Registered");
+        registered.any(crds::Condition::is_true) && self.node_of(claim).is_none()
+    }
+
     /// Gives pods that wait their place on claims that are coming and were bought for pods of their form.
     pub(super) fn promise_anew(&mut self) {
         let mut waiting: HashMap<u64, Vec<Arc<Pod>>> = HashMap::new();
@@ -361,7 +369,8 @@ impl State {
             waiting.entry(pod.form.mark()).or_default().push(pod);
         }
         let coming = self.whole_claims.values().chain(self.expected.claims());
-        let coming = coming.filter(|claim| !claim.metadata.is_deleting() && !self.is_initialized(claim));
+        let coming = coming
+            .filter(|claim| !claim.metadata.is_deleting() && !self.is_initialized(claim) && !self.is_bereft(claim));
         let mut given = Vec::new();
         for claim in coming {
             let Some(text) = claim.metadata.annotations.get(MEANT_FOR) else { continue };

@@ -153,3 +153,50 @@ fn a_daemon_asks_for_what_its_newest_pod_does_and_goes_where_its_template_says()
     }
     assert_eq!(asked(), 900);
 }
+
+fn expected(name: &str) -> Arc<crds::NodeClaim> {
+    let Object::NodeClaim(both) = claim(name, "", "1") else { unreachable!() };
+    Arc::new(both.whole)
+}
+
+#[test]
+fn what_was_looked_up_while_a_watch_showed_the_claims_end_does_not_bring_it_back() {
+    let found = |name: &str| {
+        let Object::NodeClaim(both) = claim(name, "", "1") else { unreachable!() };
+        *both
+    };
+    let mirror = Mirror::new(&[]);
+    mirror.expect(expected("here"), 0);
+    mirror.expect(expected("gone"), 0);
+    mirror.apply(claim("gone", "", "1"));
+    mirror.remove(Kind::NodeClaim, "", "gone");
+    mirror.found_expected(found("here"));
+    mirror.found_expected(found("gone"));
+    assert!(mirror.claim("here").is_some() && mirror.claim("gone").is_none());
+    assert!(mirror.expected().is_empty());
+}
+
+fn at_stage(name: &str, provider_id: &str, is_registered: bool) -> Object {
+    let Object::NodeClaim(mut both) = claim(name, provider_id, "1") else { unreachable!() };
+    if is_registered {
+        let conditions = json!([{"type": "Registered", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z",
+            "reason": "Registered", "message": ""}]);
+        both.whole.status.as_mut().unwrap().conditions = serde_json::from_value(conditions.clone()).unwrap();
+        both.trimmed.status.conditions = serde_json::from_value(conditions).unwrap();
+    }
+    Object::NodeClaim(both)
+}
+
+#[test]
+fn a_place_on_a_machine_whose_node_is_gone_is_a_place_no_more() {
+    let mirror = Mirror::new(&[]);
+    for (name, is_registered) in [("coming", false), ("joined", true), ("bereft", true)] {
+        mirror.apply(at_stage(name, &format!("kwok://{name}"), is_registered));
+        mirror.apply(pod(name, &waiting(), ""));
+        mirror.promise(&name.into(), [&format!("shop/{name}").into()]);
+    }
+    mirror.apply(node("joined", "kwok://joined"));
+    assert!(mirror.has_broken_promises(0));
+    let kept: Vec<_> = mirror.promised().iter().map(ToString::to_string).collect();
+    assert_eq!(kept, ["coming", "joined"]);
+}

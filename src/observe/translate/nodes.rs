@@ -87,13 +87,17 @@ pub(super) fn claims<'a>(world: &World<'a>) -> impl Iterator<Item = &'a Seen<Nod
     world.objects.node_claims.iter().filter(move |claim| !joined.contains(&*claim.object.metadata.name))
 }
 
-/// A claim whose node has not joined.
+/// A claim whose node has not joined, or has joined and is gone. The latter has no room: nothing is coming. It counts
+/// against limits for as long as its machine may be there.
 pub(super) fn claim(source: &Seen<NodeClaim>) -> Result<Claim, InputError> {
     let Sourced { origin, object } = &**source;
     let at = At::new(origin, "NodeClaim", &object.metadata, "spec");
     let mut labels = claim_labels(source)?;
     labels.entry(HOSTNAME.into()).or_insert_with(|| object.metadata.name.clone());
-    let (capacity, allocatable) = promised(source)?;
+    let (capacity, mut allocatable) = promised(source)?;
+    if condition(&object.status.conditions, "Registered").is_some_and(|registered| &*registered.status == "True") {
+        allocatable = Resources::default();
+    }
     Ok(Claim {
         name: object.metadata.name.clone(),
         pool: labels.get(NODEPOOL).cloned(),

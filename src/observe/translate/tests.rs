@@ -222,6 +222,44 @@ status: {allocatable: {cpu: 1900m}}
     assert_eq!((snapshot.nodes[0].claim.as_deref(), snapshot.nodes[0].initialized), (Some("c"), false));
 }
 
+/// A claim with this status, and a node of 1900m on `kwok://n`.
+fn claimed(name: &str, status: &str) -> String {
+    format!(
+        "---\napiVersion: karpenter.sh/v1\nkind: NodeClaim\nmetadata: {{name: {name}, labels: {{karpenter.sh/nodepool: general}}}}\n\
+         spec: {{nodeClassRef: {{group: karpenter.kwok.sh, kind: KWOKNodeClass, name: default}}, requirements: []}}\nstatus: {{{status}}}\n"
+    )
+}
+
+#[test]
+fn a_node_that_has_the_name_of_one_that_is_gone_belongs_to_the_claim_of_its_own_machine() {
+    let node = "---\napiVersion: v1\nkind: Node\nmetadata: {name: n}\nspec: {providerID: 'kwok://new'}\n";
+    let new = claimed("new", "providerID: 'kwok://new'");
+    for old in ["a-old", "z-old"] {
+        let old = claimed(old, "nodeName: n, providerID: 'kwok://old'");
+        let snapshot = observe(&(old.clone() + &new + node)).snapshot;
+        assert_eq!(snapshot.nodes[0].claim.as_deref(), Some("new"));
+        let snapshot = observe(&(old + node)).snapshot;
+        assert_eq!(snapshot.nodes[0].claim, None, "its own claim is not known yet");
+    }
+    let nameless = claimed("c", "nodeName: n");
+    assert_eq!(observe(&(nameless + node)).snapshot.nodes[0].claim.as_deref(), Some("c"));
+}
+
+#[test]
+fn a_claim_whose_node_is_gone_has_no_room_and_counts_against_limits() {
+    let registered = |status: &str| {
+        let condition =
+            format!("{{type: Registered, status: '{status}', reason: r, lastTransitionTime: '2026-01-01T00:00:00Z'}}");
+        claimed("c", &format!("capacity: {{cpu: 4}}, allocatable: {{cpu: 3, pods: 8}}, conditions: [{condition}]"))
+    };
+    let amounts = |status: &str| {
+        let claim = &observe(&registered(status)).snapshot.claims[0];
+        (claim.capacity.get("cpu"), claim.allocatable.get("cpu"), claim.allocatable.get("pods"), claim.deleting)
+    };
+    assert_eq!(amounts("Unknown"), (4000, 3000, 8, false));
+    assert_eq!(amounts("True"), (4000, 0, 0, false));
+}
+
 #[test]
 fn pools_are_ready_when_nothing_has_a_status_and_must_say_so_when_something_has() {
     let reason = |text: &str| observe(text).snapshot.pools[0].not_ready.clone().map(|reason| reason.message);

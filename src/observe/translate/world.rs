@@ -109,11 +109,14 @@ impl<'a> World<'a> {
         self.csi_nodes.get(node).copied()
     }
 
-    /// The claim behind a node. A watch may show a node's registration, which makes the claim its owner, before it shows
+    /// The claim behind a node. Clouds give the name of a machine that is gone to another one, so a name counts only where
+    /// one side has no provider id. A watch may show a node's registration, which makes the claim its owner, before it shows
     /// the claim's own status; without the owner the machine would count twice, as a node and as one that is coming.
     pub(super) fn claim_of(&self, node: &k8s::Node) -> Option<&'a Sourced<NodeClaim>> {
-        let by_status = self.claims_by_node.get(&*node.metadata.name);
-        let by_status = by_status.or_else(|| self.claims_by_provider.get(&*node.spec.provider_id));
+        let id = &*node.spec.provider_id;
+        let is_unknown = |claim: &&&Sourced<NodeClaim>| id.is_empty() || claim.object.status.provider_id.is_empty();
+        let by_status = self.claims_by_provider.get(id);
+        let by_status = by_status.or_else(|| self.claims_by_node.get(&*node.metadata.name).filter(is_unknown));
         let owner = || node.metadata.owner_references.iter().find(|owner| &*owner.kind == "NodeClaim");
         by_status.or_else(|| self.claims_by_name.get(&*owner()?.name)).copied()
     }
