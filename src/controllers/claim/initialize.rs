@@ -30,7 +30,8 @@ pub enum Initialization {
 
 /// Where the initialization of a claim stands, given its Node.
 pub fn look(draft: &Draft, node: Option<&Node>) -> Initialization {
-    if !draft.is_open(INITIALIZED) || !draft.is_true(REGISTERED) {
+    let is_due = draft.is_open(INITIALIZED) || node.is_some_and(|node| has_joined_anew(draft, node));
+    if !is_due || !draft.is_true(REGISTERED) {
         return Initialization::Settled;
     }
     let Some(node) = node else {
@@ -46,6 +47,14 @@ pub fn look(draft: &Draft, node: Option<&Node>) -> Initialization {
     let mut after = node.clone();
     label(&mut after);
     Initialization::Label(Box::new(after))
+}
+
+/// Was the Node made anew and registered again, after its claim was initialized? Then it lacks the label.
+fn has_joined_anew(draft: &Draft, node: &Node) -> bool {
+    draft.is_true(INITIALIZED)
+        && node.is_registered()
+        && !node.said(names::core::INITIALIZED)
+        && node.is_younger_than(draft.since(INITIALIZED))
 }
 
 /// The Node as it is to be once registered: if nothing else keeps it from being used, it says so in the same write.
@@ -64,6 +73,8 @@ fn label(node: &mut Node) {
 pub fn settle(draft: &mut Draft, found: &Initialization) {
     match found {
         Initialization::Settled | Initialization::Label(_) => {}
+        // Of a Node that joined once more: the claim has said its word.
+        Initialization::NotYet(_) if draft.is_true(INITIALIZED) => {}
         Initialization::NotYet(_) if draft.patience(REGISTERED).is_some() => {}
         Initialization::NotYet(why) => {
             draft.conditions.set_unknown_because(INITIALIZED, why.reason, &why.message);
@@ -104,8 +115,9 @@ fn requested_resources(claim: &NodeClaim, node: &Node) -> Option<NotYet> {
 mod tests {
     use crds::{Quantity, TaintEffect};
 
-    use super::super::testing::{launched, ready as ready_node, registered, taint};
+    use super::super::testing::{initialized, launched, ready as ready_node, registered, taint};
     use super::*;
+    use crate::controllers::time;
 
     fn usable(name: &str) -> Node {
         let mut node = ready_node(name);
@@ -176,6 +188,23 @@ mod tests {
         let mut node = usable("a");
         node.spec.taints.push(taint("start", "v", TaintEffect::NoSchedule));
         assert!(!with_registration(&wanting(), node).said("karpenter.sh/initialized"));
+    }
+
+    #[test]
+    fn a_node_that_joined_once_more_gets_the_label_again_when_it_is_usable() {
+        let mut draft = Draft::new(initialized("a"), 1000);
+        let since = draft.since(INITIALIZED).unwrap();
+        let mut node = usable("a");
+        node.metadata.labels.insert(names::core::REGISTERED.to_owned(), "true".to_owned());
+        node.metadata.creation_timestamp = Some(time::text(since));
+        assert_eq!(look(&draft, Some(&node)), Initialization::Settled, "the mirror has not shown the label yet");
+        node.metadata.creation_timestamp = Some(time::text(since + 1));
+        assert!(matches!(look(&draft, Some(&node)), Initialization::Label(_)));
+        node.status.conditions.clear();
+        let found = look(&draft, Some(&node));
+        assert!(matches!(found, Initialization::NotYet(_)));
+        settle(&mut draft, &found);
+        assert!(draft.is_true(INITIALIZED));
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub enum Registration {
 
 /// Where the registration of a claim stands, given the Nodes of its instance.
 pub fn look(draft: &Draft, nodes: &[&Node]) -> Registration {
-    if !draft.is_open(REGISTERED) || !draft.is_true(LAUNCHED) {
+    let is_due = draft.is_open(REGISTERED) || matches!(nodes, [node] if has_joined_anew(draft, node));
+    if !is_due || !draft.is_true(LAUNCHED) {
         return Registration::Settled;
     }
     match nodes {
@@ -52,6 +53,15 @@ pub fn look(draft: &Draft, nodes: &[&Node]) -> Registration {
         }
         _ => Registration::Several,
     }
+}
+
+/// Was the Node made anew after its claim was registered: deleted without its finalizer, and joined once more? It has its
+/// gate and nothing else. A mirror that does not show the registration yet shows an older Node.
+fn has_joined_anew(draft: &Draft, node: &Node) -> bool {
+    draft.is_true(REGISTERED)
+        && !node.is_registered()
+        && node.has_taint(names::core::UNREGISTERED_TAINT, TaintEffect::NoExecute)
+        && node.is_younger_than(draft.since(REGISTERED))
 }
 
 /// Writes what was found into the claim.
@@ -117,7 +127,7 @@ fn synced(claim: &NodeClaim, node: &Node) -> Node {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{claim, launched, node, taint};
+    use super::super::testing::{claim, launched, node, registered, taint};
     use super::*;
     use crate::controllers::node::object::taint_text;
 
@@ -207,6 +217,27 @@ mod tests {
         settle(&mut draft, &found);
         assert!(draft.conditions.get(REGISTERED).unwrap().is_false());
         assert_eq!(look(&draft, &[&one]), Registration::Settled, "it is not tried again");
+    }
+
+    #[test]
+    fn a_node_that_joined_once_more_after_its_claim_was_registered_is_let_in_again() {
+        let mut claim = registered("a");
+        claim.spec.taints = vec![taint("own", "1", TaintEffect::NoSchedule)];
+        let draft = Draft::new(claim, 1000);
+        let since = draft.since(REGISTERED).unwrap();
+        let mut anew = node("a");
+        anew.metadata.creation_timestamp = Some(time::text(since));
+        assert_eq!(look(&draft, &[&anew]), Registration::Settled, "the mirror has not shown the registration yet");
+        anew.metadata.creation_timestamp = Some(time::text(since + 1));
+        let Registration::Open { after, taint_was_missing: false } = look(&draft, &[&anew]) else {
+            panic!("it stays shut")
+        };
+        let after = *after;
+        assert_eq!(after.spec.taints.iter().map(taint_text).collect::<Vec<_>>(), ["own=1:NoSchedule"]);
+        assert!(after.has_finalizer() && after.is_registered());
+        assert_eq!(look(&draft, &[&after]), Registration::Settled);
+        anew.spec.taints.clear();
+        assert_eq!(look(&draft, &[&anew]), Registration::Settled, "nothing shuts it");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::act::Object;
+use crate::controllers::time;
 
 /// One Node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +86,12 @@ impl Node {
     /// Whether registration has ended.
     pub fn is_registered(&self) -> bool {
         self.said(core::REGISTERED)
+    }
+
+    /// Whether it was made after this second.
+    pub fn is_younger_than(&self, at: Option<i64>) -> bool {
+        let made = self.metadata.creation_timestamp.as_deref().and_then(time::seconds);
+        made.zip(at).is_some_and(|(made, at)| made > at)
     }
 
     /// Whether it is held back until its instance is gone.
