@@ -15,6 +15,7 @@ mod memory;
 pub mod register;
 pub mod rest;
 pub mod run;
+mod shared;
 #[cfg(test)]
 pub mod testing;
 mod told;

@@ -327,7 +327,12 @@ impl<C: Cloud> Claims<C> {
     async fn finalize(&self, mut draft: Draft) -> Result<Again, Fault> {
         let status = draft.claim.status.clone().unwrap_or_default();
         let cached = self.remember(&draft.claim, |memory| memory.instance.as_ref().map(|i| i.provider_id.to_string()));
-        let provider_id = status.provider_id.filter(|id| !id.is_empty()).or(cached);
+        let mut provider_id = status.provider_id.filter(|id| !id.is_empty()).or(cached);
+        if let Some(id) = &provider_id
+            && self.leaves_to_another(&draft.claim, id).await?
+        {
+            provider_id = None;
+        }
         let mut is_gone = false;
         for _ in 0..MAX_WRITES {
             let nodes = self.deps.world.nodes_of(provider_id.as_deref().unwrap_or_default());
