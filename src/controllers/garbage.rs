@@ -22,6 +22,8 @@ const LEAST_AGE_UNTOLD_SECONDS: i64 = 300;
 const PAGE: u32 = 500;
 /// How often it is looked for.
 const PERIOD: Duration = Duration::from_mins(2);
+/// How soon after a look that failed: machines that nobody uses cost money meanwhile.
+const AFTER_FAULT: Duration = Duration::from_secs(10);
 /// A younger instance may belong to a claim that has not come to our eyes yet, in seconds.
 const LEAST_AGE_SECONDS: i64 = 60;
 /// The most that is taken away at the same time.
@@ -78,15 +80,17 @@ fn provider_id(claim: &NodeClaim) -> Option<&str> {
 /// Looks for garbage until `stop`.
 pub async fn run<C: Cloud>(deps: Arc<Deps<C>>, stop: CancellationToken) {
     loop {
+        let mut wait = PERIOD;
         if deps.world.mirror.synced()
             && let Err(fault) = deps.metrics.reconcile("nodeclaim.garbagecollection", collect(&deps)).await
         {
             tracing::error!(controller = "nodeclaim.garbagecollection", error = %fault, "Reconciler error");
+            wait = AFTER_FAULT;
         }
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(PERIOD) => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }
