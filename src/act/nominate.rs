@@ -290,6 +290,10 @@ impl Nominations {
             let due = self.waves().due(Instant::now(), |claim| {
                 mirror.claim(claim).map_or_else(|| mirror.has_claim(claim), |claim| !claim.metadata.is_deleting())
             });
+            let lost = self.waves().take_lost();
+            for (node, pods) in lost.into_iter().filter(|(_, pods)| !pods.is_empty()) {
+                self.look_at(node, pods);
+            }
             for Due { wave, held, nodes, claims } in due {
                 let nodes = self.to_hold(nodes, &claims);
                 self.0.metrics.wave_held_seconds.observe([], held.as_secs_f64());

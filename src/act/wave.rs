@@ -91,6 +91,8 @@ pub(super) struct Waves {
     of_claim: HashMap<Str, u64>,
     by_id: BTreeMap<u64, Wave>,
     made: u64,
+    /// Nodes whose claim came to nothing when their pods were nominated to them already.
+    lost: Vec<(Str, Vec<Str>)>,
 }
 
 /// A wave that is to be nominated for and then opened.
@@ -239,12 +241,24 @@ impl Waves {
         Taken { pods, claims, was_held }
     }
 
+    /// Nodes that will not open although pods were nominated to them, each once.
+    pub(super) fn take_lost(&mut self) -> Vec<(Str, Vec<Str>)> {
+        std::mem::take(&mut self.lost)
+    }
+
     /// Claims that came to nothing are waited for no longer.
     fn forget(&mut self, is_coming: impl Fn(&str) -> bool) {
+        let (by_id, lost) = (&mut self.by_id, &mut self.lost);
         self.of_claim.retain(|claim, id| {
             let stays = is_coming(claim);
-            if !stays && let Some(wave) = self.by_id.get_mut(id) {
-                wave.members.remove(claim);
+            if !stays
+                && let Some(wave) = by_id.get_mut(id)
+                && let Some(member) = wave.members.remove(claim)
+                && wave.stage != Stage::Gathering
+                && let Some(node) = &member.node
+            {
+                let Pods { held, spared } = wave.pods(&member);
+                lost.push((node.clone(), [held, spared].concat()));
             }
             stays
         });
@@ -377,6 +391,19 @@ mod tests {
         waves.ready("a", "node-a", now);
         assert_eq!(due(&mut waves, now, |claim| claim != "b"), [[("node-a".to_owned(), 5)]]);
         assert_eq!(waves.open(1), ["a".into()]);
+    }
+
+    #[test]
+    fn pods_that_were_nominated_to_a_node_whose_claim_ends_before_it_opens_are_given_back() {
+        let (mut waves, now) = (roomy(), Instant::now());
+        waves.ready("a", "node-a", now);
+        waves.ready("b", "node-b", now);
+        assert!(due(&mut waves, now, |claim| claim != "b").len() == 1 && waves.take_lost().is_empty(), "not nominated");
+        due(&mut waves, now, |claim| claim != "a");
+        let lost: Vec<(String, usize)> =
+            waves.take_lost().iter().map(|(node, pods)| (node.to_string(), pods.len())).collect();
+        assert_eq!(lost, [("node-a".to_owned(), 5)]);
+        assert!(waves.take_lost().is_empty());
     }
 
     #[test]
