@@ -58,6 +58,7 @@ pub fn note_event(draft: &mut Draft, at: i64) {
 /// Sets or takes away the condition. `event` is when pods last came or went if the claim does not say so yet. `after_seconds` is the pool's `consolidateAfter`; None for `Never`, a static pool or
 /// no pool. Gives when it is to be looked at again.
 pub fn mark(draft: &mut Draft, event: Option<i64>, after_seconds: Option<i64>) -> Option<i64> {
+    mend_future(draft);
     let since = draft.is_true(INITIALIZED).then(|| last_event(draft).max(event)).flatten();
     let (Some(after), Some(since)) = (after_seconds, since) else {
         draft.clear(CONSOLIDATABLE);
@@ -70,6 +71,14 @@ pub fn mark(draft: &mut Draft, event: Option<i64>, after_seconds: Option<i64>) -
     }
     draft.conditions.set_true(CONSOLIDATABLE);
     None
+}
+
+/// A clock that was wrong has written a time that is still to come: the rest would begin only then.
+fn mend_future(draft: &mut Draft) {
+    let Some(status) = &mut draft.claim.status else { return };
+    if status.last_pod_event_time.as_deref().and_then(time::seconds).is_some_and(|written| written > draft.now) {
+        status.last_pod_event_time = Some(time::text(draft.now));
+    }
 }
 
 fn last_event(draft: &Draft) -> Option<i64> {
@@ -125,6 +134,7 @@ mod tests {
             (Some(30), Some(20), 50, true, None),
             (Some(0), Some(20), 20, true, None),
             (None, None, 1000, false, None),
+            (Some(30), Some(1_000_000), 50, false, Some(80)),
         ] {
             let mut claim = initialized("a");
             claim.status.as_mut().unwrap().last_pod_event_time = event.map(time::text);
