@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cloud::{Class, ClassRef, Instance, OfferingKey, Refused};
-use crds::{NodeClaim, NodePool, ObjectMeta, OwnerReference, Quantity, Taint, TaintEffect, names};
+use crds::{NodeClaim, NodeClassRef, NodePool, ObjectMeta, OwnerReference, Quantity, Taint, TaintEffect, names};
 use planner::disrupt::Obstacle;
 use planner::model::pod::Owner;
 use planner::model::selector::LabelSelector;
 use planner::model::taint::{Effect, Toleration, TolerationOperator};
-use planner::model::{InstanceType, Pool, Str};
+use planner::model::{InstanceType, Labels, Pool, Str};
 use tokio::sync::watch;
 
 use super::node::object::{NodeCondition, NodeSpec, NodeStatus};
@@ -30,6 +30,13 @@ const LEAST_NOMINATED_SECONDS: i64 = 10;
 /// Kubernetes' own classes for pods that the cluster, or a node, cannot do without.
 const CRITICAL: [&str; 2] = ["system-cluster-critical", "system-node-critical"];
 
+/// What a pool sold when a plan was made.
+struct Sold {
+    types: Arc<Vec<InstanceType>>,
+    /// Of the pool, its class among them.
+    labels: Labels,
+}
+
 /// The mirror and the facts, as the controllers ask for them.
 #[derive(Clone)]
 pub struct World {
@@ -44,7 +51,7 @@ pub struct World {
     /// Machines by provider id, as the cloud last listed them: those of which it tells more than that they are there.
     instances: Arc<Mutex<BTreeMap<Str, Arc<Instance>>>>,
     /// What each pool sells, overlays applied, as the last plan had it.
-    of_pools: Arc<Mutex<BTreeMap<String, Arc<Vec<InstanceType>>>>>,
+    of_pools: Arc<Mutex<BTreeMap<String, Sold>>>,
     /// Until when pods are expected on a node, in seconds since the epoch.
     nominated: Arc<Mutex<BTreeMap<String, i64>>>,
     nominated_seconds: i64,
@@ -150,14 +157,21 @@ impl World {
         self.types.lock().unwrap_or_else(PoisonError::into_inner).get(class).cloned()
     }
 
-    /// What a pool sold with its overlays when the last plan was made; None if there was none.
-    pub fn sold_by(&self, pool: &str) -> Option<Arc<Vec<InstanceType>>> {
-        self.of_pools.lock().unwrap_or_else(PoisonError::into_inner).get(pool).cloned()
+    /// What a pool sold with its overlays when the last plan was made; None if there was none, or the pool had another class
+    /// than this.
+    pub fn sold_by(&self, pool: &str, class: &NodeClassRef) -> Option<Arc<Vec<InstanceType>>> {
+        let of_pools = self.of_pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let sold = of_pools.get(pool)?;
+        let is_of = sold.labels.get(class.label_key().as_str()).is_some_and(|name| **name == *class.name);
+        is_of.then(|| sold.types.clone())
     }
 
     /// A plan was made with these pools.
     pub fn planned_with(&self, pools: &[Pool]) {
-        let of = |pool: &Pool| (pool.name.to_string(), pool.types.clone());
+        let of = |pool: &Pool| {
+            let (types, labels) = (pool.types.clone(), pool.labels.clone());
+            (pool.name.to_string(), Sold { types, labels })
+        };
         *self.of_pools.lock().unwrap_or_else(PoisonError::into_inner) = pools.iter().map(of).collect();
     }
 
@@ -393,6 +407,27 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_a_pool_sold_of_another_class_is_nothing_to_go_by() {
+        let world = World::new(Mirror::new(&[]), Facts::default());
+        let class = |name: &str| NodeClassRef { group: "g".into(), kind: "Class".into(), name: name.into() };
+        let labels = [("g/class".into(), "new".into())].into();
+        world.planned_with(&[Pool {
+            name: "p".into(),
+            weight: 0,
+            labels,
+            requirements: planner::model::Requirements::default(),
+            taints: Vec::new(),
+            startup_taints: Vec::new(),
+            limits: planner::model::Resources::default(),
+            replicas: None,
+            not_ready: None,
+            types: Arc::default(),
+        }]);
+        assert!(world.sold_by("p", &class("new")).is_some());
+        assert!(world.sold_by("p", &class("old")).is_none() && world.sold_by("q", &class("new")).is_none());
+    }
 
     #[test]
     fn a_budget_covers_pods_as_the_api_server_says() {

@@ -84,12 +84,14 @@ impl<C: Cloud> Claims<C> {
     }
 
     /// What the claim's pool sells: what its class does, changed by overlays as in the last plan. None: overlays count, and no
-    /// plan has been made with them yet.
+    /// plan has been made with them yet, or not with the claim's class, or when that did not say what it sells.
     fn sold(&self, claim: &NodeClaim, plain: &Catalog) -> Option<Catalog> {
         let world = &self.deps.world;
         let pool = claim.metadata.labels.get(names::core::NODE_POOL).filter(|_| self.deps.overlays.is_some());
         match pool.filter(|pool| world.pool(pool).is_some()) {
-            Some(pool) => world.sold_by(pool),
+            Some(pool) => {
+                world.sold_by(pool, &claim.spec.node_class_ref).filter(|sold| !sold.is_empty() || plain.is_empty())
+            }
             None => Some(plain.clone()),
         }
     }
