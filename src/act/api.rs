@@ -118,17 +118,20 @@ impl Api {
             let mut call = Call::of::<T>("list", "", "");
             call.path = format!("{}?limit={page}&continue={}", call.path, escaped(&token));
             let mut answer = call.send::<Value>(&self.client, Method::GET, None).await?;
-            let items = answer.get_mut("items").map(Value::take).unwrap_or_default();
-            let items: Vec<T> = serde_json::from_value(items).map_err(|source| {
-                let (verb, object) = (call.verb, call.object.clone());
-                ActError::Answer { verb, object, kind: T::KIND, source }
-            })?;
-            out.extend(items);
+            out.extend(call.items::<T>(&mut answer)?);
             answer.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().clone_into(&mut token);
             if token.is_empty() || out.len() >= at_most {
                 return Ok(out);
             }
         }
+    }
+
+    /// The objects with these fields, in every namespace, as the server has them in memory.
+    pub async fn list_where<T: Object>(&self, fields: &str) -> Result<Vec<T>, ActError> {
+        let mut call = Call::of::<T>("list", "", "");
+        call.path = format!("{}?resourceVersion=0&fieldSelector={}", call.path, escaped(fields));
+        let mut answer = call.send::<Value>(&self.client, Method::GET, None).await?;
+        call.items(&mut answer)
     }
 
     /// Makes the object. Asked for a name that is taken, the server answers with a conflict.
@@ -266,6 +269,15 @@ impl Call {
             Ok(Err(source)) => Err(ActError::Transport { verb, object, source: Box::new(source) }),
             Ok(Ok(answer)) => Ok(answer),
         }
+    }
+
+    /// Those of an answer to a list.
+    fn items<T: Object>(&self, answer: &mut Value) -> Result<Vec<T>, ActError> {
+        let items = answer.get_mut("items").map(Value::take).filter(|items| !items.is_null());
+        serde_json::from_value(items.unwrap_or_else(|| json!([]))).map_err(|source| {
+            let (verb, object) = (self.verb, self.object.clone());
+            ActError::Answer { verb, object, kind: T::KIND, source }
+        })
     }
 
     fn encode(&self, object: &impl Serialize) -> Result<Value, ActError> {

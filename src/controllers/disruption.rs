@@ -2,6 +2,7 @@
 //! proposed for long enough is done.
 
 mod marks;
+mod refused;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,9 +27,11 @@ use super::claim::draft::{CONSOLIDATABLE, INITIALIZED, INSTANCE_TERMINATING, say
 use super::deps::Deps;
 use super::fault::Fault;
 use super::node::Node;
+use super::strangers::has_strangers;
 use super::{time, world};
 use crate::act::{Preconditions, class_ref};
 use crate::events::{About, catalog};
+use refused::Refused;
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -47,6 +50,7 @@ const DELETION_SHOWN: Duration = Duration::from_secs(30);
 pub struct Disruption {
     proposals: Proposals,
     retired: Retired,
+    refused: Refused,
 }
 
 /// Uids of claims whose deletion was accepted of late: the mirror may show the marks on them before the deletion.
@@ -101,9 +105,10 @@ impl Disruption {
         undo_left_overs(deps, &self.retired).await;
         let started = Instant::now();
         let now = deps.clock.seconds();
-        let fleet = fleet(deps, now);
-        let verdict = empty_nodes(&fleet);
+        let mut fleet = fleet(deps, now);
         tell(deps, &fleet);
+        self.refused.leave_out(&mut fleet, started);
+        let verdict = empty_nodes(&fleet);
         tell_of_nodeless(deps, now);
         let metrics = &deps.metrics;
         #[expect(clippy::cast_precision_loss, reason = "a count of nodes")]
@@ -129,6 +134,7 @@ impl Disruption {
             match result {
                 Ok(uid) => {
                     self.proposals.forget(&retirement.node);
+                    self.refused.forget(&retirement.node);
                     let Some(uid) = uid else { continue };
                     self.retired.note(&uid, Instant::now());
                     metrics.voluntary_disruption_decisions_total.inc(["delete", "empty", "empty"]);
@@ -137,15 +143,18 @@ impl Disruption {
                 }
                 // Somebody else wrote first; the next look decides anew.
                 Err(fault) if fault.is_ordinary() => {}
-                Err(other) => fault = fault.or(Some(other)),
+                Err(other) => {
+                    self.refused.note(&retirement.node, Instant::now());
+                    fault = fault.or(Some(other));
+                }
             }
         }
         fault.map_or(Ok(()), Err)
     }
 }
 
-/// Taint, reason, deletion, in this order; gives the uid of the claim, or nothing if node or claim is gone already. Cut
-/// short anywhere, [`undo_left_overs`] takes back what there is.
+/// Taint, reason, deletion, in this order; gives the uid of the claim, or nothing if node or claim is gone already or
+/// the node is not empty. Cut short anywhere, [`undo_left_overs`] takes back what there is.
 async fn retire<C: Cloud>(deps: &Deps<C>, retirement: &Retirement) -> Result<Option<String>, Fault> {
     let reason = name_of(retirement.reason);
     let (Some(node), Some(claim)) = (deps.world.node(&retirement.node), deps.world.claim(&retirement.claim)) else {
@@ -161,6 +170,10 @@ async fn retire<C: Cloud>(deps: &Deps<C>, retirement: &Retirement) -> Result<Opt
     marks::begin(&mut draft, reason);
     if let Some(patch) = draft.status_patch() {
         let _: NodeClaim = deps.api.merge_status("", name, patch).await?;
+    }
+    // No scheduler brings pods here any more; those that came before the taint are known, unless the mirror is behind.
+    if has_strangers(deps, node.name()).await? {
+        return Ok(None);
     }
     deps.api.delete::<NodeClaim>("", name, &Preconditions::uid(uid), None).await?;
     let about = About::node(node.name(), &node_uid);

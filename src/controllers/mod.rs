@@ -18,6 +18,7 @@ mod router;
 pub mod run;
 mod statics;
 pub mod status;
+mod strangers;
 pub(crate) mod time;
 mod wait;
 pub mod world;

@@ -19,10 +19,12 @@ use super::termination::{self, Instance, Scene, Step};
 use crate::act::{Eviction, Preconditions};
 use crate::controllers::claim::Draft;
 use crate::controllers::claim::draft::DRAINED;
+use crate::controllers::claim::finalize::written_deadline;
 use crate::controllers::deps::{Deps, seconds};
 use crate::controllers::fault::Fault;
 use crate::controllers::queue::{Again, Backoff};
 use crate::controllers::run::Reconcile;
+use crate::controllers::strangers::has_strangers;
 use crate::controllers::time;
 use crate::controllers::wait::Unseen;
 use crate::events::{About, catalog};
@@ -51,11 +53,30 @@ pub struct Nodes<C> {
 /// What is remembered of a node, by name. All of it can be lost.
 #[derive(Debug, Default)]
 struct Memory {
-    /// Pods that were asked to leave: how often, and not again before.
-    asked: BTreeMap<Str, (u32, Instant)>,
+    /// Pods that were asked to leave.
+    asked: BTreeMap<Str, Asked>,
+    /// The API server itself has shown no pod that the mirror does not have.
+    is_empty: bool,
     /// When the cloud last said that there is an instance.
     there_at: Option<Instant>,
     unseen: Unseen,
+}
+
+/// How a pod was asked to leave.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// Evictions that were refused.
+    n_refused: u32,
+    /// Not again before.
+    pause: Instant,
+    /// It was deleted, which no budget refuses: an eviction's pause is none for that.
+    is_deleted: bool,
+}
+
+impl Asked {
+    fn is_over(self, order: Order, now: Instant) -> bool {
+        self.pause <= now || !self.is_deleted && matches!(order, Order::Delete { .. })
+    }
 }
 
 impl<C: Cloud> Nodes<C> {
@@ -92,6 +113,9 @@ impl<C: Cloud> Nodes<C> {
                 if let Some(deadline) = draft.claim.metadata.annotations.get(names::core::TERMINATION_TIMESTAMP) {
                     self.say(&node, catalog::termination_grace_period_expiring(node.name(), deadline));
                 }
+            }
+            if step == Step::Terminate && self.has_strangers(&node, claim.as_ref(), now).await? {
+                return Ok(Again::After(DRAIN_PERIOD));
             }
             match step {
                 Step::Nothing => return Ok(Again::OnChange),
@@ -138,6 +162,17 @@ impl<C: Cloud> Nodes<C> {
         Ok(Again::After(DRAIN_PERIOD))
     }
 
+    /// Whether the mirror misses pods on the node. That it misses none is asked once; past the deadline it is all the same.
+    async fn has_strangers(&self, node: &Node, claim: Option<&Draft>, now: i64) -> Result<bool, Fault> {
+        let deadline = claim.and_then(|draft| written_deadline(&draft.claim));
+        if deadline.is_some_and(|deadline| deadline <= now) || self.remember(node.name(), |memory| memory.is_empty) {
+            return Ok(false);
+        }
+        let has_some = has_strangers(&self.deps, node.name()).await?;
+        self.remember(node.name(), |memory| memory.is_empty = !has_some);
+        Ok(has_some)
+    }
+
     /// Whether there is an instance. An answer that there is one is good for a while.
     async fn ask_cloud(&self, node: &Node) -> Result<Instance, Fault> {
         let is_recent = |at: &Instant| at.elapsed() < CLOUD_PERIOD;
@@ -181,8 +216,8 @@ impl<C: Cloud> Nodes<C> {
         let orders = termination::orders(drain, pods);
         let due: Vec<_> = self.remember(node.name(), |memory| {
             memory.asked.retain(|uid, _| pods.iter().any(|pod| pod.uid == *uid));
-            let is_due = |pod: &Pod| memory.asked.get(&pod.uid).is_none_or(|(_, at)| *at <= now);
-            orders.iter().copied().filter(|(pod, _)| is_due(pod)).collect()
+            let is_due = |pod: &Pod, order| memory.asked.get(&pod.uid).is_none_or(|asked| asked.is_over(order, now));
+            orders.iter().copied().filter(|(pod, order)| is_due(pod, *order)).collect()
         });
         let mut requests: Vec<BoxFuture<'_, Result<(), Fault>>> = Vec::new();
         for (pod, order) in due {
@@ -195,7 +230,7 @@ impl<C: Cloud> Nodes<C> {
         answers.into_iter().collect::<Result<Vec<()>, Fault>>()?;
         // Pods that are on their way need no order, however long they take.
         let next_order = self.remember(node.name(), |memory| {
-            orders.iter().filter_map(|(pod, _)| memory.asked.get(&pod.uid)).map(|(_, at)| *at).min()
+            orders.iter().filter_map(|(pod, _)| memory.asked.get(&pod.uid)).map(|asked| asked.pause).min()
         });
         let soon = next_order.map_or(DRAIN_PERIOD, |at| at.saturating_duration_since(Instant::now()));
         Ok(Again::After(soon.clamp(EVICTION_BACKOFF.first, DRAIN_PERIOD)))
@@ -210,18 +245,18 @@ impl<C: Cloud> Nodes<C> {
                 deps.api.delete::<PodName>(&pod.namespace, &pod.name, &which, Some(grace_seconds)).await?;
                 deps.recorder.publish(about(), catalog::disrupted_pod(&pod.name, grace_seconds, pod.grace_seconds));
                 deps.metrics.pods_drained_total.inc([reason]);
-                self.asked(node, pod, EVICTED_PAUSE);
+                self.asked(node, pod, true);
             }
             Order::Evict => match deps.api.evict(&pod.namespace, &pod.name, &pod.uid).await {
                 Ok(Eviction::Accepted) => {
                     deps.metrics.pods_eviction_requests_total.inc(["201"]);
                     deps.recorder.publish(about(), catalog::evicted(&pod.name, reason));
                     deps.metrics.pods_drained_total.inc([reason]);
-                    self.asked(node, pod, EVICTED_PAUSE);
+                    self.asked(node, pod, false);
                 }
                 Ok(Eviction::Gone { code }) => {
                     deps.metrics.pods_eviction_requests_total.inc([code.to_string().as_str()]);
-                    self.asked(node, pod, EVICTED_PAUSE);
+                    self.asked(node, pod, false);
                 }
                 Ok(Eviction::Blocked { code, why }) => {
                     deps.metrics.pods_eviction_requests_total.inc([code.to_string().as_str()]);
@@ -240,16 +275,18 @@ impl<C: Cloud> Nodes<C> {
     }
 
     /// Not again before the pause is over.
-    fn asked(&self, node: &Node, pod: &Pod, pause: Duration) {
-        self.remember(node.name(), |memory| memory.asked.insert(pod.uid.clone(), (0, Instant::now() + pause)));
+    fn asked(&self, node: &Node, pod: &Pod, is_deleted: bool) {
+        let asked = Asked { n_refused: 0, pause: Instant::now() + EVICTED_PAUSE, is_deleted };
+        self.remember(node.name(), |memory| memory.asked.insert(pod.uid.clone(), asked));
     }
 
     /// Not again before its back-off is over.
     fn refused(&self, node: &Node, pod: &Pod) {
         self.remember(node.name(), |memory| {
-            let (n_refused, at) = memory.asked.entry(pod.uid.clone()).or_insert((0, Instant::now()));
-            *n_refused = n_refused.saturating_add(1);
-            *at = Instant::now() + EVICTION_BACKOFF.after(*n_refused);
+            let first = Asked { n_refused: 0, pause: Instant::now(), is_deleted: false };
+            let asked = memory.asked.entry(pod.uid.clone()).or_insert(first);
+            asked.n_refused = asked.n_refused.saturating_add(1);
+            asked.pause = Instant::now() + EVICTION_BACKOFF.after(asked.n_refused);
         });
     }
 
@@ -365,5 +402,20 @@ impl<C: Cloud> Reconcile for Nodes<C> {
             return Ok(Again::After(wait));
         }
         self.end(node).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_is_to_be_deleted_does_not_wait_for_the_pause_of_its_eviction() {
+        let now = Instant::now();
+        let evicted = Asked { n_refused: 1, pause: now + EVICTED_PAUSE, is_deleted: false };
+        let delete = Order::Delete { grace_seconds: 30 };
+        assert!(!evicted.is_over(Order::Evict, now) && evicted.is_over(delete, now));
+        let deleted = Asked { is_deleted: true, ..evicted };
+        assert!(!deleted.is_over(delete, now) && deleted.is_over(delete, now + EVICTED_PAUSE));
     }
 }
