@@ -7,6 +7,8 @@
 mod cluster;
 #[path = "crash/lives.rs"]
 mod lives;
+#[path = "crash/mishaps.rs"]
+mod mishaps;
 #[path = "crash/stage.rs"]
 mod stage;
 #[path = "crash/whole.rs"]

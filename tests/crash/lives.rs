@@ -13,7 +13,7 @@ use sim::kube::{DeleteOptions, Id, Part};
 use super::stage::{Stage, claims};
 
 /// A cluster with so many initialised nodes, `p-0` and on.
-async fn nodes(seed: u64, n_nodes: usize) -> Stage {
+pub async fn nodes(seed: u64, n_nodes: usize) -> Stage {
     let stage = Stage::new(seed);
     stage.claims(n_nodes);
     stage.until(&[], |stage| stage.n_initialized() == n_nodes).await;

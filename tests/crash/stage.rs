@@ -51,7 +51,7 @@ pub enum Ended {
 
 /// The cluster.
 pub struct Stage {
-    server: ApiServer,
+    pub server: ApiServer,
     pub direct: Direct,
     clock: Clock,
     seed: u64,
