@@ -85,7 +85,7 @@ fn cases(quick: bool) -> Vec<(String, Build)> {
     out.push(("plain 10000 on us-east-1".into(), Box::new(|| Ok(snapshot(us_east_1()?, plain(10_000))))));
     out.push(("diverse 10000 on us-east-1".into(), Box::new(|| Ok(snapshot(us_east_1()?, diverse(10_000))))));
     for n in [200, 1_000] {
-        out.push((format!("sizes {n} on us-east-1"), Box::new(move || Ok(snapshot(us_east_1()?, sizes(n, 3))))));
+        out.push((format!("sizes {n} on us-east-1"), Box::new(move || Ok(snapshot(us_east_1()?, of_sizes(n, 3))))));
     }
     out.push(("nowhere 15000".into(), Box::new(|| Ok(snapshot(us_east_1()?, nowhere(15_000))))));
     out
@@ -339,7 +339,7 @@ fn plain(n: usize) -> Vec<Pod> {
 }
 
 /// `n` sizes, so many pods of each.
-fn sizes(n: usize, each: usize) -> Vec<Pod> {
+fn of_sizes(n: usize, each: usize) -> Vec<Pod> {
     let size = |at: usize| (100 + (at % 997) as i64, 64 + (at * 7 % 1501) as i64);
     (0..n * each).map(|at| pod(at, size(at / each).0, size(at / each).1)).collect()
 }
