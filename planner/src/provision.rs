@@ -62,10 +62,10 @@ fn attempt(snapshot: &Snapshot, seen: &[Launch]) -> (Plan, Vec<Fault>) {
     (plan, faults)
 }
 
-/// Faults for which a plan is dropped.
+/// Faults for which another plan is looked for.
 fn grave(snapshot: &Snapshot, plan: &Plan) -> Vec<Fault> {
     let mut faults = check(snapshot, plan);
-    faults.retain(|fault| !fault.is_harmless());
+    faults.retain(|fault| !fault.is_a_wrong_bound());
     faults
 }
 

@@ -282,7 +282,7 @@ impl<C: Cloud> Pass<C> {
         for fault in &faults {
             self.metrics.plan_faults_total.inc([fault.code()]);
             if fault.is_harmless() {
-                error!(fault = %fault, "a figure of the plan is wrong; the plan is acted on all the same");
+                error!(fault = %fault, "the plan is not the best, or a figure of it is wrong; it is acted on all the same");
             } else {
                 error!(fault = %fault, "the plan is unsound and was dropped");
             }

@@ -111,8 +111,20 @@ pub enum Subject<'f> {
 }
 
 impl Fault {
-    /// Is the plan one that may be acted on all the same? A bound above the cost is a wrong figure beside a legal plan.
+    /// Is the plan one that may be acted on all the same? It is legal, but not the best there is, or a figure beside it is wrong.
     pub fn is_harmless(&self) -> bool {
+        let is_not_the_best = matches!(
+            self,
+            Self::PlaceExists { .. }
+                | Self::CheaperExists { .. }
+                | Self::LighterPool { .. }
+                | Self::DearerThanGreedy { .. }
+        );
+        is_not_the_best || self.is_a_wrong_bound()
+    }
+
+    /// Is it about what was proven, and not about the plan?
+    pub fn is_a_wrong_bound(&self) -> bool {
         matches!(self, Self::Bound { .. })
     }
 
