@@ -52,9 +52,16 @@ fn basic(n_pods: u64, how: Start) -> anyhow::Result<Vec<Row>> {
 }
 
 fn wide(n_pods: u64, how: Start) -> anyhow::Result<Vec<Row>> {
-    let cluster = Cluster::start("30s")?;
+    // Nodes stay, to see how long the same pods take where all of them are there already.
+    let cluster = Cluster::start("1h")?;
     let mut bench = Bench::new(Scenario::Wide, &cluster, how)?;
-    Ok(vec![bench.fill(&twenty(n_pods))?])
+    let all = twenty(n_pods);
+    let up = bench.fill(&all)?;
+    let none: Vec<_> = all.iter().map(|deployment| Deployment { replicas: 0, ..deployment.clone() }).collect();
+    let down = bench.phase(&format!("{n_pods} pods to none, the nodes stay"), || scale_all(&cluster, &none), all_run)?;
+    let again =
+        bench.phase(&format!("0 to {n_pods} pods on nodes that are there"), || scale_all(&cluster, &all), all_run)?;
+    Ok(vec![up, down, again])
 }
 
 fn stuck(n_pods: u64, how: Start) -> anyhow::Result<Vec<Row>> {
