@@ -58,7 +58,8 @@ fn wide(n_pods: u64, how: Start) -> anyhow::Result<Vec<Row>> {
     let all = twenty(n_pods);
     let up = bench.fill(&all)?;
     let none: Vec<_> = all.iter().map(|deployment| Deployment { replicas: 0, ..deployment.clone() }).collect();
-    let down = bench.phase(&format!("{n_pods} pods to none, the nodes stay"), || scale_all(&cluster, &none), all_run)?;
+    let down =
+        bench.phase(&format!("{n_pods} pods to none, the nodes stay"), || scale_all(&cluster, &none), all_run)?;
     let again =
         bench.phase(&format!("0 to {n_pods} pods on nodes that are there"), || scale_all(&cluster, &all), all_run)?;
     Ok(vec![up, down, again])
