@@ -265,3 +265,27 @@ fn the_cheapest_split_is_found_for_pods_that_ask_for_a_part_of_the_pool() {
         assert_eq!((plan.unplaced.len(), plan.cost.0), (0, cost), "{n} pods: {:?}", zones(&plan));
     }
 }
+
+#[test]
+fn a_zone_is_not_the_cheapest_for_a_reservation_that_is_used_up() {
+    let mut general = pool("general");
+    let mut types = (*general.types).clone();
+    let in_b = |offering: &&mut planner::model::Offering| *offering.zone == *"b";
+    for offering in types.iter_mut().flat_map(|kind| &mut kind.offerings).filter(in_b) {
+        offering.price.0 *= 2;
+    }
+    let mut reserved = types[0].offerings[1].clone();
+    reserved.capacity_type = planner::model::CapacityType::Reserved;
+    reserved.price = MicroUsdPerHour(1);
+    reserved.reservation = Some(planner::model::catalog::Reservation { id: "cr-1".into(), count: 1 });
+    types[0].offerings.push(reserved);
+    general.types = Arc::new(types);
+    let port = planner::model::pod::HostPort { port: 80, protocol: "TCP".into(), address: "".into() };
+    let mut pods = replicas("cache", 3, 300, |shape| shape.host_ports = [port.clone()].into());
+    pods.extend(replicas("api", 3, 400, |shape| shape.affinity.push(term(labels::ZONE, "cache"))));
+    let mut snapshot = snapshot(vec![general], pods);
+    snapshot.policies.effort = 0;
+    let plan = planner::plan(&snapshot);
+    assert_eq!(planner::check(&snapshot, &plan), []);
+    assert_eq!((plan.unplaced.len(), plan.cost.0), (0, 60_001), "{:?}", zones(&plan));
+}

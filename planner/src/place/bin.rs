@@ -171,7 +171,14 @@ impl State<'_, '_> {
                 let values = open.concrete().into_iter().flatten();
                 values.filter_map(|v| self.world.topology.known_domain(*key, v)).collect()
             }
-            (None, None) => self.world.domains_among(bin.shelf, *key, &joining.mask),
+            (None, None) => {
+                // The cheapest that is left to buy says which domain comes first.
+                let affordable = self.affordable(bin).map(|mut choices| {
+                    choices.intersect_with(&joining.mask);
+                    choices
+                });
+                self.world.domains_among(bin.shelf, *key, affordable.as_ref().unwrap_or(&joining.mask))
+            }
         };
         if let Some(domain) = forced {
             candidates.retain(|d| *d == domain);

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use super::state::{Placed, State};
 use super::topology::Demand;
 use super::turns::{Turn, in_turn, ordered};
+use super::world::World;
 
 /// Pods of a group that are placed one at a time for the sake of others, at most: where it takes more, the others wait for
 /// something else.
@@ -16,7 +17,7 @@ const MOST_SINGLE: usize = 200;
 pub(super) fn fill(state: &mut State, front: &[usize], left: &mut [u32]) {
     let world = state.world;
     for groups in in_turn(world) {
-        // Per kin, groups whose turn it was and that have pods left.
+        // Per kin, groups whose turn it was and that have pods left for whom a domain was too full.
         let mut waiting: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for Turn { group, kin } in ordered(state, &groups, front) {
             if world.groups[group].shape.refused.is_some() {
@@ -26,12 +27,18 @@ pub(super) fn fill(state: &mut State, front: &[usize], left: &mut [u32]) {
                 let_in_turn(state, group, others, left);
             }
             place(state, group, &mut left[group]);
-            if let (Some(kin), true) = (kin, left[group] > 0) {
+            if let (Some(kin), true) = (kin, left[group] > 0 && spreads_over_domains(world, group)) {
                 waiting.entry(kin).or_default().push(group);
             }
         }
         settle_late_comers(state, &groups, left);
     }
+}
+
+/// Does it have to spread over anything but hosts?
+fn spreads_over_domains(world: &World, group: usize) -> bool {
+    let constraints = world.groups[group].levels.last().into_iter().flat_map(|level| &level.constraints);
+    constraints.into_iter().any(|c| matches!(c.demand, Demand::Spread { .. }) && !world.topology.is_host(c.key))
 }
 
 /// Places pods of a group one at a time while kin that can go to fewer domains wait: what each changes in the counts may let
