@@ -17,6 +17,18 @@ fn about(id: Id, verb: Verb) -> Filter {
     Filter { verb: Some(verb), id: Some(id), ..Filter::default() }
 }
 
+/// The Node goes at once, its finalizer taken off by hand.
+fn take_node_away(stage: &Stage) {
+    let key = Key::cluster(NODE);
+    let release = |old: &Value| {
+        let mut new = old.clone();
+        new["metadata"]["finalizers"] = json!([]);
+        new
+    };
+    stage.direct.update(Id::NODE, &key, Part::Main, release).unwrap();
+    drop(stage.direct.delete(Id::NODE, &key, &DeleteOptions::now()));
+}
+
 /// From soon after the controllers' start no watch tells of pods, for half a minute. A pod is bound to the node then, and
 /// `act` is done; `check` is asked all the time after it, until it says that all is well.
 async fn while_no_watch_tells_of_pods(stage: &Stage, act: impl Fn(&Stage), check: impl Fn(&Stage) -> bool) {
@@ -74,13 +86,7 @@ async fn a_node_that_joins_once_more_under_its_name_takes_pods_again() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     let (key, mut anew) =
         (Key::cluster(NODE), stage.direct.get(Id::NODE, &Key::cluster(NODE)).unwrap().value().clone());
-    let release = |old: &Value| {
-        let mut new = old.clone();
-        new["metadata"]["finalizers"] = json!([]);
-        new
-    };
-    stage.direct.update(Id::NODE, &key, Part::Main, release).unwrap();
-    drop(stage.direct.delete(Id::NODE, &key, &DeleteOptions::now()));
+    take_node_away(&stage);
     let meta = &mut anew["metadata"];
     *meta = json!({ "name": NODE, "labels": meta["labels"], "annotations": meta["annotations"] });
     for label in ["karpenter.sh/registered", "karpenter.sh/initialized"] {
@@ -119,15 +125,8 @@ async fn of_two_claims_with_one_instance_one_ends_and_leaves_it_to_the_other() {
 #[tokio::test(start_paused = true)]
 async fn garbage_that_could_not_be_taken_away_is_looked_for_again_soon() {
     let stage = nodes(25, 1).await;
-    let key = Key::cluster(NODE);
-    let release = |old: &Value| {
-        let mut new = old.clone();
-        new["metadata"]["finalizers"] = json!([]);
-        new
-    };
     // kwok's machine is its Node.
-    stage.direct.update(Id::NODE, &key, Part::Main, release).unwrap();
-    drop(stage.direct.delete(Id::NODE, &key, &DeleteOptions::now()));
+    take_node_away(&stage);
     stage.server.add_fault(Rule::first(1, about(claims(), Verb::Delete), Fault::Internal));
     let begun = Instant::now();
     stage.until(&[], Stage::is_bare).await;
