@@ -89,6 +89,22 @@ fn whoever_others_have_to_be_near_goes_where_they_can_go() {
 }
 
 #[test]
+fn whoever_others_share_a_machine_with_goes_to_a_pool_that_they_may_use() {
+    let (mut heavy, mut marked) = (pool("heavy"), pool("marked"));
+    heavy.weight = 9;
+    marked.labels.insert("team".into(), "b".into());
+    let mut follower = pod("b", 400);
+    follower.shape.node_selector.add(planner::model::Requirement::equal("team", "b"));
+    follower.shape.affinity.push(term(labels::HOSTNAME, "a"));
+    let mut leader = pod("a", 500);
+    leader.shape.labels.insert("app".into(), "a".into());
+    let plan = planner::plan(&snapshot(vec![heavy, marked], vec![leader, follower]));
+    assert!(plan.unplaced.is_empty(), "{:?}", plan.unplaced);
+    let bought: Vec<_> = plan.launches.iter().map(|launch| (&*launch.pool, launch.pods.len())).collect();
+    assert_eq!(bought, [("marked", 2)]);
+}
+
+#[test]
 fn a_node_that_is_there_goes_to_whoever_has_no_other_place() {
     let mut fixed = pod("p", 300);
     fixed.shape.node_selector.add(planner::model::Requirement::equal("disk", "fast"));

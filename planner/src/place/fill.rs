@@ -202,7 +202,8 @@ pub(crate) fn open_one(state: &mut State, group: usize, level: usize, left: u32)
     None
 }
 
-fn open_from(state: &mut State, shelf: usize, group: usize, level: usize, left: u32) -> Option<()> {
+/// The same from one pool.
+pub(super) fn open_from(state: &mut State, shelf: usize, group: usize, level: usize, left: u32) -> Option<()> {
     let g = &state.world.groups[group];
     let compat = &g.levels[level].compat[shelf];
     if compat.ways.is_empty() || !super::dims::fits(&g.need, &compat.top) {

@@ -1,7 +1,7 @@
 //! First-fit, and a second try where the first left somebody out.
 
 use super::dims::fits;
-use super::fill::{buy, fill};
+use super::fill::{buy, fill, open_from};
 use super::state::{Placed, State};
 use super::topology::{Constraint, Demand};
 use super::turns::{Reach, in_turn};
@@ -46,23 +46,40 @@ fn has_somewhere(state: &State, group: usize) -> bool {
 fn lead(state: &mut State, out: &[usize], left: &mut [u32]) {
     let world = state.world;
     for follower in out {
-        let rules = &world.groups[*follower].levels[world.groups[*follower].levels.len() - 1].constraints;
-        let is_near = |c: &&Constraint| {
-            matches!(c.demand, Demand::Affinity) && !c.counts_itself && !world.topology.is_host(c.key)
-        };
-        for rule in rules.iter().filter(is_near) {
-            let Some(domains) = Reach::default().of(state, *follower, rule.key) else { continue };
-            if domains.iter().any(|domain| state.counted(rule.counter, *domain) > 0) {
-                continue;
-            }
+        let rules = world.groups[*follower].levels.last().into_iter().flat_map(|level| &level.constraints);
+        for rule in rules.filter(|c| matches!(c.demand, Demand::Affinity) && !c.counts_itself) {
             let counts = |group: &usize| left[*group] > 0 && world.groups[*group].counted.contains(&rule.counter);
             let leaders: Vec<usize> = (0..world.groups.len()).filter(counts).collect();
-            let mut places = domains.iter().flat_map(|domain| leaders.iter().map(move |leader| (*domain, *leader)));
-            if let Some((_, leader)) = places.find(|(domain, leader)| put_one(state, *leader, (rule.key, *domain))) {
+            let led = if world.topology.is_host(rule.key) {
+                leaders.into_iter().find(|leader| open_for(state, *leader, *follower))
+            } else {
+                lead_to_domain(state, *follower, rule, &leaders)
+            };
+            if let Some(leader) = led {
                 left[leader] -= 1;
             }
         }
     }
+}
+
+/// Puts a pod of one of these groups into a domain that the follower can go to, unless one is there. Says of which.
+fn lead_to_domain(state: &mut State, follower: usize, rule: &Constraint, leaders: &[usize]) -> Option<usize> {
+    let domains = Reach::default().of(state, follower, rule.key)?;
+    if domains.iter().any(|domain| state.counted(rule.counter, *domain) > 0) {
+        return None;
+    }
+    let mut places = domains.iter().flat_map(|domain| leaders.iter().map(move |leader| (*domain, *leader)));
+    places.find(|(domain, leader)| put_one(state, *leader, (rule.key, *domain))).map(|(_, leader)| leader)
+}
+
+/// Opens a machine for one pod of a group, of a pool that the follower may use too.
+fn open_for(state: &mut State, group: usize, follower: usize) -> bool {
+    let world = state.world;
+    let of_follower = &world.groups[follower].levels[world.groups[follower].levels.len() - 1].compat;
+    let usable: Vec<usize> = (0..world.shelves.len()).filter(|shelf| !of_follower[*shelf].ways.is_empty()).collect();
+    world.groups[group].shape.refused.is_none()
+        && (0..world.groups[group].levels.len())
+            .any(|level| usable.iter().any(|shelf| open_from(state, *shelf, group, level, 1).is_some()))
 }
 
 /// Puts one pod of a group into a domain, all wishes respected first.
