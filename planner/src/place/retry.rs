@@ -48,7 +48,11 @@ fn lead(state: &mut State, out: &[usize], left: &mut [u32]) {
     for follower in out {
         let rules = world.groups[*follower].levels.last().into_iter().flat_map(|level| &level.constraints);
         for rule in rules.filter(|c| matches!(c.demand, Demand::Affinity) && !c.counts_itself) {
-            let counts = |group: &usize| left[*group] > 0 && world.groups[*group].counted.contains(&rule.counter);
+            // A stand-in is nobody to be near to.
+            let is_pod = |group: usize| !world.snapshot.groups[group].is_stand_in();
+            let counts = |group: &usize| {
+                left[*group] > 0 && is_pod(*group) && world.groups[*group].counted.contains(&rule.counter)
+            };
             let leaders: Vec<usize> = (0..world.groups.len()).filter(counts).collect();
             let led = if world.topology.is_host(rule.key) {
                 leaders.into_iter().find(|leader| open_for(state, *leader, *follower))
