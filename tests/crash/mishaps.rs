@@ -25,7 +25,7 @@ fn take_node_away(stage: &Stage) {
         new["metadata"]["finalizers"] = json!([]);
         new
     };
-    stage.direct.update(Id::NODE, &key, Part::Main, release).unwrap();
+    stage.direct.update(Id::NODE, &key, Part::Main, release).expect("it is there");
     drop(stage.direct.delete(Id::NODE, &key, &DeleteOptions::now()));
 }
 
