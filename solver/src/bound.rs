@@ -3,7 +3,7 @@
 
 use crate::effort::Meter;
 use crate::instance::{Instance, Make, Pattern};
-use crate::knapsack::{Scratch, relax};
+use crate::knapsack::{Scratch, prove};
 use crate::parallel::in_parts;
 use crate::repair::{SLACK, bend, repair};
 
@@ -51,7 +51,7 @@ pub(crate) fn certify<const R: usize>(
         range
             .map(|o| {
                 scratch.operations = 0;
-                let (_, bound) = relax(inst, &inst.offers[o], &values, &most, &mut scratch);
+                let bound = prove(inst, &inst.offers[o], &values, &most, &mut scratch);
                 (bound / full_price(o), scratch.operations)
             })
             .collect()
@@ -75,7 +75,7 @@ pub(crate) fn certify<const R: usize>(
         let mut certificate = Certificate { values, limit_prices: limit_prices.to_vec(), started: 0.0, bound: 0.0 };
         let mut scratch = Scratch::default();
         for offer in &inst.offers[inst.n_new..] {
-            certificate.started += relax(inst, offer, &certificate.values, &most, &mut scratch).1;
+            certificate.started += prove(inst, offer, &certificate.values, &most, &mut scratch);
         }
         meter.charge(scratch.operations);
         certificate.bound = certificate.total(inst, |m| m.count, true);

@@ -69,6 +69,7 @@ impl<const R: usize> Coarse<R> {
             n_labels,
             active: inst.active.clone(),
             has_foes: false,
+            guesses: true,
             homeless: Vec::new(),
         };
         Self { inst, of, members, offers: stands_for, offer_of }

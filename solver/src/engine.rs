@@ -52,7 +52,7 @@ pub(crate) struct Engine<'a, const R: usize> {
 const NEAR: f64 = 1e-5;
 
 /// Rows of a program: its inverse has their square.
-const MOST_ROWS: usize = 1500;
+pub(crate) const MOST_ROWS: usize = 1500;
 
 /// Nodes of search per offer that planning goes up to when it plans anew.
 const MORE_NODES: usize = 16_000;

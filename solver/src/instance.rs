@@ -81,6 +81,8 @@ pub(crate) struct Instance<const R: usize> {
     /// Dimensions that some class needs.
     pub active: Vec<usize>,
     pub has_foes: bool,
+    /// Relaxations of bins that many things fill are begun at a guess: see [`crate::prices`].
+    pub guesses: bool,
     /// Things that no offer can take, or no domain may receive.
     pub homeless: Vec<(ItemIdx, u32)>,
 }
@@ -180,6 +182,7 @@ impl<const R: usize> Instance<R> {
             n_labels: label_masks.len(),
             active: (0..R).filter(|&r| total[r] > 0.0).collect(),
             has_foes,
+            guesses: true,
             homeless,
         }
     }

@@ -10,8 +10,13 @@ use crate::instance::{Instance, Offer, Pattern, max_fit};
 use crate::num::floor_count;
 use crate::prices::{bound_at, fillers, guess};
 
-/// Where more classes than this fill a bin, the simplex does not start from nothing.
+/// Where more classes than this fill a bin, a proof does not start from nothing.
 const MANY_FILLERS: f64 = 24.0;
+
+/// After so many steps the simplex is cut off.
+const fn most_steps(dims: usize) -> usize {
+    40 + 8 * dims
+}
 
 /// Reused memory of the pricing routines.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +100,24 @@ pub(crate) fn relax<const R: usize>(
     relax_from(inst, offer, &[0.0; R], scratch)
 }
 
+/// The upper bound that the relaxation proves, also where so many things fill the bin that the simplex is cut off: then it
+/// begins at a guess.
+pub(crate) fn prove<const R: usize>(
+    inst: &Instance<R>,
+    offer: &Offer<R>,
+    values: &[f64],
+    limit: &[u32],
+    scratch: &mut Scratch<R>,
+) -> f64 {
+    list(offer, values, limit, scratch);
+    if !inst.guesses || scratch.list.len() <= most_steps(R) || fillers(inst, offer, &scratch.list) <= MANY_FILLERS {
+        return relax_from(inst, offer, &[0.0; R], scratch).1;
+    }
+    let Scratch { list, order, operations, .. } = scratch;
+    let (near, guessed) = guess(inst, offer, list, order, operations);
+    guessed.min(relax_from(inst, offer, &near, scratch).1)
+}
+
 /// Lists the classes that count for an offer.
 fn list<const R: usize>(offer: &Offer<R>, values: &[f64], limit: &[u32], scratch: &mut Scratch<R>) {
     scratch.list.clear();
@@ -115,16 +138,12 @@ fn relax_from<const R: usize>(
     near: &[f64; R],
     scratch: &mut Scratch<R>,
 ) -> ([f64; R], f64) {
-    let Scratch { list, state, relaxed, operations, order, .. } = scratch;
+    let Scratch { list, state, relaxed, operations, .. } = scratch;
     let is_near = near.iter().any(|&p| p > 0.0);
     *operations += if is_near { list.len() * R } else { 0 };
-    // The simplex takes in one class a step: where it would be cut off long before its end, it starts near that.
-    let most_steps = 40 + 8 * R;
-    let is_long = !is_near && list.len() > most_steps && fillers(inst, offer, list) > MANY_FILLERS;
-    let guessed = is_long.then(|| guess(inst, offer, list, order, operations));
-    let mut basis = Basis::start(inst, offer, guessed.as_ref().map_or(near, |g| &g.0), list, state);
+    let mut basis = Basis::start(inst, offer, near, list, state);
     let mut prices = [0.0f64; R];
-    for _ in 0..most_steps {
+    for _ in 0..most_steps(R) {
         *operations += list.len() * R;
         prices = basis.prices(list);
         let Some((enter, up)) = basis.entering(inst, offer, &prices, list, state) else { break };
@@ -133,12 +152,7 @@ fn relax_from<const R: usize>(
         }
     }
     basis.tell(list, state, relaxed);
-    let prices = prices_of(&mut prices);
-    let bound = bound_at(inst, offer, &prices, list);
-    match guessed {
-        Some(guessed) if guessed.1 < bound => guessed,
-        _ => (prices, bound),
-    }
+    (prices_of(&mut prices), bound_at(inst, offer, &prices, list))
 }
 
 fn prices_of<const R: usize>(prices: &mut [f64; R]) -> [f64; R] {

@@ -1,7 +1,7 @@
 //! The entry points: the reference packing, the pipeline, and the better of the two.
 
 use crate::effort::{Cancel, Effort, Meter};
-use crate::engine::Engine;
+use crate::engine::{Engine, MOST_ROWS};
 use crate::finish::{list_alternatives, outline};
 use crate::gather::gather;
 use crate::greedy::greedy_on;
@@ -117,7 +117,10 @@ fn better<const R: usize>(
     watch: &mut dyn FnMut(Progress),
     meter: &mut Meter,
 ) -> Solution {
-    let inst = Instance::<R>::new(problem, shapes, dims);
+    let mut inst = Instance::<R>::new(problem, shapes, dims);
+    // Where all effort goes into polish, the values of quick proofs lead to the cheaper packings.
+    inst.guesses = inst.classes.len() <= MOST_ROWS;
+    let inst = inst;
     let mut report = |unpacked: u64, objective: f64, bound: f64| {
         watch(Progress { unpacked, objective: crate::num::whole(objective), bound: whole_bound(bound) });
     };
