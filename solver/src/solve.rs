@@ -117,10 +117,9 @@ fn better<const R: usize>(
     watch: &mut dyn FnMut(Progress),
     meter: &mut Meter,
 ) -> Solution {
-    let mut inst = Instance::<R>::new(problem, shapes, dims);
+    let inst = Instance::<R>::new(problem, shapes, dims);
     // Where all effort goes into polish, the values of quick proofs lead to the cheaper packings.
-    inst.guesses = inst.classes.len() <= MOST_ROWS;
-    let inst = inst;
+    let inst = Instance { guesses: inst.classes.len() <= MOST_ROWS, ..inst };
     let mut report = |unpacked: u64, objective: f64, bound: f64| {
         watch(Progress { unpacked, objective: crate::num::whole(objective), bound: whole_bound(bound) });
     };
