@@ -61,6 +61,8 @@ struct State<'a> {
     counts: Vec<BTreeMap<u32, u32>>,
     /// Items in conflict with each item.
     foes: Vec<Vec<ItemIdx>>,
+    /// Whether each item is a foe of the one that is being packed.
+    hostile: Vec<bool>,
     /// Limits left.
     left: Vec<i64>,
     started: Vec<Filled>,
@@ -93,7 +95,6 @@ impl<'a> State<'a> {
                 foes[c.b.at()].push(c.a);
             }
         }
-        foes.iter_mut().for_each(|foes| foes.sort_unstable());
         Self {
             problem,
             shapes,
@@ -101,6 +102,7 @@ impl<'a> State<'a> {
             spreads_of,
             counts: problem.spreads.iter().map(|s| s.counts.clone()).collect(),
             foes,
+            hostile: vec![false; problem.items.len()],
             left: shapes.limits.iter().map(|l| l.left).collect(),
             started: problem.started.iter().map(|s| (s.room.clone(), Vec::new())).collect(),
             open: Vec::new(),
@@ -114,6 +116,10 @@ impl<'a> State<'a> {
         let mut left = self.problem.items[i].count;
         if left == 0 {
             return;
+        }
+        self.hostile.fill(false);
+        for foe in &self.foes[i] {
+            self.hostile[foe.at()] = true;
         }
         left -= self.fill_started(i, left);
         // Bins that may still take one, and those that never will, each by ascending key.
@@ -166,7 +172,7 @@ impl<'a> State<'a> {
                 let have = contents.iter().find(|c| c.0 == idx).map_or(0, |c| c.1);
                 if !Problem::fits(&item.needs, room)
                     || item.per_bin_max.is_some_and(|m| have >= m)
-                    || contents.iter().any(|c| self.foes[i].binary_search(&c.0).is_ok())
+                    || self.meets_a_foe(i, contents)
                 {
                     break;
                 }
@@ -194,6 +200,10 @@ impl<'a> State<'a> {
             }
         }
         placed
+    }
+
+    fn meets_a_foe(&self, i: usize, contents: &[(ItemIdx, u32)]) -> bool {
+        !self.foes[i].is_empty() && contents.iter().any(|c| self.hostile[c.0.at()])
     }
 
     /// Whether the spread lets domain `d` receive one more now.
@@ -228,7 +238,7 @@ impl<'a> State<'a> {
         let label = self.shapes.label_of[i] as usize;
         let bin = &self.open[b];
         if bin.usage.iter().zip(&item.needs).zip(&bin.most).any(|((u, n), m)| u.saturating_add(*n) > *m)
-            || bin.contents.iter().any(|c| self.foes[i].binary_search(&c.0).is_ok())
+            || self.meets_a_foe(i, &bin.contents)
             || item.per_bin_max.is_some_and(|m| bin.contents.iter().any(|c| c.0 == idx && c.1 >= m))
         {
             return Try::Never;
