@@ -227,7 +227,7 @@ fn ordinary<T>(answer: Result<T, crate::act::ActError>) -> Result<(), Fault> {
 fn fleet<C: Cloud>(deps: &Deps<C>, now: i64) -> Fleet {
     let world = &deps.world;
     let free = world.kept_free().borrow().clone();
-    let machine = |node: Node| {
+    let machine = |node: Arc<Node>| {
         let claim = world.claim_of(&node).filter(|claim| deps.is_managed(&claim.spec.node_class_ref));
         let is_true = |type_: &str| claim.as_ref().is_some_and(|claim| says(claim, type_));
         Machine {
@@ -348,7 +348,7 @@ fn tell<C: Cloud>(deps: &Deps<C>, fleet: &Fleet) {
             continue;
         }
         let why = capitalized(&kept.message);
-        if let Some(uid) = deps.world.node(&machine.node).and_then(|node| node.metadata.uid) {
+        if let Some(uid) = deps.world.node(&machine.node).and_then(|node| node.metadata.uid.clone()) {
             deps.recorder.publish(About::node(&machine.node, &uid), catalog::disruption_blocked(&uid, &why));
         }
         if let Some((claim, uid)) = claim.as_ref().and_then(|claim| Some((claim, claim.metadata.uid.as_ref()?))) {

@@ -105,7 +105,7 @@ pub async fn collect<C: Cloud>(deps: &Deps<C>) -> Result<(), Fault> {
     let managed = || claims.iter().map(AsRef::as_ref).filter(|claim| deps.is_managed(&claim.spec.node_class_ref));
     let is_alive = |claim: &NodeClaim| {
         let provider_id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).unwrap_or_default();
-        deps.world.nodes_of(provider_id).iter().any(super::node::Node::is_ready)
+        deps.world.nodes_of(provider_id).iter().any(|node| node.is_ready())
     };
     deps.world.listed(&instances);
     let lost = lost_claims(managed(), &instances, is_alive);

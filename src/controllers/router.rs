@@ -73,7 +73,7 @@ impl Router {
             }
             Kind::Node => {
                 self.nodes.add(&change.name);
-                let provider_id = self.world.node(&change.name).map(|node| node.spec.provider_id);
+                let provider_id = self.world.mirror.node(&change.name).map(|node| node.spec.provider_id.to_string());
                 self.tell_instance(change, provider_id.unwrap_or_default());
             }
             Kind::NodePool => {

@@ -30,6 +30,9 @@ const LEAST_NOMINATED_SECONDS: i64 = 10;
 /// Kubernetes' own classes for pods that the cluster, or a node, cannot do without.
 const CRITICAL: [&str; 2] = ["system-cluster-critical", "system-node-critical"];
 
+/// A Node of the mirror, and the same in the words of the controllers.
+type ToldNode = (Seen<k8s::Node>, Arc<Node>);
+
 /// What a pool sold when a plan was made.
 struct Sold {
     types: Arc<Vec<InstanceType>>,
@@ -48,6 +51,8 @@ pub struct World {
     asked: Arc<Mutex<BTreeSet<ClassRef>>>,
     /// What each node class came to when somebody last asked.
     classes: Arc<Mutex<BTreeMap<ClassRef, Arc<Class>>>>,
+    /// Nodes by name in the controllers' words, each with what it was made of: they are asked for far oftener than they change.
+    told: Arc<Mutex<BTreeMap<Str, ToldNode>>>,
     /// Machines by provider id, as the cloud last listed them: those of which it tells more than that they are there.
     instances: Arc<Mutex<BTreeMap<Str, Arc<Instance>>>>,
     /// What each pool sells, overlays applied, as the last plan had it.
@@ -66,13 +71,14 @@ impl World {
         let (types, classes, instances) = (Arc::default(), Arc::default(), Arc::default());
         let (of_pools, nominated, clocks) = (Arc::default(), Arc::default(), Clocks::default());
         let (nominated_seconds, kept_free) = (NOMINATED_SECONDS, Arc::new(watch::Sender::new(None)));
-        let asked = Arc::default();
+        let (asked, told) = (Arc::default(), Arc::default());
         Self {
             mirror,
             facts,
             types,
             asked,
             classes,
+            told,
             instances,
             of_pools,
             nominated,
@@ -110,21 +116,37 @@ impl World {
     }
 
     /// The Nodes that say they are this instance.
-    pub fn nodes_of(&self, provider_id: &str) -> Vec<Node> {
+    pub fn nodes_of(&self, provider_id: &str) -> Vec<Arc<Node>> {
         if provider_id.is_empty() {
             return Vec::new();
         }
-        self.mirror.nodes_of_provider(provider_id).iter().map(|node| of_mirror(node)).collect()
+        self.mirror.nodes_of_provider(provider_id).into_iter().map(|node| self.told(node)).collect()
     }
 
     /// A Node by name.
-    pub fn node(&self, name: &str) -> Option<Node> {
-        self.mirror.node(name).map(|node| of_mirror(&node))
+    pub fn node(&self, name: &str) -> Option<Arc<Node>> {
+        self.mirror.node(name).map(|node| self.told(node))
     }
 
     /// All Nodes.
-    pub fn nodes(&self) -> Vec<Node> {
-        self.mirror.nodes().iter().map(|node| of_mirror(node)).collect()
+    pub fn nodes(&self) -> Vec<Arc<Node>> {
+        let all: BTreeMap<_, _> =
+            self.mirror.nodes().into_iter().map(|node| (node.metadata.name.clone(), node)).collect();
+        // The only place that sees which are gone.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| all.contains_key(name));
+        all.into_values().map(|node| self.told(node)).collect()
+    }
+
+    fn told(&self, node: Seen<k8s::Node>) -> Arc<Node> {
+        let mut all = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, told)) = all.get(&node.metadata.name)
+            && Arc::ptr_eq(of, &node)
+        {
+            return told.clone();
+        }
+        let told = Arc::new(of_mirror(&node));
+        all.insert(node.metadata.name.clone(), (node, told.clone()));
+        told
     }
 
     /// A pool by name.

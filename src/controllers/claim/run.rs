@@ -143,7 +143,7 @@ impl<C: Cloud> Claims<C> {
         if let Some(fault) = fault {
             return Err(fault);
         }
-        self.marks(&mut draft, nodes.first(), &mut next);
+        self.marks(&mut draft, nodes.first().map(|node| &**node), &mut next);
         self.flush(&mut draft).await?;
         Ok(retry.unwrap_or_else(|| next.again(self.deps.clock.seconds())))
     }
@@ -164,14 +164,14 @@ impl<C: Cloud> Claims<C> {
     }
 
     /// Lets the node in, and sees whether it is complete.
-    async fn join(&self, draft: &mut Draft, nodes: &mut [Node], next: &mut Next) -> Result<(), Fault> {
+    async fn join(&self, draft: &mut Draft, nodes: &mut [Arc<Node>], next: &mut Next) -> Result<(), Fault> {
         self.register(draft, nodes, next).await?;
         self.initialize(draft, nodes).await
     }
 
     /// Syncs the node and opens its gate, and writes that into the draft.
-    async fn register(&self, draft: &mut Draft, nodes: &mut [Node], next: &mut Next) -> Result<(), Fault> {
-        let found = register::look(draft, &nodes.iter().collect::<Vec<_>>());
+    async fn register(&self, draft: &mut Draft, nodes: &mut [Arc<Node>], next: &mut Next) -> Result<(), Fault> {
+        let found = register::look(draft, &nodes.iter().map(|node| &**node).collect::<Vec<_>>());
         register::settle(draft, &found);
         if let Registration::Shut { until } = found {
             next.at(until);
@@ -198,7 +198,7 @@ impl<C: Cloud> Claims<C> {
                 }
                 // The pods are nominated and the scheduler tries them: what the mirror is to show soon is asked for now.
                 let Some(fresh) = self.deps.api.get::<Node>("", node.name()).await? else { return Err(fault) };
-                *node = fresh;
+                *node = Arc::new(fresh);
                 if let Registration::Open { after, .. } = register::look(draft, &[node]) {
                     self.patch_node(node, &initialize::with_registration(&draft.claim, *after)).await?;
                 }
@@ -216,8 +216,8 @@ impl<C: Cloud> Claims<C> {
         Ok(())
     }
 
-    async fn initialize(&self, draft: &mut Draft, nodes: &mut [Node]) -> Result<(), Fault> {
-        let found = initialize::look(draft, nodes.first());
+    async fn initialize(&self, draft: &mut Draft, nodes: &mut [Arc<Node>]) -> Result<(), Fault> {
+        let found = initialize::look(draft, nodes.first().map(|node| &**node));
         initialize::settle(draft, &found);
         if let (Initialization::Label(after), Some(node)) = (found, nodes.first_mut()) {
             self.patch_node(node, &after).await?;
@@ -227,10 +227,10 @@ impl<C: Cloud> Claims<C> {
         Ok(())
     }
 
-    async fn patch_node(&self, node: &mut Node, after: &Node) -> Result<(), Fault> {
+    async fn patch_node(&self, node: &mut Arc<Node>, after: &Node) -> Result<(), Fault> {
         if let Some(patch) = node.patch_to(after) {
             let name = node.name().to_owned();
-            *node = self.deps.api.steps("", &name, patch).await?;
+            *node = Arc::new(self.deps.api.steps("", &name, patch).await?);
         }
         Ok(())
     }
@@ -336,7 +336,7 @@ impl<C: Cloud> Claims<C> {
         let mut is_gone = false;
         for _ in 0..MAX_WRITES {
             let nodes = self.deps.world.nodes_of(provider_id.as_deref().unwrap_or_default());
-            let nodes: Vec<_> = nodes.iter().collect();
+            let nodes: Vec<&Node> = nodes.iter().map(|node| &**node).collect();
             match finalize::next(&mut draft, &nodes, provider_id.as_deref(), is_gone) {
                 Ending::Released => return Ok(Again::OnChange),
                 Ending::Deadline(deadline) => {

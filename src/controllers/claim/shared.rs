@@ -17,7 +17,7 @@ impl<C: Cloud> Claims<C> {
             return Ok(false);
         }
         for node in world.nodes_of(provider_id) {
-            let mut after = node.clone();
+            let mut after = (*node).clone();
             after.metadata.owner_references.retain(|owner| owner.uid != uid);
             if let Some(patch) = node.patch_to(&after) {
                 let _: Node = self.deps.api.steps("", node.name(), patch).await?;

@@ -309,15 +309,21 @@ impl<C: Cloud> Nodes<C> {
     }
 
     /// Gives a node of an earlier version the label of its node class.
-    async fn hydrate(&self, node: &mut Node) -> Result<(), Fault> {
+    async fn hydrate(&self, node: Arc<Node>) -> Result<Arc<Node>, Fault> {
         if !node.said(names::core::REGISTERED) {
-            return Ok(());
+            return Ok(node);
         }
-        let Some(claim) = self.deps.world.claim_of(node) else { return Ok(()) };
+        let Some(claim) = self.deps.world.claim_of(&node) else { return Ok(node) };
         let class = &claim.spec.node_class_ref;
+        let key = class.label_key();
+        if node.metadata.labels.contains_key(&key) {
+            return Ok(node);
+        }
+        let mut node = Arc::unwrap_or_clone(node);
         let mut after = node.clone();
-        after.metadata.labels.entry(class.label_key()).or_insert_with(|| class.name.clone());
-        self.patch(node, &after).await
+        after.metadata.labels.insert(key, class.name.clone());
+        self.patch(&mut node, &after).await?;
+        Ok(Arc::new(node))
     }
 
     /// Replaces a node that has been ill for too long, unless many are.
@@ -336,7 +342,7 @@ impl<C: Cloud> Nodes<C> {
         let pool = node.metadata.labels.get(names::core::NODE_POOL);
         let nodes = deps.world.nodes();
         let is_peer = |peer: &&Node| pool.is_none() || peer.metadata.labels.get(names::core::NODE_POOL) == pool;
-        if !repair::few_are_ill(nodes.iter().filter(is_peer), policies) {
+        if !repair::few_are_ill(nodes.iter().map(|node| &**node).filter(is_peer), policies) {
             let uid = node.metadata.uid.as_deref().unwrap_or_default();
             self.say(node, catalog::node_repair_blocked(uid, pool.is_some()));
             return Ok(Again::After(REPAIR_PAUSE));
@@ -379,7 +385,7 @@ impl<C: Cloud> Reconcile for Nodes<C> {
     const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(10) };
 
     async fn reconcile(&self, name: &str) -> Result<Again, Fault> {
-        let Some(mut node) = self.deps.world.node(name) else {
+        let Some(node) = self.deps.world.node(name) else {
             self.memory().remove(name);
             return Ok(Again::OnChange);
         };
@@ -394,14 +400,14 @@ impl<C: Cloud> Reconcile for Nodes<C> {
             return Ok(Again::OnChange);
         }
         if !node.metadata.is_deleting() {
-            self.hydrate(&mut node).await?;
+            let node = self.hydrate(node).await?;
             return if self.deps.repairs { self.repair(&node).await } else { Ok(Again::OnChange) };
         }
         let version = node.metadata.resource_version.clone();
         if let Some(wait) = self.remember(name, |memory| memory.unseen.wait(version.as_deref())) {
             return Ok(Again::After(wait));
         }
-        self.end(node).await
+        self.end(Arc::unwrap_or_clone(node)).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! Conditions of nodes as they stand, as text for whoever scrapes.
 
+use std::sync::Arc;
+
 use crds::names;
 
 use super::super::deps::seconds;
@@ -44,7 +46,7 @@ pub fn nodes(world: &World, class_label: &str, now: i64, out: &mut String) {
 }
 
 /// Every condition of every node, with since when it stands.
-fn each(nodes: &[Node], further: &[[(String, String); 3]], mut tell: impl FnMut(&Labels, Option<i64>)) {
+fn each(nodes: &[Arc<Node>], further: &[[(String, String); 3]], mut tell: impl FnMut(&Labels, Option<i64>)) {
     for (node, further) in nodes.iter().zip(further) {
         for condition in &node.status.conditions {
             let own = Labels::of([

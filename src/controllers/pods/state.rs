@@ -57,7 +57,7 @@ pub fn used(world: &World) -> Used {
 pub fn nodes(world: &World, now: i64, out: &mut String) {
     let nodes = world.nodes();
     let mut sums = Sums::default();
-    let labels: Vec<NodeLabels> = nodes.iter().map(labels_of).collect();
+    let labels: Vec<NodeLabels> = nodes.iter().map(|node| labels_of(node)).collect();
     let rows: Vec<NodeRow<'_>> =
         nodes.iter().zip(&labels).map(|(node, labels)| row(world, node, labels, &mut sums, now)).collect();
     write_nodes(out, &rows);
@@ -102,7 +102,7 @@ pub fn pods(world: &World, out: &mut String) {
     if pods.is_empty() {
         return;
     }
-    let nodes: BTreeMap<String, (Node, bool)> = world
+    let nodes: BTreeMap<String, (Arc<Node>, bool)> = world
         .nodes()
         .into_iter()
         .map(|node| (node.name().to_owned(), (node.clone(), world.claim_of(&node).is_some())))
