@@ -135,6 +135,11 @@ impl Requirement {
         (!self.complement).then_some(&self.values)
     }
 
+    /// The values that it names, to allow them or to leave them out.
+    pub fn named(&self) -> &BTreeSet<Str> {
+        &self.values
+    }
+
     /// The only allowed value, if there is just one.
     pub fn single(&self) -> Option<&Str> {
         (!self.complement && self.values.len() == 1).then(|| self.values.first()).flatten()

@@ -6,6 +6,7 @@ use fixedbitset::FixedBitSet as Bits;
 
 use super::dims::{add, fits, times};
 use super::sale::cheapest;
+use super::shelf::Shelf;
 use super::state::{Bin, Placed, State, Undo, clash};
 use super::topology::Demand;
 use crate::model::{Requirement, Requirements, Str};
@@ -52,7 +53,7 @@ impl State<'_, '_> {
             return None;
         }
         let mut free: Vec<i64> = goods.pool.limits.iter().map(|(_, most)| most).collect();
-        add(&mut free, &self.used[bin.shelf], -1);
+        add(&mut free, &self.used[goods.purse], -1);
         if bin.chosen != usize::MAX {
             add(&mut free, &goods.sizes[goods.choices[bin.chosen].size].amounts, 1);
         }
@@ -67,7 +68,12 @@ impl State<'_, '_> {
     fn far_from_limits(&self, shelf: usize) -> bool {
         let goods = &self.world.shelves[shelf];
         let limits = goods.pool.limits.iter().map(|(_, most)| most);
-        goods.largest.iter().zip(limits).zip(&self.used[shelf]).all(|((largest, most), used)| *largest <= most - used)
+        goods
+            .largest
+            .iter()
+            .zip(limits)
+            .zip(&self.used[goods.purse])
+            .all(|((largest, most), used)| *largest <= most - used)
     }
 
     /// Leaves out choices whose reservation other machines use up.
@@ -296,9 +302,9 @@ impl State<'_, '_> {
             return true;
         }
         let Some(next) = cheapest(goods, choices, None) else { return true };
-        let amounts = |choice: usize| &goods.sizes[goods.choices[choice].size].amounts;
+        let amounts = |choice: usize| amounts_of(goods, choice);
         let mut left: Vec<i64> = goods.pool.limits.iter().map(|(_, most)| most).collect();
-        add(&mut left, &self.used[bin.shelf], -1);
+        add(&mut left, &self.used[goods.purse], -1);
         add(&mut left, amounts(next), -1);
         if bin.chosen != usize::MAX {
             add(&mut left, amounts(bin.chosen), 1);
@@ -306,16 +312,18 @@ impl State<'_, '_> {
         if fits(&goods.largest, &left) {
             return true;
         }
-        let others = self.bins.iter().filter(|other| other.shelf == bin.shelf && !std::ptr::eq(*other, bin));
+        let of_pool = |other: &&Bin| self.world.shelves[other.shelf].purse == goods.purse;
+        let others = self.bins.iter().filter(|other| of_pool(other) && !std::ptr::eq(*other, bin));
         others.into_iter().all(|other| {
+            let goods = &self.world.shelves[other.shelf];
             let mut free = left.clone();
-            add(&mut free, amounts(other.chosen), 1);
+            add(&mut free, amounts_of(goods, other.chosen), 1);
             let mut within = Bits::with_capacity(goods.choices.len());
             for size in goods.sizes.iter().filter(|size| fits(&size.amounts, &free)) {
                 within.union_with(&size.choices);
             }
             within.intersect_with(&other.mask);
-            self.min_values_met(bin.shelf, &within)
+            self.min_values_met(other.shelf, &within)
         })
     }
 
@@ -419,12 +427,13 @@ impl State<'_, '_> {
         if goods.pool.limits.0.is_empty() {
             return;
         }
-        self.note(|state| Undo::Used { shelf, before: state.used[shelf].clone() });
+        let purse = goods.purse;
+        self.note(|state| Undo::Used { purse, before: state.used[purse].clone() });
         let size = |choice: usize| &goods.sizes[goods.choices[choice].size].amounts;
         if before != usize::MAX {
-            add(&mut self.used[shelf], size(before), -1);
+            add(&mut self.used[purse], size(before), -1);
         }
-        add(&mut self.used[shelf], size(now), 1);
+        add(&mut self.used[purse], size(now), 1);
     }
 
     /// The domain of a bin, settled now if it was open: whoever is counted there must be able to rely on it. Where
@@ -461,6 +470,11 @@ impl State<'_, '_> {
         }
         Some(domain)
     }
+}
+
+/// What a machine of a choice takes of its pool's limits.
+fn amounts_of<'g>(goods: &'g Shelf, choice: usize) -> &'g [i64] {
+    &goods.sizes[goods.choices[choice].size].amounts
 }
 
 /// What is used once so many more have come.

@@ -8,6 +8,7 @@
 
 mod agreement;
 mod bin;
+mod classes;
 mod dims;
 mod domains;
 mod fill;

@@ -270,7 +270,10 @@ fn allowed(world: &World, kinds: &Kinds, lot: &Lot, any_tier: bool) -> BitSet {
             let mut mask = way.mask.clone();
             for (key, domain) in &lot.pins {
                 let (name, value) = (world.topology.key_name(*key), world.topology.domain_name(*key, *domain));
-                if let Some(bits) = shelf.with_value(name, value) {
+                let closed = shelf.open.get(name).is_some_and(|open| open.wants_label() && !open.has(value));
+                if closed && !shelf.is_left_to_launches(name) {
+                    mask.clear();
+                } else if let Some(bits) = shelf.with_value(name, value) {
                     mask.intersect_with(bits);
                 } else if shelf.open.get(name).is_none() && shelf.pool.labels.get(name) != Some(value) {
                     mask.clear();
@@ -343,11 +346,13 @@ fn conflicts(world: &World, leads: &[&Lot], apart: &[&Vec<usize>], counted: &[Ve
 /// What the limits of each pool leave for machines to buy.
 fn limits(fresh: &State, kinds: &Kinds) -> Vec<Cap> {
     let mut out = Vec::new();
-    for (at, shelf) in fresh.world.shelves.iter().enumerate() {
-        let range = kinds.offsets[at]..kinds.offsets[at] + shelf.choices.len();
+    for (at, shelf) in fresh.world.shelves.iter().enumerate().filter(|(at, shelf)| shelf.purse == *at) {
+        // The shelves of a pool are side by side, and sell the same.
+        let n_shelves = fresh.world.shelves.iter().filter(|other| other.purse == at).count();
+        let range = kinds.offsets[at]..kinds.offsets[at] + n_shelves * shelf.choices.len();
         for (dim, (_, most)) in shelf.pool.limits.iter().enumerate() {
             let mut weights = vec![0; kinds.total];
-            for (choice, weight) in shelf.choices.iter().zip(&mut weights[range.clone()]) {
+            for (choice, weight) in shelf.choices.iter().cycle().zip(&mut weights[range.clone()]) {
                 *weight = shelf.sizes[choice.size].amounts[dim];
             }
             let kinds = BitSet::of(kinds.total, range.clone());

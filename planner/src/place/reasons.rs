@@ -19,12 +19,14 @@ pub(crate) fn reasons(state: &State, group: usize) -> Vec<Reason> {
     }
     let mut out = Vec::new();
     for pool in state.world.snapshot.pools.iter().filter(|pool| pool.dynamic()) {
-        let shelf = state.world.shelves.iter().position(|shelf| shelf.pool.name == pool.name);
-        match (&pool.not_ready, shelf) {
-            (Some(reason), _) => out.push(Reason { pool: pool.name.clone(), ..reason.clone() }),
-            (None, Some(shelf)) => out.push(Case { state, group, shelf }.explain()),
-            (None, None) => {}
+        if let Some(reason) = &pool.not_ready {
+            out.push(Reason { pool: pool.name.clone(), ..reason.clone() });
+            continue;
         }
+        let shelves = state.world.shelves.iter().enumerate().filter(|(_, shelf)| shelf.pool.name == pool.name);
+        let reasons = shelves.map(|(shelf, _)| Case { state, group, shelf }.explain());
+        // Of several shelves the one that would take most.
+        out.extend(reasons.rev().max_by_key(|(rank, _)| *rank).map(|(_, reason)| reason));
     }
     if out.is_empty() {
         let miss = Some("a NodePool whose node class is ready".into());
@@ -53,21 +55,25 @@ impl Case<'_, '_, '_> {
         Reason { pool: self.pool().clone(), code, message, nearest_miss }
     }
 
-    fn explain(&self) -> Reason {
-        self.taints()
-            .or_else(|| own_conflict(self.goods().pool))
-            .or_else(|| self.labels())
-            .or_else(|| self.volumes())
-            .or_else(|| self.types())
-            .or_else(|| self.limits())
-            .or_else(|| self.min_values())
-            .or_else(|| self.topology())
-            .or_else(|| self.jointly())
-            .unwrap_or_else(|| {
-                let message =
-                    format!("no machine of NodePool {} satisfies all constraints of the pod at once", self.pool());
-                self.reason(self.first_topology_code(), message, None)
-            })
+    /// The first predicate that fails, by its number, and why.
+    fn explain(&self) -> (usize, Reason) {
+        let predicates: [&dyn Fn() -> Option<Reason>; 9] = [
+            &|| self.taints(),
+            &|| own_conflict(self.goods().pool),
+            &|| self.labels(),
+            &|| self.volumes(),
+            &|| self.types(),
+            &|| self.limits(),
+            &|| self.min_values(),
+            &|| self.topology(),
+            &|| self.jointly(),
+        ];
+        let failed = predicates.iter().enumerate().find_map(|(at, fails)| Some((at, fails()?)));
+        failed.unwrap_or_else(|| {
+            let message =
+                format!("no machine of NodePool {} satisfies all constraints of the pod at once", self.pool());
+            (predicates.len(), self.reason(self.first_topology_code(), message, None))
+        })
     }
 
     fn taints(&self) -> Option<Reason> {
@@ -127,7 +133,8 @@ impl Case<'_, '_, '_> {
             } else if let Some(offered) = goods.open.get(key).or_else(|| pool.requirements.get(key)) {
                 let missing_wanted = !asked.wants_label() && asked.concrete().is_some() && offered.wants_label();
                 if !asked.intersects(offered) || missing_wanted {
-                    return Some(conflict(offered.to_string()));
+                    let all = pool.requirements.get(key).filter(|all| !asked.intersects(all));
+                    return Some(conflict(all.unwrap_or(offered).to_string()));
                 }
             } else if asked.wants_label() && !self.carried(key) {
                 return Some(self.unknown(asked));

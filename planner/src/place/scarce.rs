@@ -140,7 +140,7 @@ impl Case<'_, '_, '_> {
             return Some(self.reserved(&within));
         }
         let choice = goods.instance_type(holding.minimum()?);
-        let limits = goods.pool.limits.iter().zip(&self.state.used[self.shelf]);
+        let limits = goods.pool.limits.iter().zip(&self.state.used[goods.purse]);
         let (mut said, mut misses) = (Vec::new(), Vec::new());
         for ((name, most), used) in limits {
             let more = limited_amount(&choice.capacity, name);

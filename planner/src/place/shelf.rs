@@ -18,6 +18,8 @@ use crate::plan::RankedOffering;
 /// A pool's goods. Choices are ranked: a lower index is never dearer.
 pub(crate) struct Shelf<'a> {
     pub(crate) pool: &'a Pool,
+    /// The first shelf of its pool: what all of them use of its limits is kept there.
+    pub(super) purse: usize,
     pub(crate) choices: Vec<Choice>,
     /// The same as a plan names them.
     pub(crate) ranked: Arc<[RankedOffering]>,
@@ -86,8 +88,14 @@ pub(crate) struct Matching {
 }
 
 impl<'a> Shelf<'a> {
-    /// Flattens the pool's types. `keys`: the label keys anybody will ask about.
-    pub(crate) fn new(pool: &'a Pool, daemons: &[Daemon], dims: &Dims, keys: &BTreeSet<Str>) -> Self {
+    /// Flattens the pool's types. `narrowed`: what is settled of its open keys; `keys`: those that anybody will ask about.
+    pub(super) fn new(
+        pool: &'a Pool,
+        narrowed: &Requirements,
+        daemons: &[Daemon],
+        dims: &Dims,
+        keys: &BTreeSet<Str>,
+    ) -> Self {
         let mut carried: BTreeSet<&Str> = pool.types.iter().flat_map(|t| t.labels.keys()).collect();
         carried.extend(pool.types.iter().flat_map(|t| &t.offerings).flat_map(|o| o.labels.keys()));
         let mut open = Requirements::new();
@@ -113,6 +121,7 @@ impl<'a> Shelf<'a> {
             }
         }
         fixed = fixed.iter().filter(|r| open.get(&r.key).is_none()).cloned().collect();
+        open.add_all(narrowed);
         let mut ranked: Vec<(usize, usize)> = Vec::new();
         for (kind, instance_type) in pool.types.iter().enumerate() {
             for (offering, sold) in instance_type.offerings.iter().enumerate() {
@@ -143,6 +152,7 @@ impl<'a> Shelf<'a> {
         };
         let mut shelf = Self {
             pool,
+            purse: 0,
             ranked: ranked.iter().map(ranked_offering).collect(),
             of_kind: vec![Vec::new(); pool.types.len()],
             sellable: Bits::with_capacity(ranked.len()),
@@ -341,12 +351,10 @@ impl<'a> Shelf<'a> {
         let none = || Bits::with_capacity(self.choices.len());
         let key = &requirement.key;
         if let Some(open) = self.open.get(key) {
+            let is_wanted = open.wants_label() || requirement.wants_label();
+            let is_out = is_wanted && !requirement.intersects(open) || closed_out(requirement, open);
             let anyway = || self.settled.get(key).map_or_else(none, |settled| settled.anyway(requirement));
-            return if open.wants_label() && !requirement.intersects(open) || closed_out(requirement, open) {
-                Some(anyway())
-            } else {
-                None
-            };
+            return is_out.then(anyway);
         }
         if let Some(value) = self.pool.labels.get(key) {
             return Some(if requirement.allows(Some(value)) { self.all() } else { none() });

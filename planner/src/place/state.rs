@@ -51,7 +51,7 @@ pub(crate) struct State<'w, 'a> {
     pub(super) by_pods: BTreeSet<(u32, usize)>,
     counts: Vec<BTreeMap<u32, u32>>,
     totals: Vec<u32>,
-    /// Per shelf, the limited resources in use, in the order of its pool's limits.
+    /// Per purse, the limited resources in use, in the order of its pool's limits.
     pub(crate) used: Vec<Vec<i64>>,
     /// Machines that would draw on each reservation.
     pub(super) reserved: BTreeMap<Str, u32>,
@@ -65,7 +65,7 @@ pub(super) enum Undo {
     Host { host: usize, placed: Placed },
     Bin { at: usize, before: Box<Bin> },
     Opened,
-    Used { shelf: usize, before: Vec<i64> },
+    Used { purse: usize, before: Vec<i64> },
     Reserved { before: BTreeMap<Str, u32> },
 }
 
@@ -151,7 +151,7 @@ impl<'w, 'a> State<'w, 'a> {
                         self.by_pods.remove(&(bin.n_pods, self.bins.len()));
                     }
                 }
-                Undo::Used { shelf, before } => self.used[shelf] = before,
+                Undo::Used { purse, before } => self.used[purse] = before,
                 Undo::Reserved { before } => self.reserved = before,
             }
         }

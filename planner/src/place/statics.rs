@@ -10,7 +10,7 @@ use super::sale::empty_launch;
 use super::shelf::Shelf;
 use super::stock::{out_of_stock, own_conflict, reservations_held, used_up};
 use crate::model::resources::NODES;
-use crate::model::{Code, Pool, Reason, Snapshot, Str};
+use crate::model::{Code, Pool, Reason, Requirements, Snapshot, Str};
 use crate::plan::{Launch, Short};
 
 /// The launches that bring each static pool up to its replicas, as far as `limits.nodes` and what is sold let them; and
@@ -31,9 +31,15 @@ pub(super) fn statics(snapshot: &Snapshot, dims: &Dims, keys: &BTreeSet<Str>) ->
         let before = out.len();
         let mut why = match &pool.not_ready {
             Some(reason) => Some(Reason { pool: pool.name.clone(), ..reason.clone() }),
-            None => buy(snapshot, &Shelf::new(pool, &snapshot.daemons, dims, keys), allowed, &mut drawn, |launch| {
-                out.push(Launch { name: names.next(&pool.name), ..launch });
-            }),
+            None => buy(
+                snapshot,
+                &Shelf::new(pool, &Requirements::new(), &snapshot.daemons, dims, keys),
+                allowed,
+                &mut drawn,
+                |launch| {
+                    out.push(Launch { name: names.next(&pool.name), ..launch });
+                },
+            ),
         };
         let missing = lacking - (out.len() - before) as u32;
         if let (None, true, Some(most)) = (&why, missing > 0, most) {

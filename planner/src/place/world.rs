@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fixedbitset::FixedBitSet as Bits;
 
+use super::classes::shelves_of;
 use super::dims::{self, Dims};
 use super::host::{Host, held, hosts};
 use super::shelf::{Matching, Shelf, first_of_both};
@@ -19,7 +20,7 @@ use crate::plan::{Launch, Short};
 pub(crate) struct World<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) dims: Dims,
-    /// Of the dynamic pools that are ready, in the order they are tried.
+    /// Of the dynamic pools that are ready, in the order they are tried; more than one of a pool side by side.
     pub(crate) shelves: Vec<Shelf<'a>>,
     pub(crate) groups: Vec<Group<'a>>,
     /// Nodes and claims that may take pods: initialised ones first, then by name.
@@ -89,7 +90,12 @@ impl<'a> World<'a> {
         let dims = Dims::of(snapshot);
         let keys = asked_keys(snapshot);
         let pools = snapshot.pools.iter().filter(|pool| pool.dynamic() && pool.not_ready.is_none());
-        let shelves: Vec<Shelf> = pools.map(|pool| Shelf::new(pool, &snapshot.daemons, &dims, &keys)).collect();
+        let mut shelves: Vec<Shelf> = Vec::new();
+        for pool in pools {
+            let purse = shelves.len();
+            shelves.extend(shelves_of(pool, &snapshot.daemons, &dims, &keys));
+            shelves[purse..].iter_mut().for_each(|shelf| shelf.purse = purse);
+        }
         let (statics, short) = statics(snapshot, &dims, &keys);
         let mut world = Self {
             snapshot,
