@@ -104,6 +104,67 @@ fn whoever_others_share_a_machine_with_goes_to_a_pool_that_they_may_use() {
     assert_eq!(bought, [("marked", 2)]);
 }
 
+/// A pool of zone a, before all others, that can buy so many cores; and one of zone b without limits.
+fn small_and_large(cores: i64) -> Vec<planner::model::Pool> {
+    let (mut small, mut large) = (pool("small"), pool("large"));
+    (small.weight, small.limits) = (9, planner::model::Resources::of([("cpu", cores * 1000)]));
+    small.requirements.add(zone_in(&["a"]));
+    large.requirements.add(zone_in(&["b"]));
+    vec![small, large]
+}
+
+#[test]
+fn whoever_others_have_to_be_near_goes_where_limits_leave_room_for_them() {
+    for (key, n) in [(labels::ZONE, 1), (labels::ZONE, 3), (labels::HOSTNAME, 1), (labels::HOSTNAME, 3)] {
+        let mut pods = replicas("f", n, 1_800, |shape| shape.affinity.push(term(key, "lead")));
+        pods.extend(replicas("lead", 1, 1_800, |_| {}));
+        let plan = planner::plan(&snapshot(small_and_large(2), pods));
+        assert!(plan.unplaced.is_empty(), "{key} {n}: {:?}", plan.unplaced);
+    }
+}
+
+#[test]
+fn who_follows_a_follower_goes_where_limits_leave_room_for_all() {
+    let mut pods = replicas("z", 1, 1_800, |shape| shape.affinity.push(term(labels::ZONE, "y")));
+    pods.extend(replicas("y", 1, 1_800, |shape| shape.affinity.push(term(labels::ZONE, "x"))));
+    pods.extend(replicas("x", 1, 1_800, |_| {}));
+    let plan = planner::plan(&snapshot(small_and_large(4), pods));
+    assert!(plan.unplaced.is_empty(), "{:?}", plan.unplaced);
+}
+
+#[test]
+fn those_who_gather_do_so_where_limits_leave_room_for_all() {
+    for key in [labels::ZONE, labels::HOSTNAME] {
+        let pods = replicas("web", 4, 1_800, |shape| shape.affinity.push(term(key, "web")));
+        let plan = planner::plan(&snapshot(small_and_large(4), pods));
+        assert!(plan.unplaced.is_empty(), "{key}: {:?}", plan.unplaced);
+    }
+}
+
+#[test]
+fn who_may_spread_loosely_goes_where_that_lets_others_in() {
+    // The strict ones have zone a alone, which may be one ahead of zone b.
+    let strict = |shape: &mut PodShape| {
+        shape.spreads.push(planner::model::pod::Spread { honor_affinity: false, ..spread(labels::ZONE, "web") });
+        shape.node_selector.add(zone_in(&["a"]));
+    };
+    let loose = |shape: &mut PodShape| {
+        shape.spreads.push(planner::model::pod::Spread { max_skew: 3, ..spread(labels::ZONE, "web") });
+    };
+    let mut pods = replicas("web", 2, 100, strict);
+    for (at, mut pod) in replicas("web", 3, 900, loose).into_iter().enumerate() {
+        pod.name = format!("loose-{at}").into();
+        pod.uid = pod.name.clone();
+        pods.push(pod);
+    }
+    let mut pool = pool("general");
+    pool.requirements.add(zone_in(&["a", "b"]));
+    let snapshot = snapshot(vec![pool], pods);
+    let plan = planner::plan(&snapshot);
+    assert!(plan.unplaced.is_empty(), "{:?}", plan.unplaced);
+    assert_eq!(planner::check(&snapshot, &plan), []);
+}
+
 #[test]
 fn a_node_that_is_there_goes_to_whoever_has_no_other_place() {
     let mut fixed = pod("p", 300);

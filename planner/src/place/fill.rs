@@ -24,7 +24,7 @@ pub(super) fn fill(state: &mut State, front: &[usize], left: &mut [u32]) {
                 continue;
             }
             if let Some(others) = kin.and_then(|kin| waiting.get(&kin)) {
-                let_in_turn(state, group, others, left);
+                let_in_turn(state, group, others, left, !front.is_empty());
             }
             place(state, group, &mut left[group]);
             if let (Some(kin), true) = (kin, left[group] > 0 && spreads_over_domains(world, group)) {
@@ -42,23 +42,61 @@ fn spreads_over_domains(world: &World, group: usize) -> bool {
 }
 
 /// Places pods of a group one at a time while kin that can go to fewer domains wait: what each changes in the counts may let
-/// those in.
-fn let_in_turn(state: &mut State, group: usize, waiting: &[usize], left: &mut [u32]) {
+/// those in. `helpful`: a pod goes where it lets others in, though there may be room for it elsewhere.
+fn let_in_turn(state: &mut State, group: usize, waiting: &[usize], left: &mut [u32], helpful: bool) {
     for _ in 0..MOST_SINGLE {
         let others: Vec<usize> = waiting.iter().copied().filter(|other| left[*other] > 0).collect();
         if left[group] == 0 || others.is_empty() {
             return;
         }
-        let mut one = 1;
-        place(state, group, &mut one);
-        if one > 0 {
-            return;
+        if !(helpful && others.iter().any(|other| help(state, group, *other))) {
+            let mut one = 1;
+            place(state, group, &mut one);
+            if one > 0 {
+                return;
+            }
         }
         left[group] -= 1;
         for other in others {
             place(state, other, &mut left[other]);
         }
     }
+}
+
+/// Puts one pod of a group into a domain that is too empty for another group to go anywhere else, if it may go there.
+fn help(state: &mut State, group: usize, other: usize) -> bool {
+    let world = state.world;
+    let g = &world.groups[group];
+    let rules = world.groups[other].levels.last().into_iter().flat_map(|level| &level.constraints);
+    let spreads = rules.filter(|c| matches!(c.demand, Demand::Spread { .. }) && g.counted.contains(&c.counter));
+    for spread in spreads.filter(|c| !world.topology.is_host(c.key)) {
+        let counts = |state: &State| spread.universe.iter().map(|d| (state.counted(spread.counter, *d), *d)).min();
+        let Some((_, domain)) = counts(state) else { continue };
+        let lets = |state: &State, level: usize| {
+            let own = g.levels[level].constraints.iter().filter(|c| c.key == spread.key);
+            own.into_iter().all(|c| state.allowance(c, Some(domain)) > 0)
+        };
+        let mut levels = 0..g.levels.len();
+        if levels.any(|level| lets(state, level) && put_in_domain(state, group, level, (spread.key, domain))) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Puts one pod of a group into a domain, whatever its spread says.
+pub(super) fn put_in_domain(state: &mut State, group: usize, level: usize, (key, domain): (usize, u32)) -> bool {
+    let world = state.world;
+    let is_there = |host: &usize| world.hosts[*host].domains[key] == Some(domain);
+    let takes = |host: &usize| state.host_takes(*host, group, level, 1).0 > 0;
+    if let Some(host) = (0..world.hosts.len()).filter(is_there).find(takes) {
+        state.put_on_host(host, Placed { group, level, count: 1 });
+        return true;
+    }
+    state.forced = vec![(key, domain)];
+    let rest = buy(state, group, level, 1);
+    state.forced.clear();
+    rest == 0
 }
 
 /// Pods of these groups that wait for others (affinity to a pod that had no place yet) get their turn until nobody moves.

@@ -1,8 +1,8 @@
 //! First-fit, and a second try where the first left somebody out.
 
 use super::dims::fits;
-use super::fill::{buy, fill, open_from};
-use super::state::{Placed, State};
+use super::fill::{fill, open_from, place, put_in_domain};
+use super::state::State;
 use super::topology::{Constraint, Demand};
 use super::turns::{Reach, in_turn};
 use super::world::World;
@@ -42,69 +42,103 @@ fn has_somewhere(state: &State, group: usize) -> bool {
         && (on_shelf || (0..state.world.hosts.len()).any(|host| state.host_takes(host, group, last, 1).1))
 }
 
-/// Gives pods that have to be near others one of these where they can go, before the others choose for themselves.
+/// How many followers in a row are led: one that has to be near another that has to be near a third.
+const MOST_LED: usize = 3;
+
+/// Where a pod is to be that others have to be near.
+#[derive(Clone, Copy)]
+enum Seat {
+    /// On a new machine of a shelf.
+    Machine(usize),
+    /// In a domain of a key.
+    Domain(usize, u32),
+}
+
+/// Gives pods that have to be near others one of these where they can go, before the others choose for themselves. What limits
+/// leave there counts: the first of the seats beside which most of them have room.
 fn lead(state: &mut State, out: &[usize], left: &mut [u32]) {
     let world = state.world;
     for follower in out {
         let rules = world.groups[*follower].levels.last().into_iter().flat_map(|level| &level.constraints);
-        for rule in rules.filter(|c| matches!(c.demand, Demand::Affinity) && !c.counts_itself) {
-            // A stand-in is nobody to be near to.
-            let is_pod = |group: usize| !world.snapshot.groups[group].is_stand_in();
-            let counts = |group: &usize| {
-                left[*group] > 0 && is_pod(*group) && world.groups[*group].counted.contains(&rule.counter)
-            };
-            let leaders: Vec<usize> = (0..world.groups.len()).filter(counts).collect();
-            let led = if world.topology.is_host(rule.key) {
-                leaders.into_iter().find(|leader| open_for(state, *leader, *follower))
-            } else {
-                lead_to_domain(state, *follower, rule, &leaders)
-            };
-            if let Some(leader) = led {
-                left[leader] -= 1;
+        for rule in rules.filter(|c| matches!(c.demand, Demand::Affinity)) {
+            let mut best: Option<(u32, Seat)> = None;
+            for seat in seats(state, *follower, rule) {
+                let (mut trial, mut rest) = (state.copy(), left.to_vec());
+                if !lead_to(&mut trial, *follower, rule, seat, &mut rest, MOST_LED) {
+                    continue;
+                }
+                place(&mut trial, *follower, &mut rest[*follower]);
+                let rest = rest[*follower];
+                if best.is_none_or(|(least, _)| rest < least) {
+                    best = Some((rest, seat));
+                }
+                if rest == 0 {
+                    break;
+                }
+            }
+            if let Some((_, seat)) = best {
+                lead_to(state, *follower, rule, seat, left, MOST_LED);
             }
         }
     }
 }
 
-/// Puts a pod of one of these groups into a domain that the follower can go to, unless one is there. Says of which.
-fn lead_to_domain(state: &mut State, follower: usize, rule: &Constraint, leaders: &[usize]) -> Option<usize> {
-    let domains = Reach::default().of(state, follower, rule.key)?;
-    if domains.iter().any(|domain| state.counted(rule.counter, *domain) > 0) {
-        return None;
+/// Where the first of those could be that a follower has to be near; nowhere if there is one already.
+fn seats(state: &State, follower: usize, rule: &Constraint) -> Vec<Seat> {
+    let world = state.world;
+    if rule.counts_itself && state.total(rule.counter) > 0 {
+        return Vec::new();
     }
-    let mut places = domains.iter().flat_map(|domain| leaders.iter().map(move |leader| (*domain, *leader)));
-    places.find(|(domain, leader)| put_one(state, *leader, (rule.key, *domain))).map(|(_, leader)| leader)
+    if world.topology.is_host(rule.key) {
+        let compat = &world.groups[follower].levels[world.groups[follower].levels.len() - 1].compat;
+        return (0..world.shelves.len()).filter(|at| !compat[*at].ways.is_empty()).map(Seat::Machine).collect();
+    }
+    let domains = Reach::default().of(state, follower, rule.key).unwrap_or_default();
+    let is_there = domains.iter().any(|domain| state.counted(rule.counter, *domain) > 0);
+    let seats = domains.into_iter().filter(|_| !is_there);
+    seats.map(|domain| Seat::Domain(rule.key, domain)).collect()
 }
 
-/// Opens a machine for one pod of a group, of a pool that the follower may use too.
-fn open_for(state: &mut State, group: usize, follower: usize) -> bool {
+/// Seats a pod that the follower has to be near, and before it whom that one has to be near.
+fn lead_to(state: &mut State, follower: usize, rule: &Constraint, seat: Seat, left: &mut [u32], most: usize) -> bool {
     let world = state.world;
-    let of_follower = &world.groups[follower].levels[world.groups[follower].levels.len() - 1].compat;
-    let usable: Vec<usize> = (0..world.shelves.len()).filter(|shelf| !of_follower[*shelf].ways.is_empty()).collect();
-    world.groups[group].shape.refused.is_none()
-        && (0..world.groups[group].levels.len())
-            .any(|level| usable.iter().any(|shelf| open_from(state, *shelf, group, level, 1).is_some()))
-}
-
-/// Puts one pod of a group into a domain, all wishes respected first.
-fn put_one(state: &mut State, group: usize, (key, domain): (usize, u32)) -> bool {
-    let world = state.world;
-    if world.groups[group].shape.refused.is_some() {
-        return false;
-    }
-    for level in 0..world.groups[group].levels.len() {
-        let is_there = |host: &usize| world.hosts[*host].domains[key] == Some(domain);
-        let takes = |host: &usize| state.host_takes(*host, group, level, 1).0 > 0;
-        if let Some(host) = (0..world.hosts.len()).filter(is_there).find(takes) {
-            state.put_on_host(host, Placed { group, level, count: 1 });
-            return true;
-        }
-        state.forced = vec![(key, domain)];
-        let rest = buy(state, group, level, 1);
-        state.forced.clear();
-        if rest == 0 {
+    // A stand-in is nobody to be near to.
+    let is_pod = |group: usize| !world.snapshot.groups[group].is_stand_in();
+    let counts =
+        |group: &usize| left[*group] > 0 && is_pod(*group) && world.groups[*group].counted.contains(&rule.counter);
+    let leaders: Vec<usize> =
+        if rule.counts_itself { vec![follower] } else { (0..world.groups.len()).filter(counts).collect() };
+    for leader in leaders {
+        let rules = world.groups[leader].levels.last().into_iter().flat_map(|level| &level.constraints);
+        let near = |c: &&Constraint| matches!(c.demand, Demand::Affinity) && c.key == rule.key && !c.counts_itself;
+        let own = rules.into_iter().find(near).filter(|_| most > 1);
+        let is_seated = put_one(state, leader, seat)
+            || own
+                .is_some_and(|own| lead_to(state, leader, own, seat, left, most - 1) && join_one(state, leader, seat));
+        if is_seated {
+            left[leader] -= 1;
             return true;
         }
     }
     false
+}
+
+/// Puts one pod of a group beside whom it was led by.
+fn join_one(state: &mut State, group: usize, seat: Seat) -> bool {
+    let mut one = 1;
+    match seat {
+        Seat::Machine(_) => place(state, group, &mut one),
+        Seat::Domain(..) => return put_one(state, group, seat),
+    }
+    one == 0
+}
+
+/// Puts one pod of a group where it is to be, all wishes respected first.
+fn put_one(state: &mut State, group: usize, seat: Seat) -> bool {
+    let n_levels = state.world.groups[group].levels.len();
+    state.world.groups[group].shape.refused.is_none()
+        && (0..n_levels).any(|level| match seat {
+            Seat::Machine(shelf) => open_from(state, shelf, group, level, 1).is_some(),
+            Seat::Domain(key, domain) => put_in_domain(state, group, level, (key, domain)),
+        })
 }

@@ -115,6 +115,23 @@ impl<'w, 'a> State<'w, 'a> {
         }
     }
 
+    /// The same to try something on.
+    pub(super) fn copy(&self) -> Self {
+        Self {
+            world: self.world,
+            rooms: self.rooms.clone(),
+            on_hosts: self.on_hosts.clone(),
+            bins: self.bins.clone(),
+            by_pods: self.by_pods.clone(),
+            counts: self.counts.clone(),
+            totals: self.totals.clone(),
+            used: self.used.clone(),
+            reserved: self.reserved.clone(),
+            forced: self.forced.clone(),
+            journal: None,
+        }
+    }
+
     /// Starts remembering, so that [`Self::revert`] can go back here.
     pub(crate) fn fork(&mut self) {
         self.journal = Some(Vec::new());
