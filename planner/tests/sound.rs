@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use planner::model::snapshot::Daemon;
@@ -99,6 +100,27 @@ fn types_with_one_operating_system_are_sold_beside_those_with_two() {
         let plan = sound(&snapshot(vec![two_systems(&systems)], vec![on("windows", "desk", 800)]));
         assert_eq!(types_of(&plan), ["t-4x"]);
         assert_eq!(&*plan.launches[0].labels[labels::OS], "windows");
+    }
+}
+
+#[test]
+fn pods_keep_apart_over_a_label_that_types_have_or_leave_open() {
+    for systems in [["linux", "windows"], ["windows", "linux"]] {
+        let of = |plan: &Plan| -> BTreeSet<String> {
+            assert!(plan.unplaced.is_empty(), "{:?}", plan.unplaced);
+            plan.launches.iter().map(|launch| launch.labels[labels::OS].to_string()).collect()
+        };
+        let both = BTreeSet::from(["linux".to_string(), "windows".to_string()]);
+        let spreading = replicas("web", 2, 800, |shape| shape.spreads.push(spread(labels::OS, "web")));
+        assert_eq!(of(&sound(&snapshot(vec![two_systems(&systems)], spreading))), both);
+        let apart = replicas("web", 2, 800, |shape| shape.anti_affinity.push(term(labels::OS, "web")));
+        assert_eq!(of(&sound(&snapshot(vec![two_systems(&systems)], apart))), both);
+        let mut near = replicas("near", 2, 800, |shape| shape.affinity.push(term(labels::OS, "desk")));
+        let mut desk = on("windows", "desk", 800);
+        desk.shape.labels.insert("app".into(), "desk".into());
+        near.push(desk);
+        let windows = BTreeSet::from(["windows".to_string()]);
+        assert_eq!(of(&sound(&snapshot(vec![two_systems(&systems)], near))), windows);
     }
 }
 

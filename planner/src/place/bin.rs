@@ -1,6 +1,6 @@
 //! Machines being opened: who can join one, what that leaves of its choices, and which one would be bought.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fixedbitset::FixedBitSet as Bits;
 
@@ -174,7 +174,10 @@ impl State<'_, '_> {
         let mut candidates: Vec<u32> = match (bin.pinned.get(key), joining.open.get(name)) {
             (Some(domain), _) => vec![*domain],
             (None, Some(open)) => {
-                let values = open.concrete().into_iter().flatten();
+                // What some types leave to the launch others may have for good.
+                let had = goods.values_had(&joining.mask, name);
+                let values: BTreeSet<&Str> = open.concrete().into_iter().flatten().chain(&had).collect();
+                let values = values.into_iter().filter(|value| !goods.having(&joining.mask, name, value).is_clear());
                 values.filter_map(|v| self.world.topology.known_domain(*key, v)).collect()
             }
             (None, None) => {
@@ -225,8 +228,11 @@ impl State<'_, '_> {
             };
             next.pins.push((*key, domain));
             let value = self.world.topology.domain_name(*key, domain);
-            if goods.open.get(name).is_some() {
-                next.open.add(Requirement::equal(name, value.clone()));
+            if let Some(open) = goods.open.get(name) {
+                next.mask = goods.having(&next.mask, name, value);
+                if open.has(value) {
+                    next.open.add(Requirement::equal(name, value.clone()));
+                }
             } else if let Some(bits) = goods.with_value(name, value) {
                 next.mask.intersect_with(bits);
             }
@@ -448,13 +454,14 @@ impl State<'_, '_> {
         let bin = &self.bins[at];
         let goods = &self.world.shelves[bin.shelf];
         let name = self.world.topology.key_name(key);
-        let value: Str = match bin.open.get(name) {
-            Some(open) => open.concrete()?.first()?.clone(),
-            None => goods.label(bin.chosen, name)?.into(),
+        let value: Str = match (goods.label(bin.chosen, name), bin.open.get(name)) {
+            (Some(value), _) => value.into(),
+            (None, Some(open)) => open.concrete()?.first()?.clone(),
+            (None, None) => return None,
         };
         let domain = self.world.topology.known_domain(key, &value)?;
-        let is_open = bin.open.get(name).is_some();
-        let mut narrowed = bin.mask.clone();
+        let is_open = bin.open.get(name).is_some_and(|open| open.has(&value));
+        let mut narrowed = goods.having(&bin.mask, name, &value);
         if let (false, Some(bits)) = (is_open, goods.with_value(name, &value)) {
             narrowed.intersect_with(bits);
         }

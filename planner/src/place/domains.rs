@@ -47,7 +47,8 @@ impl Case<'_, '_, '_> {
                 let ways = world.groups[self.group].levels.last().into_iter().flat_map(|l| &l.compat[self.shelf].ways);
                 let left =
                     ways.map(|way| way.open.get(name).map_or_else(|| open.clone(), |asked| asked.intersect(open)));
-                left.flat_map(|left| left.concrete().cloned().unwrap_or_default()).collect()
+                let had = goods.values_had(choices, name);
+                left.flat_map(|left| left.concrete().cloned().unwrap_or_default()).chain(had).collect()
             }
             None => return self.known(key, &goods.values(choices, name)),
         };

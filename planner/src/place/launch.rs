@@ -96,6 +96,7 @@ pub(super) fn possible(state: &State, at: usize) -> Bits {
     for (key, home) in &bin.pinned {
         let name = state.world.topology.key_name(*key);
         if goods.open.get(name).is_some() {
+            mask = goods.having(&mask, name, state.world.topology.domain_name(*key, *home));
             continue;
         }
         for value in goods.values(&mask, name) {

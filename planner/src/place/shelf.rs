@@ -44,7 +44,7 @@ pub(crate) struct Shelf<'a> {
     /// Reservations: id, machines left in it, and the choices that draw on it.
     pub(crate) reservations: Vec<(Str, u32, Bits)>,
     /// Open keys that types bring, which other types may have settled already or not have at all.
-    settled: BTreeMap<Str, Settled<'a>>,
+    pub(super) settled: BTreeMap<Str, Settled<'a>>,
     index: BTreeMap<Str, KeyIndex>,
     daemon_masks: Vec<Bits>,
     /// Choices by zone and by capacity type.
@@ -389,16 +389,6 @@ impl<'a> Shelf<'a> {
         out
     }
 
-    /// Is it a key that some type leaves to the launch?
-    pub(super) fn is_left_to_launches(&self, key: &str) -> bool {
-        self.settled.contains_key(key)
-    }
-
-    /// The values of such a key that choices of `mask` have whatever the launch settles.
-    pub(super) fn values_had(&self, mask: &Bits, key: &str) -> Vec<Str> {
-        self.settled.get(key).map(|settled| settled.had(mask).map(Into::into).collect()).unwrap_or_default()
-    }
-
     /// Choices a pod of this shape could select, open keys taken as settled in its favour.
     fn mask_of_shape(&self, shape: &PodShape) -> Bits {
         let strip = |requirements: &Requirements| -> Option<Requirements> {
@@ -446,9 +436,9 @@ impl<'a> Shelf<'a> {
     /// Every value of a label that nodes of this pool may have.
     pub(crate) fn known_values(&self, key: &str) -> Vec<Str> {
         let open = self.open.get(key).and_then(Requirement::concrete).into_iter().flatten();
-        let fixed = self.pool.labels.get(key);
+        let fixed = self.pool.labels.get(key).cloned().into_iter().chain(self.values_had(&self.all(), key));
         let indexed = self.index.get(key).into_iter().flat_map(|index| index.values.keys());
-        open.chain(fixed).chain(indexed).cloned().collect()
+        open.chain(indexed).cloned().chain(fixed).collect()
     }
 
     /// Choices whose `key` has this value.

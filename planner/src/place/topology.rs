@@ -249,6 +249,7 @@ impl Topology {
                         let asked =
                             alternative.open.get(&spread.key).map_or_else(|| open.clone(), |r| r.intersect(open));
                         found.extend(asked.concrete().into_iter().flatten().cloned());
+                        found.extend(shelf.values_had(&mask, &spread.key));
                     }
                     None => found.extend(shelf.values(&mask, &spread.key)),
                 }

@@ -146,7 +146,9 @@ fn sold(world: &World, group: usize, key: usize) -> Option<BTreeSet<u32>> {
             match world.shelves[at].open.get(name) {
                 Some(open) => {
                     let asked = way.open.get(name).map_or_else(|| open.clone(), |asked| asked.intersect(open));
-                    domains.extend(asked.concrete()?.iter().filter_map(|v| world.topology.known_domain(key, v)));
+                    let had = world.shelves[at].values_had(&way.mask, name);
+                    let values = asked.concrete()?.iter().chain(&had);
+                    domains.extend(values.filter_map(|v| world.topology.known_domain(key, v)));
                 }
                 None => domains.extend(world.domains_among(at, key, &way.mask)),
             }
