@@ -93,6 +93,7 @@ fn node(name: &str, cpu: i64, bound: Vec<Pod>) -> Node {
         shape: Arc::new(pod.shape),
         pods: vec![format!("shop/{}", pod.name).into()],
         terminating: false,
+        promised: false,
     });
     let mut out = support::node(name, cpu);
     out.labels.extend([(labels::ZONE, "b"), (labels::CAPACITY_TYPE, "spot")].map(|(k, v)| (k.into(), v.into())));

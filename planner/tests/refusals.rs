@@ -15,7 +15,12 @@ fn taint() -> Taint {
 }
 
 fn holding(name: &str, cpu: i64, guest: Pod) -> Node {
-    let pods = vec![BoundPods { shape: Arc::new(guest.shape), pods: vec!["shop/guest".into()], terminating: false }];
+    let pods = vec![BoundPods {
+        shape: Arc::new(guest.shape),
+        pods: vec!["shop/guest".into()],
+        terminating: false,
+        promised: false,
+    }];
     Node { pods, ..node(name, cpu) }
 }
 
@@ -37,7 +42,7 @@ fn each_node_and_claim_names_the_first_predicate_that_refuses() {
     best.labels.insert(labels::ZONE.into(), "b".into());
     let claim = |name: &str, cpu: i64, deleting: bool| {
         let Node { labels, taints, capacity, allocatable, .. } = node(name, cpu);
-        Claim { name: name.into(), labels, taints, capacity, allocatable, pool: None, deleting }
+        Claim { name: name.into(), labels, taints, capacity, allocatable, pool: None, deleting, bereft: false }
     };
     let snapshot = Snapshot {
         nodes: vec![

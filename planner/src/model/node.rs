@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::pod::Owner;
-use super::{Labels, PodShape, Resources, Str, Taint};
+use super::{Labels, PodShape, Resources, Str, Taint, labels};
 
 /// A machine that has joined the cluster, ours or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,11 @@ impl Node {
         free
     }
 
+    /// Has it yet to join? A claim on which pods have their place already takes part as a node.
+    pub fn is_coming(&self) -> bool {
+        !self.initialized && self.claim.as_ref() == Some(&self.name) && !self.labels.contains_key(labels::REGISTERED)
+    }
+
     /// Is it on its way out and kept by pods that may not be sent away? For as long as these stay they are near other pods,
     /// or in their way; daemons, and what is being deleted, leave with the node.
     pub fn is_held(&self) -> bool {
@@ -58,9 +63,12 @@ pub struct BoundPods {
     pub pods: Vec<Str>,
     /// Being deleted: they hold their room but do not count for spread.
     pub terminating: bool,
+    /// Not bound to it: an earlier plan or the scheduler keeps their place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub promised: bool,
 }
 
-/// A `NodeClaim` whose node has not joined yet.
+/// A `NodeClaim` whose node has not joined yet, or has joined and is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     pub name: Str,
@@ -72,4 +80,7 @@ pub struct Claim {
     pub allocatable: Resources,
     pub pool: Option<Str>,
     pub deleting: bool,
+    /// Its node has joined and is gone: nothing is coming.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bereft: bool,
 }

@@ -45,7 +45,7 @@ pub(super) fn node(rng: &mut SplitMix64, at: usize, pools: &[Pool], apps: &[App]
         if fits && untolerated(&taints, &daemon.shape.tolerations, false).is_none() && rng.chance(70) {
             room.subtract(&daemon.shape.requests);
             let pod = format!("{}/{}-{at}", daemon.namespace, daemon.name).into();
-            pods.push(BoundPods { shape: daemon.shape.clone(), pods: vec![pod], terminating: false });
+            pods.push(BoundPods { shape: daemon.shape.clone(), pods: vec![pod], terminating: false, promised: false });
         }
     }
     for app in apps {
@@ -61,7 +61,12 @@ pub(super) fn node(rng: &mut SplitMix64, at: usize, pools: &[Pool], apps: &[App]
             .map(|i| format!("{}/{}-bound-{at}-{i}", app.shape.namespace, app.name).into())
             .collect();
         if !names.is_empty() {
-            pods.push(BoundPods { shape: Arc::new(app.shape.clone()), pods: names, terminating: rng.chance(10) });
+            pods.push(BoundPods {
+                shape: Arc::new(app.shape.clone()),
+                pods: names,
+                terminating: rng.chance(10),
+                promised: false,
+            });
         }
     }
     Node {
@@ -96,6 +101,7 @@ pub(super) fn claim(rng: &mut SplitMix64, at: usize, pools: &[Pool]) -> Claim {
         },
         pool: Some(pool.name.clone()),
         deleting: rng.chance(10),
+        bereft: false,
         name,
     }
 }

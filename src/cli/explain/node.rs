@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::Result;
+use planner::model::node::BoundPods;
 use planner::model::shown::shown;
 use planner::model::{CapacityType, Labels, MicroUsdPerHour, Resources, Snapshot, Taint, labels};
 use planner::plan::Plan;
@@ -31,10 +32,12 @@ struct NodeAnswer {
     /// What is left once the nominated pods are on it.
     free: BTreeMap<String, String>,
     pods: Vec<String>,
-    /// Pods of this plan that go to it.
+    /// Pods that have their place on it, and pods of this plan that go to it.
     nominated: Vec<String>,
     #[serde(skip)]
     room: (Resources, Resources),
+    #[serde(skip)]
+    is_ours: bool,
 }
 
 /// Taints by which the cluster says that a node is not well.
@@ -55,21 +58,28 @@ pub fn explain(name: &str, snapshot: &Snapshot, plan: &Plan) -> Result<Answer> {
 
 fn existing(name: &str, snapshot: &Snapshot, plan: &Plan) -> Option<NodeAnswer> {
     let node = snapshot.nodes.iter().find(|node| *node.name == *name)?;
-    let nominated = nominated(name, plan);
+    let mut nominated = nominated(name, plan);
     let mut free = node.free();
     take(&mut free, &nominated, snapshot);
     let state = match (node.deleting, node.initialized, node.pool.is_some()) {
+        _ if node.is_coming() => on_its_way(node.deleting, false),
         (true, ..) => "on its way out",
         (false, false, true) => "starting",
         _ if node.taints.iter().any(|taint| NOT_READY.contains(&&*taint.key)) => "not ready",
         _ => "running",
     };
-    let mut pods: Vec<String> = node.pods.iter().flat_map(|bound| &bound.pods).map(ToString::to_string).collect();
+    let on_it = |is_wanted: fn(&&BoundPods) -> bool| {
+        node.pods.iter().filter(is_wanted).flat_map(|bound| &bound.pods).map(ToString::to_string)
+    };
+    let mut pods: Vec<String> = on_it(|bound| !bound.promised).collect();
     pods.sort();
+    nominated.extend(on_it(|bound| bound.promised));
+    nominated.sort();
     Some(NodeAnswer {
         node_pool: node.pool.as_ref().map(ToString::to_string),
         hourly_price: node.pool.as_ref().and_then(|pool| price(pool, &node.labels, snapshot)),
         pods,
+        is_ours: node.claim.is_some(),
         ..described(name, state, &node.labels, &node.taints, &node.allocatable, free, nominated)
     })
 }
@@ -79,12 +89,22 @@ fn claim(name: &str, snapshot: &Snapshot, plan: &Plan) -> Option<NodeAnswer> {
     let nominated = nominated(name, plan);
     let mut free = claim.allocatable.clone();
     take(&mut free, &nominated, snapshot);
-    let state = if claim.deleting { "bought, on its way out" } else { "bought, not joined yet" };
+    let state = on_its_way(claim.deleting, claim.bereft);
     Some(NodeAnswer {
         node_pool: claim.pool.as_ref().map(ToString::to_string),
         hourly_price: claim.pool.as_ref().and_then(|pool| price(pool, &claim.labels, snapshot)),
         ..described(name, state, &claim.labels, &claim.taints, &claim.allocatable, free, nominated)
     })
+}
+
+/// How far a claim is that has no Node.
+fn on_its_way(is_leaving: bool, is_bereft: bool) -> &'static str {
+    match (is_bereft, is_leaving) {
+        (true, true) => "its Node is gone, on its way out",
+        (true, false) => "its Node is gone",
+        (false, true) => "bought, on its way out",
+        (false, false) => "bought, not joined yet",
+    }
 }
 
 fn launch(name: &str, plan: &Plan) -> Option<NodeAnswer> {
@@ -124,6 +144,7 @@ fn described(
         pods: Vec::new(),
         nominated,
         room: (allocatable.clone(), free),
+        is_ours: true,
     }
 }
 
@@ -170,7 +191,7 @@ fn table(node: &NodeAnswer) -> String {
     } else {
         writeln!(out, "  has no labels that tell its type, zone or capacity type")
     };
-    let pool = node.node_pool.as_deref().unwrap_or("none (not managed)");
+    let pool = node.node_pool.as_deref().unwrap_or(if node.is_ours { "none" } else { "none (not managed)" });
     let _ = writeln!(out, "  NodePool     {pool}");
     if !node.taints.is_empty() {
         let _ = writeln!(out, "  taints       {}", node.taints.join(", "));
@@ -183,4 +204,83 @@ fn table(node: &NodeAnswer) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use planner::model::{Claim, Node, PodShape};
+    use serde_json::Value;
+
+    use super::*;
+
+    fn told(name: &str, snapshot: &Snapshot) -> Value {
+        serde_json::from_str(&explain(name, snapshot, &Plan::default()).unwrap().json).unwrap()
+    }
+
+    /// A claim that stands as a node, since a pod has its place on it.
+    fn coming(name: &str) -> Node {
+        let waits = BoundPods {
+            shape: Arc::new(PodShape { requests: Resources::of([("cpu", 1500)]), ..PodShape::default() }),
+            pods: vec!["shop/web-0".into()],
+            terminating: false,
+            promised: true,
+        };
+        Node {
+            name: name.into(),
+            labels: Labels::default(),
+            taints: Vec::new(),
+            capacity: Resources::of([("cpu", 2000)]),
+            allocatable: Resources::of([("cpu", 1900)]),
+            pool: None,
+            claim: Some(name.into()),
+            initialized: false,
+            deleting: false,
+            pods: vec![waits],
+            attach_limits: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_pod_that_waits_for_a_node_is_not_on_it_and_a_claim_is_no_node_yet() {
+        let mut snapshot = Snapshot { nodes: vec![coming("a")], ..Snapshot::default() };
+        let answer = told("a", &snapshot);
+        assert_eq!((&answer["state"], &answer["pods"]), (&"bought, not joined yet".into(), &Value::Array(Vec::new())));
+        assert_eq!((&answer["nominated"][0], &answer["free"]["cpu"]), (&"shop/web-0".into(), &"400m".into()));
+        snapshot.nodes[0].labels.insert(labels::REGISTERED.into(), "true".into());
+        assert_eq!(told("a", &snapshot)["state"], "running", "of no pool");
+        snapshot.nodes[0].pool = Some("general".into());
+        assert_eq!(told("a", &snapshot)["state"], "starting");
+    }
+
+    #[test]
+    fn a_claim_whose_node_is_gone_is_not_said_to_be_coming() {
+        let claim = |bereft: bool| Claim {
+            name: "a".into(),
+            labels: Labels::default(),
+            taints: Vec::new(),
+            capacity: Resources::of([("cpu", 2000)]),
+            allocatable: Resources::default(),
+            pool: None,
+            deleting: false,
+            bereft,
+        };
+        let state = |claim: Claim| told("a", &Snapshot { claims: vec![claim], ..Snapshot::default() })["state"].clone();
+        assert_eq!(state(claim(true)), "its Node is gone");
+        assert_eq!(state(claim(false)), "bought, not joined yet");
+        assert_eq!(state(Claim { deleting: true, ..claim(true) }), "its Node is gone, on its way out");
+    }
+
+    #[test]
+    fn a_node_of_a_claim_without_a_pool_is_managed() {
+        let mut node = coming("a");
+        let table = |node: &Node| {
+            let snapshot = Snapshot { nodes: vec![node.clone()], ..Snapshot::default() };
+            explain("a", &snapshot, &Plan::default()).unwrap().table
+        };
+        assert!(table(&node).contains("NodePool     none\n"), "{}", table(&node));
+        node.claim = None;
+        assert!(table(&node).contains("NodePool     none (not managed)\n"), "{}", table(&node));
+    }
 }

@@ -29,6 +29,9 @@ struct PoolAnswer {
     /// Of `replicas` that are asked for: that the gate is off.
     #[serde(skip)]
     is_idle: bool,
+    /// Of `replicas`: how many are missing that cannot be bought, and why.
+    #[serde(skip)]
+    short: Option<String>,
     requirements: String,
     taints: Vec<String>,
     limits: Vec<LimitRow>,
@@ -109,6 +112,7 @@ pub fn explain(name: &str, replicas: Option<i64>, snapshot: &Snapshot, plan: &Pl
         weight: pool.weight,
         replicas: replicas.or(pool.replicas.map(i64::from)),
         is_idle: replicas.is_some_and(|asked| asked > 0) && pool.replicas == Some(0),
+        short: short(pool, plan),
         requirements: pool.requirements.to_string(),
         taints: pool.taints.iter().map(ToString::to_string).collect(),
         limits: limits(pool, snapshot, plan),
@@ -120,6 +124,11 @@ pub fn explain(name: &str, replicas: Option<i64>, snapshot: &Snapshot, plan: &Pl
     };
     let well = found.ready;
     answer(table(&found), &found, well)
+}
+
+fn short(pool: &Pool, plan: &Plan) -> Option<String> {
+    let short = plan.short.iter().find(|short| short.reason.pool == pool.name)?;
+    Some(format!("{} missing: {:?}: {}", short.missing, short.reason.code, short.reason.message))
 }
 
 fn limits(pool: &Pool, snapshot: &Snapshot, plan: &Plan) -> Vec<LimitRow> {
@@ -210,7 +219,8 @@ fn table(pool: &PoolAnswer) -> String {
     if let Some(replicas) = pool.replicas {
         let nodes = count(usize::try_from(replicas).unwrap_or(0), "node");
         let idle = if pool.is_idle { " asked for, none bought: the feature gate StaticCapacity is off" } else { "" };
-        let _ = writeln!(out, "  static        {nodes}{idle}");
+        let short = pool.short.as_ref().map_or_else(String::new, |short| format!(", {short}"));
+        let _ = writeln!(out, "  static        {nodes}{idle}{short}");
     }
     let any = if pool.requirements.is_empty() { "none" } else { &pool.requirements };
     let _ = writeln!(out, "  requirements  {any}");
@@ -266,4 +276,35 @@ fn table(pool: &PoolAnswer) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use planner::model::{Reason, Requirements};
+    use planner::plan::Short;
+
+    use super::*;
+
+    #[test]
+    fn a_static_pool_that_lacks_nodes_says_why() {
+        let pool = Pool {
+            name: "web".into(),
+            weight: 0,
+            labels: planner::model::Labels::default(),
+            requirements: Requirements::new(),
+            taints: Vec::new(),
+            startup_taints: Vec::new(),
+            limits: Resources::of([(NODES, 1)]),
+            replicas: Some(3),
+            not_ready: None,
+            types: std::sync::Arc::default(),
+        };
+        let snapshot = Snapshot { pools: vec![pool], ..Snapshot::default() };
+        let message = "limits.nodes of NodePool web is 1, 3 replicas are asked for".to_owned();
+        let reason = Reason { pool: "web".into(), code: Code::LimitExceeded, message, nearest_miss: None };
+        let plan = Plan { short: vec![Short { missing: 2, reason }], ..Plan::default() };
+        let table = explain("web", Some(3), &snapshot, &plan).unwrap().table;
+        let line = "  static        3 nodes, 2 missing: LimitExceeded: limits.nodes of NodePool web is 1, 3 replicas are asked for\n";
+        assert!(table.contains(line), "{table}");
+    }
 }

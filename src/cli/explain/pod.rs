@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use anyhow::Result;
-use planner::model::{PodShape, Snapshot, Str};
+use planner::model::node::BoundPods;
+use planner::model::{Node, PodShape, Snapshot, Str};
 use planner::plan::{Launch, Plan};
 use serde::Serialize;
 
@@ -101,11 +102,15 @@ pub fn explain(name: &str, snapshot: &Snapshot, others: &[Other], plan: &Plan) -
         reasons: Vec::new(),
         existing_nodes: BTreeMap::new(),
     };
-    if let Some((node, shape)) = bound(snapshot, &key) {
-        out.outcome = Outcome::Running;
-        out.message = format!("bound to node {node}");
-        out.node = Some(node.to_string());
-        out.requests = asked(shape);
+    if let Some((node, bound)) = bound(snapshot, &key) {
+        (out.outcome, out.message) = if bound.promised {
+            let so_far = if node.is_coming() { ", which has not joined yet" } else { "" };
+            (Outcome::ExistingNode, format!("waits for node {}{so_far}: its place there is kept", node.name))
+        } else {
+            (Outcome::Running, format!("bound to node {}", node.name))
+        };
+        out.node = Some(node.name.to_string());
+        out.requests = asked(&bound.shape);
     } else if let Some((pod, shape)) = pending(snapshot, &key) {
         place(&mut out, &pod, &shape, snapshot, plan);
     } else if let Some(ignored) = plan.ignored.iter().find(|i| i.pods.iter().any(|pod| **pod == *key)) {
@@ -181,10 +186,10 @@ fn find(name: &str, snapshot: &Snapshot, others: &[Other], plan: &Plan) -> Resul
     }
 }
 
-fn bound<'a>(snapshot: &'a Snapshot, key: &str) -> Option<(&'a Str, &'a PodShape)> {
+fn bound<'a>(snapshot: &'a Snapshot, key: &str) -> Option<(&'a Node, &'a BoundPods)> {
     snapshot.nodes.iter().find_map(|node| {
         let on_it = node.pods.iter().find(|bound| bound.pods.iter().any(|pod| **pod == *key))?;
-        Some((&node.name, &*on_it.shape))
+        Some((node, on_it))
     })
 }
 
@@ -266,4 +271,45 @@ fn line(verdict: &Verdict) -> String {
         (None, None) => out += "buys nothing for it\n",
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use planner::model::{Labels, Resources};
+
+    use super::*;
+
+    #[test]
+    fn a_pod_that_waits_for_a_node_is_not_bound_to_it() {
+        let pods = |name: &str, promised: bool| BoundPods {
+            shape: Arc::default(),
+            pods: vec![name.into()],
+            terminating: false,
+            promised,
+        };
+        let node = Node {
+            name: "a".into(),
+            labels: Labels::default(),
+            taints: Vec::new(),
+            capacity: Resources::default(),
+            allocatable: Resources::default(),
+            pool: None,
+            claim: Some("a".into()),
+            initialized: false,
+            deleting: false,
+            pods: vec![pods("shop/bound", false), pods("shop/waits", true)],
+            attach_limits: BTreeMap::new(),
+        };
+        let mut snapshot = Snapshot { nodes: vec![node], ..Snapshot::default() };
+        let said = |name: &str, snapshot: &Snapshot| {
+            let json = explain(name, snapshot, &[], &Plan::default()).unwrap().json;
+            let answer: serde_json::Value = serde_json::from_str(&json).unwrap();
+            format!("{} {} {}", answer["outcome"].as_str().unwrap(), answer["node"], answer["message"])
+        };
+        assert_eq!(said("bound", &snapshot), r#"running "a" "bound to node a""#);
+        let waits = r#"existingNode "a" "waits for node a, which has not joined yet: its place there is kept""#;
+        assert_eq!(said("waits", &snapshot), waits);
+        snapshot.nodes[0].initialized = true;
+        assert_eq!(said("waits", &snapshot), r#"existingNode "a" "waits for node a: its place there is kept""#);
+    }
 }

@@ -48,6 +48,7 @@ mod tests {
             allocatable: allocatable.clone(),
             pool: None,
             deleting: false,
+            bereft: false,
         };
         before.claims = vec![claim("empty"), claim("taken")];
         let shape = asking(1000);

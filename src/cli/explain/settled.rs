@@ -38,8 +38,12 @@ pub fn filled(snapshot: &Snapshot, plan: &Plan, pod: &Str) -> Snapshot {
                 by_shape.entry(shape).or_default().push((*key).clone());
             }
         }
-        let bound =
-            by_shape.into_iter().map(|(shape, pods)| BoundPods { shape: shape.clone(), pods, terminating: false });
+        let bound = by_shape.into_iter().map(|(shape, pods)| BoundPods {
+            shape: shape.clone(),
+            pods,
+            terminating: false,
+            promised: false,
+        });
         node.pods.extend(bound);
     }
     nodes.sort_by(|a, b| a.name.cmp(&b.name));

@@ -34,7 +34,7 @@ pub enum State {
     Ready,
     /// Of no pool: nothing is done about it.
     Unmanaged,
-    /// On its way out.
+    /// On its way out, or a claim whose node is gone.
     Leaving,
 }
 
@@ -57,6 +57,7 @@ pub fn node_rows(snapshot: &Snapshot, prices: &Prices<'_>) -> Vec<NodeRow> {
         sums.add(node);
         let state = match (node.deleting, node.pool.is_some(), node.initialized) {
             (true, ..) => State::Leaving,
+            _ if node.is_coming() => State::Coming,
             (false, false, _) => State::Unmanaged,
             (false, true, false) => State::Starting,
             (false, true, true) => State::Ready,
@@ -64,13 +65,13 @@ pub fn node_rows(snapshot: &Snapshot, prices: &Prices<'_>) -> Vec<NodeRow> {
         NodeRow {
             cpu: sums.share(0),
             memory: sums.share(1),
-            pods: node.pods.iter().map(|bound| bound.pods.len()).sum(),
+            pods: node.pods.iter().filter(|bound| !bound.promised).map(|bound| bound.pods.len()).sum(),
             state,
             ..described(&node.name, node.pool.as_deref(), &node.labels, prices)
         }
     });
     let claims = snapshot.claims.iter().map(|claim| NodeRow {
-        state: if claim.deleting { State::Leaving } else { State::Coming },
+        state: if claim.deleting || claim.bereft { State::Leaving } else { State::Coming },
         ..described(&claim.name, claim.pool.as_deref(), &claim.labels, prices)
     });
     nodes.chain(claims).collect()

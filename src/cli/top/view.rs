@@ -93,7 +93,7 @@ pub fn view(snapshot: &Snapshot, plan: &Plan) -> View {
     let nodes = node_rows(snapshot, &prices);
     let joined = || nodes.iter().filter(|row| row.state != State::Coming);
     let mut all = Sums::default();
-    snapshot.nodes.iter().for_each(|node| all.add(node));
+    snapshot.nodes.iter().filter(|node| !node.is_coming()).for_each(|node| all.add(node));
     let launches = moves(plan);
     View {
         taken_at: snapshot.taken_at,
@@ -147,6 +147,10 @@ fn pools(snapshot: &Snapshot, nodes: &[NodeRow]) -> Vec<PoolRow> {
     }
     for (node, told) in snapshot.nodes.iter().zip(nodes) {
         let (row, sums) = rows.entry(node.pool.as_ref()).or_default();
+        if node.is_coming() {
+            row.claims += 1;
+            continue;
+        }
         row.nodes += 1;
         row.leaving += usize::from(node.deleting);
         row.pods += told.pods;
@@ -154,7 +158,9 @@ fn pools(snapshot: &Snapshot, nodes: &[NodeRow]) -> Vec<PoolRow> {
         sums.add(node);
     }
     for claim in &snapshot.claims {
-        rows.entry(claim.pool.as_ref()).or_default().0.claims += 1;
+        let (row, _) = rows.entry(claim.pool.as_ref()).or_default();
+        row.claims += usize::from(!claim.bereft);
+        row.leaving += usize::from(claim.bereft);
     }
     let named = |(name, (row, sums)): (Option<&Str>, (PoolRow, Sums))| {
         let name = name.map_or_else(String::new, ToString::to_string);
@@ -243,6 +249,23 @@ mod tests {
         assert!(view.gap_percent().is_some_and(|gap| gap >= 0.0), "{:?}", view.gap_percent());
         let by_group: usize = view.pending.iter().map(PendingRow::n_pods).sum();
         assert_eq!(by_group, view.pods_pending);
+    }
+
+    #[test]
+    fn a_claim_that_pods_wait_for_is_coming_and_its_pods_do_not_run() {
+        let objects = files::read(&["examples/shop"], Validate::Strict).unwrap();
+        let mut snapshot = snapshot(objects, &Options::default()).unwrap().snapshot;
+        let sums = |snapshot: &Snapshot| {
+            let view = view(snapshot, &Plan::default());
+            (view.n_nodes(), view.n_claims(), view.pods_running, view.cpu)
+        };
+        let before = sums(&snapshot);
+        let mut node = snapshot.nodes[0].clone();
+        (node.name, node.claim, node.initialized) = ("new".into(), Some("new".into()), false);
+        node.labels.remove(planner::model::labels::REGISTERED);
+        node.pods.iter_mut().for_each(|on_it| on_it.promised = true);
+        snapshot.nodes.push(node);
+        assert_eq!(sums(&snapshot), (before.0, before.1 + 1, before.2, before.3));
     }
 
     #[test]

@@ -32,12 +32,14 @@ struct Batch {
 }
 
 /// A pod that lies on a node and stays there.
-struct Lying {
+pub(super) struct Lying {
     /// Index into the shapes.
-    shape: usize,
-    key: Str,
-    node: Str,
-    terminating: bool,
+    pub(super) shape: usize,
+    pub(super) key: Str,
+    pub(super) node: Str,
+    pub(super) terminating: bool,
+    /// It is not bound to the node.
+    pub(super) promised: bool,
 }
 
 /// What is being gathered.
@@ -108,8 +110,8 @@ impl Gathered {
     }
 
     /// A pod that stays on its node.
-    pub(super) fn lies(&mut self, shape: usize, key: Str, node: Str, terminating: bool) {
-        self.lying.push(Lying { shape, key, node, terminating });
+    pub(super) fn lies(&mut self, pod: Lying) {
+        self.lying.push(pod);
     }
 
     /// A pod that is not to be placed, and why.
@@ -214,7 +216,7 @@ impl Gathered {
         if moves {
             self.place_all(shape, vec![key]);
         } else {
-            self.lies(shape, key, node.clone(), terminating);
+            self.lies(Lying { shape, key, node: node.clone(), terminating, promised: false });
         }
         Ok(())
     }
@@ -326,8 +328,8 @@ fn projected(shape: &Arc<PodShape>, keys: &BTreeSet<Str>) -> Arc<PodShape> {
     Arc::new(project((**shape).clone(), keys))
 }
 
-/// Pods of one node by the rank of their shape and whether they are being deleted.
-type OnNode = BTreeMap<(usize, bool), Vec<Str>>;
+/// Pods of one node by the rank of their shape, whether they are being deleted, and whether they are only promised a place.
+type OnNode = BTreeMap<(usize, bool, bool), Vec<Str>>;
 
 /// Puts pods on their nodes, equal ones together; equal shapes are shared among nodes.
 fn lay_down(nodes: &mut [Node], lying: Vec<Lying>, shapes: &[Arc<PodShape>]) {
@@ -341,15 +343,16 @@ fn lay_down(nodes: &mut [Node], lying: Vec<Lying>, shapes: &[Arc<PodShape>]) {
     }
     let mut by_node: HashMap<Str, OnNode> = HashMap::new();
     for pod in lying {
-        by_node.entry(pod.node).or_default().entry((rank[pod.shape], pod.terminating)).or_default().push(pod.key);
+        let alike = (rank[pod.shape], pod.terminating, pod.promised);
+        by_node.entry(pod.node).or_default().entry(alike).or_default().push(pod.key);
     }
     for node in nodes {
         let pods = by_node.remove(&node.name).unwrap_or_default();
         node.pods = pods
             .into_iter()
-            .map(|((rank, terminating), mut pods)| {
+            .map(|((rank, terminating, promised), mut pods)| {
                 pods.sort();
-                BoundPods { shape: distinct[rank].clone(), pods, terminating }
+                BoundPods { shape: distinct[rank].clone(), pods, terminating, promised }
             })
             .collect();
     }

@@ -14,7 +14,7 @@ use super::super::objects::{Objects, Seen, Sourced};
 use super::super::options::Options;
 use super::at::At;
 use super::classes::Catalogs;
-use super::cluster::{Gathered, Scenery, is_movable, is_stationary, left_out, nominated};
+use super::cluster::{Gathered, Lying, Scenery, is_movable, is_stationary, left_out, nominated};
 use super::daemons::{Made, Newest, daemons};
 use super::pods::Source;
 use super::protection::protection;
@@ -241,7 +241,8 @@ impl Cache {
                     } else {
                         *own.lies_freely.get_or_insert_with(|| gathered.shape(shapes.lies_freely.clone()))
                     };
-                    gathered.lies(at, pod.key.clone(), node, pod.is_deleting());
+                    let (terminating, promised) = (pod.is_deleting(), pod.node.as_ref() != Some(&node));
+                    gathered.lies(Lying { shape: at, key: pod.key.clone(), node, terminating, promised });
                 }
             }
         }

@@ -95,7 +95,9 @@ pub(super) fn claim(source: &Seen<NodeClaim>) -> Result<Claim, InputError> {
     let mut labels = claim_labels(source)?;
     labels.entry(HOSTNAME.into()).or_insert_with(|| object.metadata.name.clone());
     let (capacity, mut allocatable) = promised(source)?;
-    if condition(&object.status.conditions, "Registered").is_some_and(|registered| &*registered.status == "True") {
+    let registered = condition(&object.status.conditions, "Registered");
+    let bereft = registered.is_some_and(|registered| &*registered.status == "True");
+    if bereft {
         allocatable = Resources::default();
     }
     Ok(Claim {
@@ -106,6 +108,7 @@ pub(super) fn claim(source: &Seen<NodeClaim>) -> Result<Claim, InputError> {
         capacity,
         allocatable,
         deleting: claim_deleting(object),
+        bereft,
     })
 }
 
