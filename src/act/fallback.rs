@@ -237,7 +237,8 @@ mod tests {
         assert_eq!(names(&first), ["c-2x-amd64-linux", "s-2x-amd64-linux", "m-4x-amd64-linux"]);
         let error = room.narrow(&plan[1]).unwrap_err();
         assert_eq!((&*error.key, error.least), (FAMILY, 3), "{error}");
-        assert!(crate::act::LaunchError::from(error).is_wait());
+        let error = crate::act::LaunchError::from(error);
+        assert!(error.is_wait() && error.told().is_some());
         let wide = cpu(8000);
         let mut room = Room::new(&wide, &plan);
         assert!(plan.iter().all(|launch| names(&room.narrow(launch).unwrap()).len() == 3));

@@ -55,6 +55,17 @@ impl LaunchError {
     pub fn is_wait(&self) -> bool {
         matches!(self, Self::LittleRoom(_))
     }
+
+    /// What its pods are to be told: nothing where the claim may be there, or the next plan says it better.
+    pub fn told(&self) -> Option<String> {
+        match self {
+            Self::LittleRoom(why) => Some(why.to_string()),
+            Self::Refused { code, message, .. } => {
+                Some(format!("its NodeClaim was refused by the API server ({code}): {message}"))
+            }
+            Self::NoPool { .. } | Self::Lost { .. } | Self::Unwritable { .. } => None,
+        }
+    }
 }
 
 /// Makes claims.

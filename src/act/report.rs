@@ -20,11 +20,11 @@ const PROVISIONER: &str = "provisioner";
 /// Reasons that one event lists; a pod may have as many as there are pools.
 const MOST_REASONS: usize = 10;
 
-/// Tells of a plan that was acted on. `claims` has the claim's name for each launch that was made.
+/// Tells of a plan that was acted on. `claims` has the claim's name for each launch that was made, `held` why one was not.
 pub fn report(
     snapshot: &Snapshot,
     plan: &Plan,
-    claims: &BTreeMap<Str, Str>,
+    (claims, held): (&BTreeMap<Str, Str>, &BTreeMap<Str, String>),
     mirror: &Mirror,
     recorder: &Recorder,
     metrics: &Metrics,
@@ -50,9 +50,13 @@ pub fn report(
         recorder.publish(about(&pod), event);
     }
     for launch in &plan.launches {
-        let Some(claim) = claims.get(&launch.name) else { continue };
         for pod in launch.pods.iter().filter_map(pod) {
-            recorder.publish(about(&pod), catalog::nominated(&pod.uid, Some(claim), None));
+            if let Some(claim) = claims.get(&launch.name) {
+                recorder.publish(about(&pod), catalog::nominated(&pod.uid, Some(claim), None));
+            } else if let Some(why) = held.get(&launch.name) {
+                let error = format!("nodepool \"{}\", {why}", launch.pool);
+                recorder.publish(about(&pod), catalog::failed_scheduling(&pod.uid, &error));
+            }
         }
     }
     for unplaced in &plan.unplaced {
@@ -141,12 +145,13 @@ pub fn errors(reasons: &[Reason]) -> String {
     out
 }
 
-/// How little a pool was meant for the pod: not where it lacks room, more where it keeps off pods like it, most where it says
-/// something else than the pod asks for, as most pools of a cluster do.
+/// How little a pool was meant for the pod: not where it lacks room, perhaps where it can be used for nobody, less where it
+/// keeps off pods like it, least where it says something else than the pod asks for, as most pools of a cluster do.
 fn unlikeness(code: Code) -> u8 {
     match code {
-        Code::RequirementConflict | Code::UnknownLabel => 2,
-        Code::TaintNotTolerated => 1,
+        Code::RequirementConflict | Code::UnknownLabel => 3,
+        Code::TaintNotTolerated => 2,
+        Code::NodePoolNotReady => 1,
         _ => 0,
     }
 }
@@ -217,12 +222,16 @@ impl Phases {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use planner::model::group::PodRef;
     use planner::model::snapshot::Ignored;
-    use planner::model::{PodGroup, PodShape};
-    use planner::plan::Nomination;
+    use planner::model::{PodGroup, PodShape, Resources};
+    use planner::plan::{Launch, Nomination};
 
     use super::*;
+    use crate::act::LaunchError;
+    use crate::observe::mirror::Object;
     use crate::telemetry::logs::testing::logged;
 
     #[test]
@@ -249,6 +258,42 @@ mod tests {
         let text = metrics.render();
         assert!(text.contains("karpenter_scheduler_ignored_pods_count 7"), "{text}");
         assert!(text.contains("karpenter_scheduler_unschedulable_pods_count{controller=\"provisioner\"} 30"), "{text}");
+    }
+
+    #[test]
+    fn pods_whose_claim_waits_or_was_refused_are_told_why() {
+        let mirror = Mirror::new(&[]);
+        for name in ["a", "b", "c"] {
+            let pod = serde_json::json!({"metadata": {"namespace": "shop", "name": name, "uid": name}, "spec": {"containers": []}});
+            mirror.apply(Object::Pod(serde_json::from_value(pod).unwrap()));
+        }
+        let launch = |name: &str, pod: &str| Launch {
+            name: name.into(),
+            pool: "general".into(),
+            offerings: Vec::new().into(),
+            offerings_total: 0,
+            requests: Resources::default(),
+            allocatable: Resources::default(),
+            capacity: Resources::default(),
+            labels: Arc::default(),
+            taints: Vec::new(),
+            startup_taints: Vec::new(),
+            requirements: Arc::default(),
+            relaxed_min_values: BTreeMap::new(),
+            pods: vec![format!("shop/{pod}").into()],
+        };
+        let plan = Plan { launches: vec![launch("1", "a"), launch("2", "b"), launch("3", "c")], ..Plan::default() };
+        let claims = BTreeMap::from([("1".into(), "general-x".into())]);
+        let refused = LaunchError::Refused { name: "general-y".into(), code: 403, message: "quota".into() };
+        let held = BTreeMap::from([("2".into(), refused.told().unwrap())]);
+        let recorder = Recorder::memory();
+        report(&Snapshot::default(), &plan, (&claims, &held), &mirror, &recorder, &Metrics::new());
+        let said: Vec<String> = recorder.said().into_iter().map(|(_, event)| event.message).collect();
+        let why =
+            "Failed to schedule pod, nodepool \"general\", its NodeClaim was refused by the API server (403): quota";
+        assert_eq!(said, ["Pod should schedule on: nodeclaim/general-x", why], "a lost answer says nothing yet");
+        let lost = LaunchError::Lost { name: "general-z".into(), message: "reset".into() };
+        assert_eq!(lost.told(), None);
     }
 
     #[test]
@@ -290,10 +335,11 @@ mod tests {
         );
         let conflict = Reason { code: Code::RequirementConflict, message: "team b".into(), ..reason("c", None) };
         let taint = Reason { code: Code::TaintNotTolerated, message: "a taint".into(), ..reason("d", None) };
+        let closed = Reason { code: Code::NodePoolNotReady, message: "no class".into(), ..reason("f", None) };
         assert_eq!(
-            errors(&[conflict, taint, reason("e", None)]),
-            "incompatible with nodepool \"e\", limits.cpu 8 is used up; incompatible with nodepool \"d\", a taint; \
-             incompatible with nodepool \"c\", team b"
+            errors(&[conflict, taint, closed, reason("e", None)]),
+            "incompatible with nodepool \"e\", limits.cpu 8 is used up; incompatible with nodepool \"f\", no class; \
+             incompatible with nodepool \"d\", a taint; incompatible with nodepool \"c\", team b"
         );
         let many: Vec<Reason> = (0..12).map(|n| reason(&n.to_string(), None)).collect();
         assert!(errors(&many).ends_with("; and 2 more nodepools"));

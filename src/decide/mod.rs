@@ -300,6 +300,8 @@ impl<C: Cloud> Pass<C> {
         let launching = (!plan.launches.is_empty()).then(|| self.nominations.launching());
         let made = self.launcher.launch(&plan.launches, &snapshot, &pools, plain.as_ref()).await;
         let is_whole = made.iter().all(|(_, claim)| claim.as_ref().err().is_none_or(LaunchError::is_wait));
+        let told = made.iter().filter_map(|(launch, claim)| Some((launch.clone(), claim.as_ref().err()?.told()?)));
+        let held: BTreeMap<Str, String> = told.collect();
         let claims: BTreeMap<Str, Str> =
             made.into_iter().filter_map(|(launch, claim)| Some((launch, claim.ok()?.metadata.name().into()))).collect();
         if starting.is_some() {
@@ -316,7 +318,7 @@ impl<C: Cloud> Pass<C> {
             let node = self.mirror.claim(&claim).and_then(|claim| self.mirror.node_of(&claim));
             self.world.nominate(node.as_ref().map_or(&claim, |node| &node.metadata.name), now);
         }
-        report::report(&snapshot, &plan, &claims, &self.mirror, &self.recorder, &self.metrics);
+        report::report(&snapshot, &plan, (&claims, &held), &self.mirror, &self.recorder, &self.metrics);
         report::log(&snapshot, &plan, &mut self.line);
         phases.act = begun.elapsed();
         phases.observe(&self.metrics);
