@@ -241,9 +241,9 @@ pub fn insufficient_capacity(claim: &str, claim_uid: &str, error: &str) -> Event
     Event::warning("InsufficientCapacityError", format!("NodeClaim {claim} event: {error}")).dedupe([claim_uid])
 }
 
-/// On a claim. Like Karpenter's, it has no reason.
-pub fn class_unresolved(claim_uid: &str) -> Event {
-    Event::warning("", "Failed resolving NodeClass").dedupe([claim_uid])
+/// On a claim or a pool whose node class is not there, or is being deleted. Like Karpenter's, it has no reason.
+pub fn class_unresolved(uid: &str) -> Event {
+    Event::warning("", "Failed resolving NodeClass").dedupe([uid])
 }
 
 /// On a claim.

@@ -15,6 +15,7 @@ use crate::controllers::deps::Deps;
 use crate::controllers::fault::Fault;
 use crate::controllers::queue::Again;
 use crate::controllers::run::Reconcile;
+use crate::events::{About, catalog};
 
 /// How often what its nodes have is counted.
 const COUNT_PERIOD: Duration = Duration::from_secs(5);
@@ -94,6 +95,10 @@ impl<C: Cloud> Reconcile for Pools<C> {
         let mut draft = Draft::new((*pool).clone(), deps.clock.seconds());
         draft.validate();
         draft.ready(&class);
+        if let Err(ClassError::Missing { .. } | ClassError::Terminating { .. }) = &class {
+            let uid = pool.metadata.uid.as_deref().unwrap_or_default();
+            deps.recorder.publish(About::node_pool(name, uid), catalog::class_unresolved(uid));
+        }
         if let Ok(class) = &class {
             let mut all = deps.health.lock().unwrap_or_else(PoisonError::into_inner);
             let health = all.entry(name.to_owned()).or_default();
@@ -110,5 +115,40 @@ impl<C: Cloud> Reconcile for Pools<C> {
             let _: NodePool = deps.api.merge_status("", name, patch).await?;
         }
         Ok(Again::After(COUNT_PERIOD))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::pool;
+    use super::*;
+    use crate::client::Clients;
+    use crate::clock::Clock;
+    use crate::controllers::World;
+    use crate::events::Recorder;
+    use crate::kwok::{Kwok, Stock};
+    use crate::observe::mirror::{Both, Facts, Mirror, Object};
+    use crate::telemetry::Metrics;
+
+    #[tokio::test]
+    async fn a_pool_whose_class_is_not_there_is_told_so() {
+        let clients =
+            Clients::from_service(tower::service_fn(|request: http::Request<kube::client::Body>| async move {
+                assert_eq!(request.method(), http::Method::PATCH);
+                let body = serde_json::to_vec(&pool("p")).unwrap_or_default();
+                Ok::<_, http::Error>(http::Response::new(http_body_util::Full::new(bytes::Bytes::from(body))))
+            }));
+        let (clock, mirror) = (Clock::system(), Mirror::new(&[]));
+        let whole = pool("p");
+        let trimmed = serde_json::from_value(serde_json::to_value(&whole).unwrap()).unwrap();
+        mirror.apply(Object::NodePool(Box::new(Both { whole, trimmed })));
+        let settings = cloud::catalog::KwokSettings::default();
+        let kwok = Kwok::new(clients.once.clone(), mirror.clone(), clock, &settings, Stock::default()).unwrap();
+        let (world, recorder) = (World::new(mirror, Facts::default()), Recorder::memory());
+        let deps = Deps::new(&clients, Arc::new(kwok), world, Metrics::new(), recorder.clone(), clock);
+        Pools::new(Arc::new(deps)).reconcile("p").await.unwrap();
+        let said: Vec<_> =
+            recorder.said().into_iter().map(|(about, event)| (about, event.reason, event.message)).collect();
+        assert_eq!(said, [(About::node_pool("p", "uid-of-p"), "", "Failed resolving NodeClass".to_owned())]);
     }
 }
