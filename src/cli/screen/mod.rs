@@ -36,11 +36,18 @@ static BROKEN: AtomicBool = AtomicBool::new(false);
 /// The terminal while it is drawn on. Given back when dropped.
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Colours are drawn.
+    coloured: bool,
 }
 
 /// Can a screen be shown: is there somebody who sees it?
 pub fn is_there() -> bool {
     stdout().is_terminal() && std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// As <https://no-color.org> has it.
+fn wants_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 impl Screen {
@@ -66,7 +73,7 @@ impl Screen {
         let shown = execute!(stdout(), EnterAlternateScreen, Hide)
             .and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
         match shown {
-            Ok(terminal) => Ok(Self { terminal }),
+            Ok(terminal) => Ok(Self { terminal, coloured: wants_colours() }),
             Err(error) => {
                 restore();
                 Err(error).context("take over the terminal")
@@ -83,7 +90,14 @@ impl Screen {
         if !*taken || BROKEN.load(Ordering::SeqCst) {
             bail!("the terminal was given back: a part of the program broke off");
         }
-        self.terminal.draw(render).context("draw on the terminal")?;
+        let coloured = self.coloured;
+        let drawn = self.terminal.draw(|frame| {
+            render(frame);
+            if !coloured {
+                paint::bleach(frame.buffer_mut());
+            }
+        });
+        drawn.context("draw on the terminal")?;
         Ok(())
     }
 

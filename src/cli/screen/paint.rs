@@ -1,5 +1,6 @@
 //! What every screen is painted with: few colours, bars, text cut to its place.
 
+use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
@@ -46,6 +47,14 @@ pub fn gauge(share: Option<f64>, width: usize) -> Line<'static> {
         return Line::styled(number.trim_start().to_owned(), style);
     }
     Line::from(vec![Span::styled(bar(share, width - 5), style), Span::raw(number)])
+}
+
+/// Takes all colours away; what is bold or reversed stays so. (Left to crossterm, each colour not drawn under `NO_COLOR` is a
+/// reset, which takes these with it.)
+pub fn bleach(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        (cell.fg, cell.bg) = (Color::Reset, Color::Reset);
+    }
 }
 
 /// How many cells a text takes.
@@ -122,6 +131,22 @@ mod tests {
         assert_eq!(cut("日本語", 5), "日本…");
         assert_eq!(cut("a\x1b[2Jb", 10), "a [2Jb");
         assert_eq!(cut("general", 0), "");
+    }
+
+    #[test]
+    fn without_colours_what_is_chosen_still_stands_out() {
+        use ratatui::backend::Backend;
+        let mut screen = Buffer::with_lines([Line::from(vec![
+            Span::styled("1", BUSY),
+            Span::styled("2", CHOSEN),
+            Span::styled("3", HEAD.patch(BAD)),
+        ])]);
+        bleach(&mut screen);
+        let mut written = Vec::new();
+        let cells = screen.content.iter().enumerate().map(|(x, cell)| (u16::try_from(x).unwrap(), 0, cell));
+        ratatui::backend::CrosstermBackend::new(&mut written).draw(cells).unwrap();
+        let written = String::from_utf8(written).unwrap();
+        assert!(written.contains("\x1b[7m2") && written.contains("\x1b[1m3"), "{written:?}");
     }
 
     #[test]
