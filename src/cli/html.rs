@@ -16,6 +16,8 @@ pub use plot::{Form, Plot, Series, clock};
 
 /// Light and dark, wide and narrow.
 const STYLE: &str = include_str!("html/style.css");
+/// Characters of a figure that a card has room for in large type.
+const SHORT_VALUE: usize = 10;
 /// Hours in a month, as the clouds' price pages count (365 × 24 / 12).
 const HOURS_A_MONTH: i64 = 730;
 
@@ -88,8 +90,10 @@ fn cards(plan: &Plan, s: &Summary) -> String {
 
 /// One figure of the summary.
 pub fn card(name: &str, value: &str, note: &str) -> String {
+    // A number that is broken in two reads as another one.
+    let long = if value.chars().count() > SHORT_VALUE { " long" } else { "" };
     format!(
-        "<div class=\"card\"><h2>{}</h2><p class=\"value\">{}</p><p class=\"note\">{}</p></div>\n",
+        "<div class=\"card\"><h2>{}</h2><p class=\"value{long}\">{}</p><p class=\"note\">{}</p></div>\n",
         escape(name),
         escape(value),
         escape(note)
@@ -155,6 +159,12 @@ mod tests {
     #[test]
     fn names_from_the_input_cannot_become_markup() {
         assert_eq!(escape("<b a=\"x\">'&"), "&lt;b a=&quot;x&quot;&gt;&#39;&amp;");
+    }
+
+    #[test]
+    fn a_long_figure_is_set_smaller_so_that_it_stays_in_one_piece() {
+        assert!(card("Cost", "$331.3040", "").contains("<p class=\"value\">"));
+        assert!(card("Bound", "$323.943526", "").contains("<p class=\"value long\">"));
     }
 
     #[test]

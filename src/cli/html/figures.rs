@@ -14,8 +14,8 @@ use super::svg::{self, Row};
 const MOST_NODES: usize = 30;
 /// Rows of a plot; what is left becomes one row.
 const MOST_ROWS: usize = 16;
-/// Columns of a plot; more are put together.
-const MOST_COLUMNS: usize = 30;
+/// Columns of a plot; more are put together. On a phone each of so many has room for its number.
+const MOST_COLUMNS: usize = 16;
 /// Labels that name the family of an instance type.
 const FAMILIES: [&str; 2] = ["karpenter.k8s.aws/instance-family", "karpenter.kwok.sh/instance-family"];
 
@@ -156,7 +156,8 @@ fn pods(launches: &[Launch]) -> String {
         .map(|at| {
             let from = least + at * step;
             let nodes = sizes.iter().filter(|size| (from..from + step).contains(*size)).count();
-            (if step == 1 { from.to_string() } else { format!("{from}+") }, nodes)
+            let to = (from + step - 1).min(most);
+            (if from == to { from.to_string() } else { format!("{from}–{to}") }, nodes)
         })
         .collect();
     svg::columns("nodes by pods on them", &columns)

@@ -154,7 +154,7 @@ fn unplaced(plan: &Plan) -> String {
             rows.push(vec![n, pods, text(&reason.pool), format!("{:?}", reason.code), reason.message.clone(), helps]);
         }
     }
-    let header = ["#Pods", "~Which", "NodePool", "Reason", "~Why", "~Would help"];
+    let header = ["#Pods", "~Which", "~NodePool", "Reason", "~Why", "~Would help"];
     table("Pods without a place", &header, &rows, true)
 }
 
