@@ -20,7 +20,7 @@ use super::pace::Pace;
 use super::seller::Shortages;
 use super::shelves::Prices;
 use super::stage::Stage;
-use super::timeline::{Moment, MomentKind, Point, Summary, Timeline};
+use super::timeline::{Finish, Moment, MomentKind, Point, Summary, Timeline};
 use super::told::{Words, bought, unplaced};
 use crate::decide::Decision;
 
@@ -195,12 +195,12 @@ impl Chronicle {
     }
 
     /// Ends the record.
-    pub fn end(&self, failure: Option<String>) -> Timeline {
+    pub fn end(&self, finish: Finish) -> Timeline {
         let mut state = self.state();
         state.catch_up();
         state.gather_shortages(u64::MAX);
         state.flush();
-        state.summary.failure = failure;
+        state.summary.finish = finish;
         let end = state.summary();
         state.timeline.send_modify(|timeline| timeline.end = end);
         state.timeline.borrow().clone()
@@ -373,6 +373,7 @@ impl State {
         Summary {
             seconds: self.now() as f64 / 1e3,
             pods_ran: waited.len(),
+            pods_waiting: self.waiting.len(),
             spent: self.meter.spent(),
             spent_bound: self.meter.spent_bound(),
             spent_greedy: self.meter.spent_greedy(),

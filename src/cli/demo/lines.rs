@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::timeline::{Moment, MomentKind, Summary, Timeline};
+use super::timeline::{Finish, Moment, MomentKind, Summary, Timeline};
 use crate::cli::plan::print_if_read;
 use crate::cli::screen::paint::wrap;
 
@@ -49,11 +49,7 @@ fn filled(details: &[String]) -> Vec<String> {
 /// What a run came to.
 pub fn summary(end: &Summary) -> String {
     let mut out = format!("\nin {} of the cluster's time\n", time(end.seconds));
-    let _ = writeln!(
-        out,
-        "  pods       {} ran; from creation to ready {:.1} s in the median, {:.1} s at the longest",
-        end.pods_ran, end.median_pending_seconds, end.longest_pending_seconds
-    );
+    let _ = writeln!(out, "  pods       {}", pods(end));
     let _ = writeln!(
         out,
         "  nodes      {} bought, {} removed, at most {} at once",
@@ -76,14 +72,33 @@ pub fn summary(end: &Summary) -> String {
         let calls: Vec<String> = end.calls.iter().map(|(action, n)| format!("{action} {n}")).collect();
         let _ = writeln!(out, "  calls      {}; {} refused for coming too fast", calls.join(", "), end.calls_too_fast);
     }
-    match end.breaches.as_slice() {
-        [] => out += "  checks     nothing leaked, nothing overfull, no limit exceeded\n",
-        breaches => breaches.iter().for_each(|breach| {
-            let _ = writeln!(out, "  BREACH     {breach}");
-        }),
+    for breach in &end.breaches {
+        let _ = writeln!(out, "  BREACH     {breach}");
     }
-    if let Some(failure) = &end.failure {
-        let _ = writeln!(out, "  FAILED     {failure}");
+    if end.breaches.is_empty() {
+        // What is left is only looked for when the scenario has come to its end.
+        let leaked = if end.finish == Finish::ToTheEnd { "nothing leaked, " } else { "" };
+        let _ = writeln!(out, "  checks     {leaked}nothing overfull, no limit exceeded");
+    }
+    match &end.finish {
+        Finish::ToTheEnd => {}
+        Finish::Interrupted => out += "  ENDED      before the scenario's end: interrupted\n",
+        Finish::GivenUp(failure) => {
+            let _ = writeln!(out, "  FAILED     {failure}");
+        }
+    }
+    out
+}
+
+/// How many pods ran and how long they waited; and those that waited in vain.
+fn pods(end: &Summary) -> String {
+    let mut out = format!("{} ran", end.pods_ran);
+    if end.pods_ran > 0 {
+        let (median, longest) = (end.median_pending_seconds, end.longest_pending_seconds);
+        let _ = write!(out, "; from creation to ready {median:.1} s in the median, {longest:.1} s at the longest");
+    }
+    if end.pods_waiting > 0 {
+        let _ = write!(out, "; {} still wait", end.pods_waiting);
     }
     out
 }
@@ -136,6 +151,25 @@ mod tests {
         assert!(lines[3].starts_with("                      ") && lines[3].ends_with("z z)"), "{text}");
         assert_eq!(lines[4], format!("{:INDENT$}v", ""));
         assert!(lines.len() == 5 && lines.iter().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn a_run_that_ended_early_says_so_and_that_pods_never_ran() {
+        let mut end = Summary { pods_waiting: 65, ..Summary::default() };
+        assert!(summary(&end).contains("checks     nothing leaked, nothing overfull, no limit exceeded\n"));
+        for finish in [Finish::Interrupted, Finish::GivenUp("no stock".into())] {
+            end.finish = finish;
+            let told = summary(&end);
+            assert!(told.contains("  pods       0 ran; 65 still wait\n"), "{told}");
+            assert!(told.contains("  checks     nothing overfull, no limit exceeded\n"), "{told}");
+        }
+        assert!(summary(&end).ends_with("  FAILED     no stock\n"));
+        end = Summary { pods_ran: 2, finish: Finish::Interrupted, ..end };
+        let told = summary(&end);
+        assert!(
+            told.contains("2 ran; from creation to ready 0.0 s in the median, 0.0 s at the longest; 65 still wait\n")
+        );
+        assert!(told.ends_with("  ENDED      before the scenario's end: interrupted\n"), "{told}");
     }
 
     #[test]

@@ -45,7 +45,7 @@ use scenario::{Provider, Scenario};
 use shelves::Shelves;
 use show::Show;
 use stage::Stage;
-use timeline::Timeline;
+use timeline::{Finish, Timeline};
 
 /// Threads of a run by the real clock.
 const THREADS: usize = 2;
@@ -169,8 +169,12 @@ async fn perform(
         Ok(None) => Ended::Interrupted,
         Ok(Some(())) => judge(&chronicle, &server, &shelves, &metrics),
     };
-    let failure = if let Ended::Failed(error) = &ended { Some(format!("{error:#}")) } else { None };
-    Ok((chronicle.end(failure), ended))
+    let finish = match &ended {
+        Ended::Done => Finish::ToTheEnd,
+        Ended::Interrupted => Finish::Interrupted,
+        Ended::Failed(error) => Finish::GivenUp(format!("{error:#}")),
+    };
+    Ok((chronicle.end(finish), ended))
 }
 
 /// A run that went to its end is good only if nothing happened that must never happen.

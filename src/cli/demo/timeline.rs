@@ -119,10 +119,23 @@ pub struct Summary {
     pub calls: Vec<(String, u64)>,
     /// Calls that the cloud refused because they came too fast.
     pub calls_too_fast: usize,
+    /// Pods that were there at the end, and never were ready.
+    pub pods_waiting: usize,
     /// What must never be and was: none in a good run.
     pub breaches: Vec<String>,
-    /// What was missing when the run was given up; none if it went to its end.
-    pub failure: Option<String>,
+    pub finish: Finish,
+}
+
+/// How far a run went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum Finish {
+    /// To its end, which is where it is seen whether anything is left.
+    #[default]
+    ToTheEnd,
+    /// Somebody ended it.
+    Interrupted,
+    /// It was given up; what was missing.
+    GivenUp(String),
 }
 
 /// Millionths of a US dollar.

@@ -5,7 +5,7 @@ mod plots;
 
 use std::fmt::Write;
 
-use super::demo::timeline::{MicroUsd, Summary, Timeline};
+use super::demo::timeline::{Finish, MicroUsd, Summary, Timeline};
 use super::html::{card, document, escape};
 use super::text::count;
 
@@ -40,16 +40,23 @@ fn end(timeline: &Timeline) -> f64 {
 
 /// The run in half a sentence.
 fn verdict(timeline: &Timeline) -> String {
-    match (&timeline.end.failure, timeline.end.breaches.len()) {
-        (Some(_), _) => format!("{} was given up", timeline.scenario),
-        (None, 0) => format!("{} went to its end", timeline.scenario),
-        (None, n) => format!("{} went to its end, {} broken", timeline.scenario, count(n, "rule")),
+    let how = match timeline.end.finish {
+        Finish::GivenUp(_) => return format!("{} was given up", timeline.scenario),
+        Finish::Interrupted => "was interrupted before its end",
+        Finish::ToTheEnd => "went to its end",
+    };
+    match timeline.end.breaches.len() {
+        0 => format!("{} {how}", timeline.scenario),
+        n => format!("{} {how}, {} broken", timeline.scenario, count(n, "rule")),
     }
 }
 
 fn header(timeline: &Timeline) -> String {
-    let is_good = timeline.end.failure.is_none() && timeline.end.breaches.is_empty();
-    let class = if is_good { "good" } else { "bad" };
+    let class = match (timeline.end.breaches.is_empty(), &timeline.end.finish) {
+        (true, Finish::ToTheEnd) => "good",
+        (true, Finish::Interrupted) => "",
+        _ => "bad",
+    };
     format!(
         "<header><h1>Millwright demo</h1><p class=\"verdict {class}\">{}</p>\
          <p class=\"about\">{} <span class=\"n\">seed {}</span></p></header>\n",
@@ -70,11 +77,7 @@ fn cards(s: &Summary) -> String {
             &s.nodes_bought.to_string(),
             &format!("{} removed, {} at most at once", s.nodes_removed, s.most_nodes),
         ),
-        card(
-            "Pods waited",
-            &length(s.median_pending_seconds),
-            &format!("in the median, {} at most", length(s.longest_pending_seconds)),
-        ),
+        waited(s),
         card(
             "Shortages survived",
             &s.shortages_survived.to_string(),
@@ -97,10 +100,21 @@ fn cards(s: &Summary) -> String {
 /// What must never be and was, and why the run ended early.
 fn faults(s: &Summary) -> String {
     let mut out = String::new();
-    for text in s.failure.iter().chain(&s.breaches) {
+    let failure = if let Finish::GivenUp(failure) = &s.finish { Some(failure) } else { None };
+    for text in failure.into_iter().chain(&s.breaches) {
         let _ = writeln!(out, "<p class=\"fault bad\" role=\"alert\">{}</p>", escape(text));
     }
     out
+}
+
+/// How long pods waited that ran, and how many wait still.
+fn waited(s: &Summary) -> String {
+    let still = if s.pods_waiting > 0 { format!("; {} still wait", s.pods_waiting) } else { String::new() };
+    if s.pods_ran == 0 {
+        return card("Pods waited", "–", &format!("none became ready{still}"));
+    }
+    let note = format!("in the median, {} at most{still}", length(s.longest_pending_seconds));
+    card("Pods waited", &length(s.median_pending_seconds), &note)
 }
 
 /// Money with the digits that a run of minutes needs.

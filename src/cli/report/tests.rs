@@ -126,10 +126,27 @@ fn names_cannot_become_markup() {
 #[test]
 fn a_run_that_was_given_up_says_so_and_why() {
     let mut run = run("");
-    run.end.failure = Some("after 300 s, 3 pods <were> pending".into());
+    run.end.finish = Finish::GivenUp("after 300 s, 3 pods <were> pending".into());
     let page = page(&run);
     assert!(page.contains("shop was given up") && page.contains("3 pods &lt;were&gt; pending"));
     assert!(page.contains("class=\"verdict bad\""));
+}
+
+#[test]
+fn a_run_that_was_interrupted_is_not_praised_for_going_to_its_end() {
+    let mut run = run("");
+    run.end.finish = Finish::Interrupted;
+    let page = page(&run);
+    assert!(page.contains("shop was interrupted before its end") && !page.contains("went to its end"), "{page}");
+    assert!(!page.contains("class=\"verdict good\""));
+}
+
+#[test]
+fn pods_that_never_ran_did_not_wait_for_no_time() {
+    let mut run = run("");
+    run.end = Summary { pods_waiting: 65, ..Summary::default() };
+    let page = page(&run);
+    assert!(page.contains("none became ready; 65 still wait") && !page.contains("0 ms"), "{page}");
 }
 
 #[test]
