@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::super::demo::timeline::{Moment, Timeline};
 use super::super::html::{clock, escape};
-use super::plots::{class, strip};
+use super::plots::{class, rows, strip};
 
 /// Moments that a browser shows without pausing; the rest is counted.
 const MOST: usize = 2_000;
@@ -21,8 +21,9 @@ pub fn list(timeline: &Timeline, end: f64) -> String {
          <thead><tr><th scope=\"col\" class=\"num\">Time</th><th scope=\"col\">What</th></tr></thead>\n<tbody>\n",
         strip(timeline, end)
     );
+    let looks: Vec<f64> = rows(&timeline.points).map(|(_, point)| point.seconds).collect();
     for moment in timeline.moments.iter().take(MOST) {
-        row(&mut out, moment);
+        row(&mut out, moment, seen(moment, &looks));
     }
     out += "</tbody></table></div>\n";
     if n > MOST {
@@ -31,11 +32,17 @@ pub fn list(timeline: &Timeline, end: f64) -> String {
     out + "</section>\n"
 }
 
-fn row(out: &mut String, moment: &Moment) {
+/// When the cluster was looked at next: a look comes a little after what it is about. After the last look, that one's time.
+fn seen(moment: &Moment, looks: &[f64]) -> f64 {
+    let next = looks.partition_point(|look| *look < moment.seconds());
+    looks.get(next).or(looks.last()).copied().unwrap_or_else(|| moment.seconds())
+}
+
+fn row(out: &mut String, moment: &Moment, seen: f64) {
     let (seconds, class) = (moment.seconds(), class(moment.kind));
     let _ = write!(
         out,
-        "<tr data-t=\"{seconds:.3}\"><td class=\"num\"><button type=\"button\" class=\"when\" \
+        "<tr data-t=\"{seconds:.3}\" data-seen=\"{seen:.3}\"><td class=\"num\"><button type=\"button\" class=\"when\" \
          aria-label=\"mark {0} in the plots\">{0}</button></td>\
          <td class=\"long\"><span class=\"kind {class}\">{1}</span> {2}",
         clock(seconds),

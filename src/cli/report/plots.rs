@@ -184,6 +184,17 @@ fn layers(frame: &Frame<'_>, of: impl Fn(&Point) -> &BTreeMap<String, usize>) ->
     out
 }
 
+/// One point in so many has a row in the table of values.
+fn every(n_points: usize) -> usize {
+    n_points.div_ceil(MOST_ROWS).max(1)
+}
+
+/// The points that have a row in the table of values, with their places; the last one has.
+pub fn rows(points: &[Point]) -> impl Iterator<Item = (usize, &Point)> {
+    let (every, n) = (every(points.len()), points.len());
+    points.iter().enumerate().filter(move |(at, _)| at % every == 0 || at + 1 == n)
+}
+
 /// The colour of a kind of moment.
 pub fn class(kind: MomentKind) -> &'static str {
     match kind {
@@ -204,7 +215,7 @@ pub fn values(timeline: &Timeline) -> String {
         counts.extend(layers(&frame, |point| &point.by_capacity_type));
     }
     let n = timeline.points.len();
-    let every = n.div_ceil(MOST_ROWS).max(1);
+    let every = every(n);
     let mut out = format!(
         "<details><summary>Values <span class=\"n\">{n}</span></summary>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" \
          aria-label=\"Values over time\"><table id=\"values\">\n<thead><tr>"
@@ -213,7 +224,7 @@ pub fn values(timeline: &Timeline) -> String {
         let _ = write!(out, "<th scope=\"col\" class=\"num\">{}</th>", escape(name));
     }
     out += "</tr></thead>\n<tbody>\n";
-    for (at, point) in timeline.points.iter().enumerate().filter(|(at, _)| at % every == 0 || at + 1 == n) {
+    for (at, point) in rows(&timeline.points) {
         let _ = write!(out, "<tr data-t=\"{:.3}\"><td class=\"num\">{}</td>", point.seconds, clock(point.seconds));
         for count in [point.pods_running, point.pods_pending, point.nodes, point.claims, point.leaving] {
             let _ = write!(out, "<td class=\"num\">{count}</td>");

@@ -20,8 +20,9 @@
     return rows[low];
   };
 
-  const mark = (time) => {
-    const row = time === null ? undefined : at(time);
+  // Marks a time, and reads out what was seen then.
+  const mark = (time, seen = time) => {
+    const row = time === null ? undefined : at(seen);
     for (const plot of plots) {
       const line = plot.querySelector(".mark");
       line.classList.toggle("on", time !== null);
@@ -40,7 +41,7 @@
 
   const show = (row) => {
     for (const moment of moments) moment.classList.toggle("on", moment === row);
-    mark(row ? Number(row.dataset.t) : null);
+    if (row) mark(Number(row.dataset.t), Number(row.dataset.seen)); else mark(null);
   };
 
   for (const row of moments) {
@@ -60,6 +61,7 @@
     };
     plot.addEventListener("pointermove", point);
     plot.addEventListener("pointerdown", point);
-    plot.addEventListener("pointerleave", () => show(pinned));
+    // A finger that is taken off leaves what it pointed at to be read.
+    plot.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") show(pinned); });
   }
 })();

@@ -150,6 +150,19 @@ fn pods_that_never_ran_did_not_wait_for_no_time() {
 }
 
 #[test]
+fn a_moment_is_read_out_by_the_point_that_saw_it() {
+    let mut run = run("");
+    run.points = [0.02, 11.9, 12.02, 290.0, 300.5].map(|seconds| Point { seconds, ..Point::default() }).into();
+    let page = page(&run);
+    for (moment, point) in [("0.000", "0.020"), ("12.000", "12.020"), ("299.000", "300.500")] {
+        assert!(page.contains(&format!("<tr data-t=\"{moment}\" data-seen=\"{point}\">")), "{moment} in\n{page}");
+    }
+    // A moment after the last point is seen by that one.
+    run.points.truncate(3);
+    assert!(super::page(&run).contains("<tr data-t=\"299.000\" data-seen=\"12.020\">"));
+}
+
+#[test]
 fn a_run_whose_pods_waited_is_not_praised_for_what_it_saved() {
     let mut run = run("");
     run.end.spent = MicroUsd(0);
