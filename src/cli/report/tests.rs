@@ -144,7 +144,7 @@ fn a_run_that_was_interrupted_is_not_praised_for_going_to_its_end() {
 #[test]
 fn pods_that_never_ran_did_not_wait_for_no_time() {
     let mut run = run("");
-    run.end = Summary { pods_waiting: 65, ..Summary::default() };
+    run.end = Summary { seconds: 121.0, pods_waiting: 65, ..Summary::default() };
     let page = page(&run);
     assert!(page.contains("none became ready; 65 still wait") && !page.contains("0 ms"), "{page}");
 }
