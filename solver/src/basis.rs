@@ -13,6 +13,18 @@ pub(crate) enum At {
     Basic,
 }
 
+impl At {
+    /// Which way it can change: up, down, or neither of its own.
+    #[inline]
+    fn direction(self) -> f64 {
+        match self {
+            Self::Zero => 1.0,
+            Self::Most => -1.0,
+            Self::Basic => 0.0,
+        }
+    }
+}
+
 /// A variable of the relaxation.
 #[derive(Clone, Copy)]
 pub(crate) enum Variable {
@@ -20,6 +32,20 @@ pub(crate) enum Variable {
     Listed(usize),
     /// The slack of a row.
     Slack(usize),
+}
+
+/// The listed variable whose change gains most, and what it gains, where that is more than `gain`.
+#[inline(never)]
+fn most_gain(list: &[Listed], earned: &[f64], state: &[At], mut gain: f64) -> Option<(usize, f64)> {
+    let mut most = None;
+    for (i, ((&(_, u, _), &d), &at)) in list.iter().zip(earned).zip(state).enumerate() {
+        let g = d * u * at.direction();
+        if g > gain {
+            gain = g;
+            most = Some(i);
+        }
+    }
+    most.map(|i| (i, gain))
 }
 
 /// The simplex between two pivots. The state of the listed variables is kept beside it.
@@ -81,27 +107,15 @@ impl<const R: usize> Basis<R> {
     #[inline]
     pub(crate) fn entering(
         &self,
-        inst: &Instance<R>,
         offer: &Offer<R>,
         prices: &[f64; R],
         list: &[Listed],
+        earned: &[f64],
         state: &[At],
     ) -> Option<(Variable, bool)> {
         let (mut gain, mut enter) = (1e-9 * offer.price.max(1.0), None);
-        for (i, &(k, u, v)) in list.iter().enumerate() {
-            if state[i] == At::Basic {
-                continue;
-            }
-            let share = &inst.classes[k as usize].share;
-            let mut d = v;
-            for r in 0..R {
-                d -= prices[r] * share[r];
-            }
-            let at_zero = state[i] == At::Zero;
-            let g = if at_zero { d * u } else { -d * u };
-            if g > gain {
-                (gain, enter) = (g, Some((Variable::Listed(i), at_zero)));
-            }
+        if let Some((i, most)) = most_gain(list, earned, state, gain) {
+            (gain, enter) = (most, Some((Variable::Listed(i), state[i] == At::Zero)));
         }
         for r in 0..R {
             let g = -prices[r] * offer.share[r].max(1e-12);

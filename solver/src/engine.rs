@@ -28,6 +28,8 @@ pub(crate) struct Engine<'a, const R: usize> {
     best: Option<Draft<R>>,
     pub certificate: Certificate,
     values: Vec<f64>,
+    /// By class: whether few of it fill a bin.
+    few: Vec<bool>,
     /// Columns of the last plan by classes.
     pool: Vec<(u32, Pattern)>,
     /// Columns of the last plan of the smaller problem.
@@ -65,6 +67,7 @@ impl<'a, const R: usize> Engine<'a, R> {
             best: None,
             certificate: Certificate::default(),
             values: vec![0.0; inst.classes.len()],
+            few: first::few_to_a_bin(inst),
             pool: Vec::new(),
             coarse_pool: Vec::new(),
             lacking: Vec::new(),
@@ -147,8 +150,8 @@ impl<'a, const R: usize> Engine<'a, R> {
         if meter.is_out() || start.missing() == 0 {
             return;
         }
-        let (own, mostly_few) = self.few_to_a_bin();
-        let own = self.with_rows(own);
+        let mostly_few = self.has_mostly_few();
+        let own = self.with_rows(self.few.clone());
         if self.has_too_many_rows(&own, &start.left) {
             return;
         }

@@ -137,8 +137,7 @@ impl<'a, const R: usize> Guide<'a, R> {
             while left[ku] > 0 {
                 let (mut best, mut score) = (None, -1.0f32);
                 for (b, bin) in bins.iter().enumerate() {
-                    let room = bin.room_for(inst, k);
-                    if room == 0 {
+                    if !bin.has_room_for(inst, k) {
                         continue;
                     }
                     let v = weigh(&bin.free, &self.worth);
@@ -150,12 +149,12 @@ impl<'a, const R: usize> Guide<'a, R> {
                     #[expect(clippy::cast_possible_truncation, reason = "jitter")]
                     let s = dot * dot / norm * (1.0 + jitter * noise.unit() as f32);
                     if s > score {
-                        (best, score) = (Some((b, room)), s);
+                        (best, score) = (Some(b), s);
                     }
                 }
                 meter.charge(bins.len() * 12);
-                let Some((b, room)) = best else { break };
-                let n = room.min(left[ku].div_ceil(u32_of(bins.len()))).max(1);
+                let Some(b) = best else { break };
+                let n = bins[b].room_for(inst, k).min(left[ku].div_ceil(u32_of(bins.len()))).max(1);
                 bins[b].add(inst, k, n);
                 left[ku] -= n;
             }

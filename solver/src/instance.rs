@@ -199,6 +199,13 @@ impl<const R: usize> Instance<R> {
     }
 }
 
+/// Whether a thing of these needs fits; of few dimensions without a branch for each, as none of them could be foretold.
+#[inline]
+pub(crate) fn fits<const R: usize>(need: &[i64; R], free: &[i64; R]) -> bool {
+    let one = |r: usize| need[r] <= free[r];
+    if R > 4 { (0..R).all(one) } else { (0..R).fold(true, |fits, r| fits & one(r)) }
+}
+
 /// How many things of these needs fit; `u32::MAX` when they need nothing.
 #[inline]
 pub(crate) fn max_fit<const R: usize>(need: &[i64; R], free: &[i64; R]) -> u32 {

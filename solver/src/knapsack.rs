@@ -6,9 +6,9 @@
 
 use crate::basis::{At, Basis, Listed};
 use crate::effort::Meter;
-use crate::instance::{Instance, Offer, Pattern, max_fit};
+use crate::instance::{Class, Instance, Offer, Pattern, fits, max_fit};
 use crate::num::floor_count;
-use crate::prices::{bound_at, fillers, guess};
+use crate::prices::{Earnings, fillers, guess};
 
 /// Where more classes than this fill a bin, a proof does not start from nothing.
 const MANY_FILLERS: f64 = 24.0;
@@ -23,6 +23,8 @@ const fn most_steps(dims: usize) -> usize {
 pub(crate) struct Scratch<const R: usize> {
     /// The classes that count.
     pub(crate) list: Vec<Listed>,
+    /// What those earn.
+    earnings: Earnings<R>,
     /// State of each listed variable: at 0, at its most, or basic.
     state: Vec<At>,
     /// The relaxation's answer: (class, amount > 0).
@@ -64,7 +66,7 @@ pub(crate) fn price<const R: usize>(
     if near.iter().any(|&p| p > 0.0) {
         // Any prices prove a bound, also those of an earlier answer.
         scratch.operations += scratch.list.len() * R;
-        let bound = bound_at(inst, offer, near, &scratch.list);
+        let bound = scratch.earnings.bound(inst, offer, near, &scratch.list);
         if bound <= skip {
             return Priced { value: 0.0, bound };
         }
@@ -113,8 +115,8 @@ pub(crate) fn prove<const R: usize>(
     if !inst.guesses || scratch.list.len() <= most_steps(R) || fillers(inst, offer, &scratch.list) <= MANY_FILLERS {
         return relax_from(inst, offer, &[0.0; R], scratch).1;
     }
-    let Scratch { list, order, operations, .. } = scratch;
-    let (near, guessed) = guess(inst, offer, list, order, operations);
+    let Scratch { list, earnings, order, operations, .. } = scratch;
+    let (near, guessed) = guess(inst, offer, list, earnings, order, operations);
     guessed.min(relax_from(inst, offer, &near, scratch).1)
 }
 
@@ -128,6 +130,7 @@ fn list<const R: usize>(offer: &Offer<R>, values: &[f64], limit: &[u32], scratch
             scratch.list.push((k, f64::from(u), v));
         }
     }
+    scratch.earnings.begin();
 }
 
 /// Solves the relaxation over the classes listed. It starts with what is worth more than the prices of `near` say, as far
@@ -138,7 +141,7 @@ fn relax_from<const R: usize>(
     near: &[f64; R],
     scratch: &mut Scratch<R>,
 ) -> ([f64; R], f64) {
-    let Scratch { list, state, relaxed, operations, .. } = scratch;
+    let Scratch { list, earnings, state, relaxed, operations, .. } = scratch;
     let is_near = near.iter().any(|&p| p > 0.0);
     *operations += if is_near { list.len() * R } else { 0 };
     let mut basis = Basis::start(inst, offer, near, list, state);
@@ -146,18 +149,15 @@ fn relax_from<const R: usize>(
     for _ in 0..most_steps(R) {
         *operations += list.len() * R;
         prices = basis.prices(list);
-        let Some((enter, up)) = basis.entering(inst, offer, &prices, list, state) else { break };
+        let earned = earnings.at(inst, &prices, list);
+        let Some((enter, up)) = basis.entering(offer, &prices, list, earned, state) else { break };
         if !basis.take_in(inst, enter, up, list, state) {
             break;
         }
     }
     basis.tell(list, state, relaxed);
-    (prices_of(&mut prices), bound_at(inst, offer, &prices, list))
-}
-
-fn prices_of<const R: usize>(prices: &mut [f64; R]) -> [f64; R] {
     prices.iter_mut().for_each(|p| *p = p.max(0.0));
-    *prices
+    (prices, earnings.bound(inst, offer, &prices, list))
 }
 
 /// The relaxation's floor, filled up by value per resource price; returns the value of `out`.
@@ -184,7 +184,10 @@ fn round_down<const R: usize>(
     }
     scratch.order.clear();
     for &(k, _, v) in &scratch.list {
-        let share = &inst.classes[k as usize].share;
+        let Class { need, share, .. } = &inst.classes[k as usize];
+        if !fits(need, &free) {
+            continue;
+        }
         let mut w = 1e-12 * bound;
         for r in 0..R {
             w += prices[r] * share[r];
@@ -192,7 +195,7 @@ fn round_down<const R: usize>(
         scratch.order.push((-v / w, k));
     }
     scratch.order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    scratch.operations += scratch.order.len() * 8;
+    scratch.operations += scratch.list.len() * 8;
     for i in 0..scratch.order.len() {
         let k = scratch.order[i].1;
         value += put(inst, k, u32::MAX, values, limit, &mut free, out);

@@ -106,19 +106,12 @@ impl<const R: usize> Grid<R> {
         }
         // Any number where there may be many.
         let times = if thing.most <= 3 { thing.most } else { 0 };
+        let rows = (row * columns..table.len()).step_by(columns).map(|start| start + column..start + columns);
         if times == 0 {
-            for start in (row * columns..table.len()).step_by(columns) {
-                for at in start + column..start + columns {
-                    table[at] = table[at].max(table[at - by] + net);
-                }
-            }
+            rows.clone().for_each(|cells| raise(table, cells, by, net, false));
         }
         for _ in 0..times {
-            for start in (row * columns..table.len()).step_by(columns).rev() {
-                for at in (start + column..start + columns).rev() {
-                    table[at] = table[at].max(table[at - by] + net);
-                }
-            }
+            rows.clone().rev().for_each(|cells| raise(table, cells, by, net, true));
         }
         table.len() * times.max(1) as usize / 2
     }
@@ -224,6 +217,51 @@ impl<const R: usize> Lattice<R> {
         let row = grid.small.map_or(0, |s| usize::try_from(free[s.0] / s.1).unwrap_or(0).min(rows - 1));
         let table = first / self.layer;
         self.best[(table * rows + row) * columns + column] + self.always[table] + grid.price(free)
+    }
+}
+
+/// Fewer cells than these are not raised at once.
+const LEAST_AT_ONCE: usize = 6;
+
+/// Raises cells to what those `by` before them are worth with `net` more, from the last one on where each is to count only
+/// what the others were before.
+#[inline]
+fn raise(table: &mut [f64], cells: std::ops::Range<usize>, by: usize, net: f64, from_the_last: bool) {
+    let (from, upto) = (cells.start, cells.end);
+    if by < LEAST_AT_ONCE {
+        let mut one = |at: usize| {
+            let raised = table[at - by] + net;
+            table[at] = if raised > table[at] { raised } else { table[at] };
+        };
+        if from_the_last {
+            cells.rev().for_each(&mut one);
+        } else {
+            cells.for_each(&mut one);
+        }
+        return;
+    }
+    // As many cells at once as have none of themselves before them.
+    let mut block = |from: usize, upto: usize| {
+        let (before, cells) = table[from - by..upto].split_at_mut(by);
+        for (cell, &other) in cells.iter_mut().zip(&before[..upto - from]) {
+            let raised = other + net;
+            *cell = if raised > *cell { raised } else { *cell };
+        }
+    };
+    if from_the_last {
+        let mut end = upto;
+        while end > from {
+            let start = end.saturating_sub(by).max(from);
+            block(start, end);
+            end = start;
+        }
+    } else {
+        let mut start = from;
+        while start < upto {
+            let end = (start + by).min(upto);
+            block(start, end);
+            start = end;
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bins under construction, and what is left of joint limits.
 
-use crate::instance::{Instance, Pattern, max_fit};
+use crate::instance::{Instance, Pattern, fits, max_fit};
 
 /// A bin under construction. Offers from `Instance::n_new` on are started bins.
 #[derive(Clone, Debug)]
@@ -44,6 +44,16 @@ impl<const R: usize> Node<R> {
             return 0;
         }
         if class.per_bin == u32::MAX { n } else { n.min(class.per_bin.saturating_sub(self.count(k))) }
+    }
+
+    /// Whether any more of class `k` may join; without dividing.
+    #[inline]
+    pub(crate) fn has_room_for(&self, inst: &Instance<R>, k: u32) -> bool {
+        let class = &inst.classes[k as usize];
+        fits(&class.need, &self.free)
+            && inst.offers[self.offer as usize].serves.contains(k as usize)
+            && !(inst.has_foes && class.has_foe_in(&self.pattern))
+            && (class.per_bin == u32::MAX || self.count(k) < class.per_bin)
     }
 
     /// Adds `n` of class `k`, which must be at most [`Node::room_for`].

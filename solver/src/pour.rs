@@ -47,6 +47,7 @@ pub(crate) fn pour<const R: usize>(
     let mut scored: Vec<(f32, u32)> = Vec::with_capacity(nodes.len());
     let mut fitting: Vec<u32> = Vec::with_capacity(nodes.len());
     let mut serves = vec![false; inst.offers.len()];
+    let mut is_full = vec![false; nodes.len()];
     let mut aims: Vec<[f32; R]> = nodes.iter().map(|n| unit_aim(guide, n)).collect();
     for by_quota in [true, false] {
         for &k in order {
@@ -60,9 +61,14 @@ pub(crate) fn pour<const R: usize>(
             }
             let simple = class.per_bin == u32::MAX && class.foes.is_empty();
             // Room and quotas only fall while one class is poured.
-            let takes = |node: &Node<R>| (0..R).all(|r| class.need[r] <= node.free[r]) && serves[node.offer as usize];
+            let takes = |node: &Node<R>| {
+                (0..R).all(|r| class.need[r] <= node.free[r])
+                    && serves[node.offer as usize]
+                    && (simple || node.has_room_for(inst, k))
+            };
             fitting.clear();
             fitting.extend((0..u32_of(nodes.len())).filter(|&b| takes(&nodes[b as usize])));
+            fitting.iter().for_each(|&b| is_full[b as usize] = false);
             meter.charge(nodes.len());
             while left[ku] > 0 {
                 if by_quota {
@@ -74,11 +80,12 @@ pub(crate) fn pour<const R: usize>(
                     let node = &nodes[b as usize];
                     let mut score =
                         if by_quota { family_score[guide.family[node.offer as usize] as usize] } else { 0.0 };
-                    if score < 0.0 || !takes(node) || !simple && node.room_for(inst, k) == 0 {
+                    if score < 0.0 || is_full[b as usize] {
                         return false;
                     }
+                    let aim = &aims[b as usize];
                     for r in 0..R {
-                        score += aims[b as usize][r] * guide.aim[ku][r];
+                        score += aim[r] * guide.aim[ku][r];
                     }
                     scored.push((-score, b));
                     true
@@ -108,6 +115,7 @@ pub(crate) fn pour<const R: usize>(
                         }
                     }
                     node.add(inst, k, 1);
+                    is_full[b as usize] = !takes(node);
                     aims[b as usize] = unit_aim(guide, node);
                     left[ku] -= 1;
                 }

@@ -8,28 +8,59 @@ const STEPS: [f64; 4] = [1.5, 1.0, 0.75, 0.6];
 /// Operations that putting one class in order takes, about.
 const SORTING: usize = 40;
 
-/// The upper bound that resource prices ≥ 0 prove: what the room is worth, plus what each class earns beyond it.
-pub(crate) fn bound_at<const R: usize>(
-    inst: &Instance<R>,
-    offer: &Offer<R>,
-    prices: &[f64; R],
-    list: &[Listed],
-) -> f64 {
-    let mut bound = 0.0;
-    for r in 0..R {
-        bound += prices[r] * offer.share[r];
+/// What one of each class listed is worth beyond the prices of its needs. Needs are laid out by dimension, as far as they
+/// have been asked for, and dimensions that cost nothing are passed over: of many, few have a price.
+#[derive(Clone, Debug)]
+pub(crate) struct Earnings<const R: usize> {
+    shares: [Vec<f64>; R],
+    earned: Vec<f64>,
+}
+
+impl<const R: usize> Default for Earnings<R> {
+    fn default() -> Self {
+        Self { shares: std::array::from_fn(|_| Vec::new()), earned: Vec::new() }
     }
-    for &(k, u, v) in list {
-        let share = &inst.classes[k as usize].share;
-        let mut d = v;
+}
+
+impl<const R: usize> Earnings<R> {
+    /// Forgets the needs of the last list.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        self.shares.iter_mut().for_each(Vec::clear);
+    }
+
+    /// By place in the list, which is the same until the next [`begin`](Self::begin).
+    #[inline]
+    pub(crate) fn at(&mut self, inst: &Instance<R>, prices: &[f64; R], list: &[Listed]) -> &[f64] {
+        self.earned.clear();
+        self.earned.extend(list.iter().map(|l| l.2));
+        for (r, (shares, &price)) in self.shares.iter_mut().zip(prices).enumerate() {
+            if price == 0.0 {
+                continue;
+            }
+            if shares.is_empty() {
+                shares.extend(list.iter().map(|l| inst.classes[l.0 as usize].share[r]));
+            }
+            for (earned, share) in self.earned.iter_mut().zip(shares.iter()) {
+                *earned -= price * share;
+            }
+        }
+        &self.earned
+    }
+
+    /// The upper bound that resource prices ≥ 0 prove: what the room is worth, plus what each class earns beyond it.
+    pub(crate) fn bound(&mut self, inst: &Instance<R>, offer: &Offer<R>, prices: &[f64; R], list: &[Listed]) -> f64 {
+        let mut bound = 0.0;
         for r in 0..R {
-            d -= prices[r] * share[r];
+            bound += prices[r] * offer.share[r];
         }
-        if d > 0.0 {
-            bound += u * d;
+        for (&earned, l) in self.at(inst, prices, list).iter().zip(list) {
+            if earned > 0.0 {
+                bound += l.1 * earned;
+            }
         }
+        bound
     }
-    bound
 }
 
 /// About how many classes fill the bin, each with the most there can be of it.
@@ -49,6 +80,7 @@ pub(crate) fn guess<const R: usize>(
     inst: &Instance<R>,
     offer: &Offer<R>,
     list: &[Listed],
+    earnings: &mut Earnings<R>,
     order: &mut Vec<(f64, u32)>,
     operations: &mut usize,
 ) -> ([f64; R], f64) {
@@ -59,7 +91,7 @@ pub(crate) fn guess<const R: usize>(
         *operations += list.len() * (2 * R + SORTING);
         let (price, used) = weighed(inst, offer, list, &weights, order);
         let prices = weights.map(|w| w * price);
-        let bound = bound_at(inst, offer, &prices, list);
+        let bound = earnings.bound(inst, offer, &prices, list);
         if bound < best.1 {
             best = (prices, bound);
         }

@@ -3,7 +3,7 @@
 //! Each node keeps only the classes that still fit, so that near a full bin nothing is left to try; what a class can earn
 //! beyond the resource prices is counted only as often as it still fits.
 
-use crate::instance::{Instance, Offer, Pattern};
+use crate::instance::{Instance, Offer, Pattern, fits};
 use crate::knapsack::Scratch;
 use crate::lattice::{Lattice, Thing};
 use crate::num::count_of;
@@ -35,10 +35,12 @@ struct Entry<const R: usize> {
     beyond: f64,
     /// Value per unit of resource price, the order of the search.
     density: f64,
+    /// What the needs of one cost at the resource prices.
+    cost: f64,
 }
 
 /// A class that fits at a node: its entry, how often, and what it and those behind it can earn beyond the prices.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Open {
     entry: u32,
     fit: u32,
@@ -104,7 +106,9 @@ pub(crate) fn search<const R: usize>(
             w += unit[r] * class.need[r] as f64;
         }
         let thing = Thing { need: class.need, most: crate::num::floor_count(u), value };
-        frame.entries.push(Entry { thing, class: k, beyond: (value - w).max(0.0), density: value / (w + least) });
+        let density = value / (w + least);
+        let cost = (value / density - least).max(0.0);
+        frame.entries.push(Entry { thing, class: k, beyond: (value - w).max(0.0), density, cost });
     }
     frame.entries.sort_unstable_by(|a, b| b.density.total_cmp(&a.density).then(a.class.cmp(&b.class)));
     if most_nodes >= 500 && !inst.has_foes {
@@ -128,12 +132,8 @@ pub(crate) fn search<const R: usize>(
     frame.best.clear();
     frame.chosen.clear();
     frame.stack.clear();
-    frame.stack.extend((0..crate::num::u32_of(frame.entries.len())).map(|entry| Open {
-        entry,
-        fit: 0,
-        beyond: 0.0,
-        things: 0.0,
-    }));
+    let entries = (0u32..).zip(&frame.entries);
+    frame.stack.extend(entries.map(|(entry, e)| Open { entry, fit: e.thing.most, beyond: 0.0, things: 0.0 }));
     let all = frame.stack.len();
     let most_work = most_nodes * NODE;
     let mut walk = Walk { inst, lattice, unit, least, best_value: threshold, found: false, work: 0, most_work };
@@ -155,7 +155,7 @@ fn drop_dominated<const R: usize>(entries: &mut Vec<Entry<R>>, holds: &[i64; R])
             .iter()
             .map(|s| &s.thing)
             .any(|s| s.value >= e.thing.value && (0..R).all(|r| s.need[r] <= e.thing.need[r]));
-        if !dominated && e.thing.most >= times(&e.thing.need, holds) {
+        if !dominated && e.thing.most >= times(&e.thing.need, holds, u32::MAX) {
             strong.push(*e);
         }
         !dominated
@@ -180,23 +180,27 @@ impl<const R: usize> Walk<'_, R> {
             worth += self.unit[r] * free[r] as f64;
         }
         let first = frame.stack.len();
-        for i in from..to {
-            let entry = frame.stack[i].entry;
-            let e = &frame.entries[entry as usize];
-            let fit = times(&e.thing.need, free).min(e.thing.most);
-            if fit > 0 && !(self.inst.has_foes && self.is_foe(frame, e.class)) {
-                frame.stack.push(Open { entry, fit, beyond: 0.0, things: 0.0 });
+        frame.stack.resize(first + to - from, Open::default());
+        let Frame { stack, entries, chosen, .. } = &mut *frame;
+        let (before, here) = stack.split_at_mut(first);
+        let mut n = 0;
+        for above in &before[from..to] {
+            let e = &entries[above.entry as usize];
+            let fit = times(&e.thing.need, free, above.fit);
+            if fit > 0 && !(self.inst.has_foes && self.inst.classes[e.class as usize].has_foe_in(chosen)) {
+                here[n] = Open { entry: above.entry, fit, ..Open::default() };
+                n += 1;
             }
         }
-        let end = frame.stack.len();
         let (mut beyond, mut things) = (0.0, 0.0);
-        for i in (first..end).rev() {
-            let open = frame.stack[i];
+        for open in here[..n].iter_mut().rev() {
             things += f64::from(open.fit);
-            beyond += f64::from(open.fit) * frame.entries[open.entry as usize].beyond;
-            frame.stack[i].beyond = beyond;
-            frame.stack[i].things = things;
+            beyond += f64::from(open.fit) * entries[open.entry as usize].beyond;
+            open.beyond = beyond;
+            open.things = things;
         }
+        let end = first + n;
+        frame.stack.truncate(end);
         let complete = self.branch(frame, first, end, free, value, worth);
         frame.stack.truncate(first);
         complete
@@ -228,12 +232,10 @@ impl<const R: usize> Walk<'_, R> {
             for r in 0..R {
                 after[r] -= thing.need[r] * i64::from(open.fit);
             }
-            // What the needs of one cost at the resource prices.
-            let cost = (thing.value / e.density - self.least).max(0.0);
             let next = frame.stack.get(i + 1).filter(|_| i + 1 < end).copied();
             for n in (1..=open.fit).rev() {
                 let v = value + thing.value * f64::from(n);
-                let left = worth - cost * f64::from(n);
+                let left = worth - e.cost * f64::from(n);
                 let rest = next.map_or(0.0, |o| self.most_worth(left, &o, frame.entries[o.entry as usize].density));
                 let mut open = v > self.best_value * (1.0 + 1e-12) || v + rest > self.best_value * (1.0 + 1e-12);
                 let hopeless = !open;
@@ -267,24 +269,17 @@ impl<const R: usize> Walk<'_, R> {
     fn most_worth(&self, left: f64, open: &Open, density: f64) -> f64 {
         (left + open.beyond).min((left.max(0.0) + self.least * open.things) * density).max(0.0)
     }
-
-    fn is_foe(&self, frame: &Frame<R>, class: u32) -> bool {
-        self.inst.classes[class as usize].has_foe_in(&frame.chosen)
-    }
 }
 
-/// How many things of these needs fit into what is free; most often none or one, so that is found without dividing.
+/// How many things of these needs fit into what is free, of at most so many; most often none or one, so that is found
+/// without dividing.
 #[inline]
-fn times<const R: usize>(need: &[i64; R], free: &[i64; R]) -> u32 {
-    let mut two = true;
-    for r in 0..R {
-        if need[r] > free[r] {
-            return 0;
-        }
-        two &= need[r] <= free[r] - need[r];
+fn times<const R: usize>(need: &[i64; R], free: &[i64; R], most: u32) -> u32 {
+    if !fits(need, free) {
+        return 0;
     }
-    if !two {
-        return 1;
+    if most <= 1 || !fits(need, &std::array::from_fn(|r| free[r] - need[r])) {
+        return most.min(1);
     }
     let mut n = i64::MAX;
     for r in 0..R {
@@ -292,5 +287,5 @@ fn times<const R: usize>(need: &[i64; R], free: &[i64; R]) -> u32 {
             n = n.min(free[r] / need[r]);
         }
     }
-    count_of(n)
+    count_of(n).min(most)
 }

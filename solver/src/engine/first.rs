@@ -8,6 +8,7 @@ use crate::descend::Descend;
 use crate::dive::{Dive, Draft};
 use crate::effort::{Effort, Meter};
 use crate::guide::Guide;
+use crate::instance::Instance;
 use crate::mix::plan_and_pour;
 
 /// Classes of which at most this many fit into the offer that suits them best get rows of their own.
@@ -34,33 +35,17 @@ impl<const R: usize> Engine<'_, R> {
         if self.waits { longer } else { first }
     }
 
-    /// Which classes have few to a bin, and whether most of the demand is in them.
-    pub(super) fn few_to_a_bin(&self) -> (Vec<bool>, bool) {
-        let inst = self.inst;
-        let mut most_fit = vec![0u32; inst.classes.len()];
-        let mut least = vec![f64::INFINITY; inst.classes.len()];
-        let each = || inst.offers[..inst.n_new].iter().flat_map(|o| o.fit.iter().map(move |fit| (o, fit.0 as usize)));
-        for (offer, k) in each() {
-            least[k] = least[k].min(offer.price / f64::from(inst.fits(k, &offer.holds)));
-        }
-        for (offer, k) in each() {
-            let n = inst.fits(k, &offer.holds);
-            if n > most_fit[k] && offer.price / f64::from(n) <= SUITS * least[k] {
-                most_fit[k] = n;
-            }
-        }
-        let few: Vec<bool> = (0..inst.classes.len())
-            .map(|k| inst.classes[k].per_bin != u32::MAX || !inst.classes[k].foes.is_empty() || most_fit[k] <= FEW)
-            .collect();
-        let worth = |k: usize| self.values[k] * f64::from(inst.classes[k].count);
-        let all: f64 = (0..few.len()).map(worth).sum();
-        let in_few: f64 = (0..few.len()).filter(|&k| few[k]).map(worth).sum();
-        (few, in_few > 0.5 * all)
+    /// Whether most of the demand is in classes of which few fill a bin.
+    pub(super) fn has_mostly_few(&self) -> bool {
+        let worth = |k: usize| self.values[k] * f64::from(self.inst.classes[k].count);
+        let all: f64 = (0..self.few.len()).map(worth).sum();
+        let in_few: f64 = (0..self.few.len()).filter(|&k| self.few[k]).map(worth).sum();
+        in_few > 0.5 * all
     }
 
     /// Whether classes share rows in the first plan: many things fit a bin, and there are many classes or offers.
     fn is_by_group(&self) -> bool {
-        !self.few_to_a_bin().1 && self.inst.classes.len() * self.inst.n_new >= 8000
+        !self.has_mostly_few() && self.inst.classes.len() * self.inst.n_new >= 8000
     }
 
     /// Packings by value, and from a plan of what there is time for.
@@ -76,7 +61,7 @@ impl<const R: usize> Engine<'_, R> {
             return;
         }
         self.make_coarse(&price, meter);
-        let mostly_few = self.few_to_a_bin().1;
+        let mostly_few = self.has_mostly_few();
         let size = inst.classes.len() * inst.n_new;
         let by_class = !self.is_by_group();
         let again =
@@ -169,12 +154,29 @@ impl<const R: usize> Engine<'_, R> {
     }
 }
 
+/// Which classes have few to a bin.
+pub(super) fn few_to_a_bin<const R: usize>(inst: &Instance<R>) -> Vec<bool> {
+    let mut most_fit = vec![0u32; inst.classes.len()];
+    let mut least = vec![f64::INFINITY; inst.classes.len()];
+    let each = || inst.offers[..inst.n_new].iter().flat_map(|o| o.fit.iter().map(move |fit| (o, fit.0 as usize)));
+    for (offer, k) in each() {
+        least[k] = least[k].min(offer.price / f64::from(inst.fits(k, &offer.holds)));
+    }
+    for (offer, k) in each() {
+        let n = inst.fits(k, &offer.holds);
+        if n > most_fit[k] && offer.price / f64::from(n) <= SUITS * least[k] {
+            most_fit[k] = n;
+        }
+    }
+    let classes = inst.classes.iter().zip(most_fit);
+    classes.map(|(class, fit)| class.per_bin != u32::MAX || !class.foes.is_empty() || fit <= FEW).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bits::BitSet;
     use crate::effort::Cancel;
-    use crate::instance::Instance;
     use crate::problem::{BinKind, Item, Problem};
     use crate::shapes::Shapes;
 

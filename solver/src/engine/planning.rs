@@ -42,7 +42,7 @@ impl<const R: usize> Engine<'_, R> {
     /// less.
     pub(super) fn class_level(&mut self, is_first: bool, meter: &mut Meter) {
         let inst = self.inst;
-        let few = self.few_to_a_bin().1;
+        let few = self.has_mostly_few();
         let start = Draft::start(inst, &self.values, meter);
         let all = vec![true; inst.classes.len()];
         let tuning = Tuning {
@@ -93,7 +93,7 @@ impl<const R: usize> Engine<'_, R> {
 
     /// Makes the smaller problem, if it is much smaller. `price` is what a unit of each dimension is worth.
     pub(super) fn make_coarse(&mut self, price: &[f64; R], meter: &mut Meter) {
-        let few = self.few_to_a_bin().1;
+        let few = self.has_mostly_few();
         let mut coarse = Coarse::new(self.inst, &self.values, price, 0.0);
         for similar in [0.02, 0.04, 0.08] {
             // Searches are long where few things fill a bin, so classes are joined that are not quite equal.
@@ -167,7 +167,7 @@ impl<const R: usize> Engine<'_, R> {
         meter.absorb(&part);
         self.lift = plan.lift;
 
-        let few = self.few_to_a_bin().1;
+        let few = self.has_mostly_few();
         let nodes = if self.is_bounded_by_coarse() && !few { 0 } else { wish.nodes };
         let part = &mut meter.part(meter.left() / if few { 2 } else { 4 });
         self.prove(&plan.values, &plan.limit_prices, nodes, part);

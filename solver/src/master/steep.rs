@@ -1,19 +1,97 @@
 //! Which variable enters: the one that gains most per length of its step, as far as that is known (devex, Harris 1973).
 
-use super::{Basic, Master};
+use super::{Basic, Column, Master};
 use crate::effort::Meter;
 
 /// Reduced costs and weights of all variables: rows' surpluses first, then columns.
 struct Prices {
     reduced: Vec<f64>,
     weight: Vec<f64>,
+    /// What a reduced cost has to be below to improve.
+    below: Vec<f64>,
+}
+
+/// The coefficients of all columns, row by row: of a row of the inverse most entries are nothing, and what they would be
+/// multiplied with is passed over.
+struct Coefficients {
+    /// Where each row ends.
+    ends: Vec<usize>,
+    columns: Vec<u32>,
+    amounts: Vec<f64>,
+}
+
+impl Coefficients {
+    fn of(m: usize, columns: &[Column]) -> Self {
+        let mut places = vec![0; m + 1];
+        columns.iter().flat_map(|c| &c.rows).for_each(|r| places[r.0 as usize + 1] += 1);
+        (0..m).for_each(|k| places[k + 1] += places[k]);
+        let n = places[m];
+        let mut all = Self { ends: places, columns: vec![0; n], amounts: vec![0.0; n] };
+        for (c, column) in columns.iter().enumerate() {
+            for &(k, amount) in &column.rows {
+                let place = all.ends[k as usize];
+                all.ends[k as usize] += 1;
+                all.columns[place] = crate::num::u32_of(c);
+                all.amounts[place] = amount;
+            }
+        }
+        all
+    }
+
+    /// Adds to the sum of each column its coefficients times the entries of their rows.
+    #[inline(never)]
+    fn times(&self, entry: &[f64], sums: &mut [f64]) {
+        let mut from = 0;
+        for (&e, &end) in entry.iter().zip(&self.ends) {
+            let row = std::mem::replace(&mut from, end)..end;
+            if e != 0.0 {
+                for (&c, a) in self.columns[row.clone()].iter().zip(&self.amounts[row]) {
+                    sums[c as usize] += e * a;
+                }
+            }
+        }
+    }
+}
+
+impl Prices {
+    /// The variable entering gains `per` for each unit of what others take of it, `by`; `length` is that of its step.
+    #[inline(never)]
+    fn follow(&mut self, from: usize, by: &mut [f64], per: f64, length: f64) {
+        let (reduced, weight) = (&mut self.reduced[from..], &mut self.weight[from..]);
+        for ((by, reduced), weight) in by.iter_mut().zip(reduced).zip(weight) {
+            let by = std::mem::take(by);
+            if by != 0.0 {
+                *reduced -= per * by;
+                *weight = weight.max(by * by * length);
+            }
+        }
+    }
+
+    /// The variable that gains most, of those that are not basic.
+    #[inline(never)]
+    fn steepest(&self, is_basic: impl Fn(usize) -> bool) -> Option<usize> {
+        let (mut best, mut most) = (None, 0.0);
+        let all = self.reduced.iter().zip(&self.below).zip(&self.weight);
+        for (i, ((&reduced, &below), &weight)) in all.enumerate() {
+            if reduced >= below {
+                continue;
+            }
+            let gain = reduced * reduced / weight;
+            if gain > most && !is_basic(i) {
+                (best, most) = (Some(i), gain);
+            }
+        }
+        best
+    }
 }
 
 impl Master {
     /// Pivots until no column and no surplus improves, or `most_pivots` are done.
     pub(crate) fn optimise(&mut self, most_pivots: usize, meter: &mut Meter) {
         let m = self.m;
-        let entries: usize = self.columns.iter().map(|c| c.rows.len()).sum();
+        let coefficients = Coefficients::of(m, &self.columns);
+        let entries = coefficients.columns.len();
+        let mut sums = vec![0.0; self.columns.len()];
         let mut prices = self.prices();
         meter.charge(entries * 2);
         let mut entry = vec![0.0; m];
@@ -22,7 +100,7 @@ impl Master {
             if meter.is_out() {
                 return;
             }
-            let Some(at) = self.steepest(&prices) else {
+            let Some(at) = prices.steepest(|i| i >= m && self.columns[i - m].basic) else {
                 if is_fresh {
                     return;
                 }
@@ -45,19 +123,16 @@ impl Master {
             };
             let pivot = self.y[row];
             let (per, length) = (reduced / pivot, prices.weight[at] / (pivot * pivot));
-            let mut follow = |i: usize, by: f64| {
-                if by != 0.0 {
-                    prices.reduced[i] -= per * by;
-                    prices.weight[i] = prices.weight[i].max(by * by * length);
+            coefficients.times(&entry, &mut sums);
+            // A basic variable does not change.
+            self.basis.iter().for_each(|b| {
+                if let Basic::Column(c) = b {
+                    sums[*c] = 0.0;
                 }
-            };
-            for (k, &e) in entry.iter().enumerate() {
-                follow(k, -e);
-            }
-            for (c, column) in self.columns.iter().enumerate().filter(|c| !c.1.basic) {
-                let by: f64 = column.rows.iter().map(|&(k, a)| entry[k as usize] * a).sum();
-                follow(m + c, by);
-            }
+            });
+            entry.iter_mut().for_each(|e| *e = -*e);
+            prices.follow(0, &mut entry, per, length);
+            prices.follow(m, &mut sums, per, length);
             prices.reduced[at] = 0.0;
             prices.reduced[leaves] = -per;
             prices.weight[leaves] = length.max(self.scale(leaves));
@@ -81,22 +156,7 @@ impl Master {
     fn prices(&self) -> Prices {
         let reduced = self.duals.iter().copied().chain(self.columns.iter().map(|c| self.reduced_cost(c))).collect();
         let weight = (0..self.m + self.columns.len()).map(|i| self.scale(i)).collect();
-        Prices { reduced, weight }
-    }
-
-    fn steepest(&self, prices: &Prices) -> Option<usize> {
-        let (mut best, mut most) = (None, 0.0);
-        let m = self.m;
-        for (i, (&reduced, &weight)) in prices.reduced.iter().zip(&prices.weight).enumerate() {
-            if reduced >= 0.0 {
-                continue;
-            }
-            let price = if i < m { self.worth[i] } else { self.columns[i - m].price };
-            let gain = reduced * reduced / weight;
-            if reduced < -self.tolerance * price && gain > most && (i < m || !self.columns[i - m].basic) {
-                (best, most) = (Some(i), gain);
-            }
-        }
-        best
+        let worth = self.worth.iter().copied().chain(self.columns.iter().map(|c| c.price));
+        Prices { reduced, weight, below: worth.map(|price| -self.tolerance * price).collect() }
     }
 }
