@@ -1,6 +1,7 @@
 //! The pipeline: values and an immediate bound, column generation, the first packings, polish, and class-level columns
 //! with diving when there is effort for it. Keeps the best packing and the best certificate at every step.
 
+mod few;
 mod first;
 mod planning;
 
@@ -67,7 +68,7 @@ impl<'a, const R: usize> Engine<'a, R> {
             best: None,
             certificate: Certificate::default(),
             values: vec![0.0; inst.classes.len()],
-            few: first::few_to_a_bin(inst),
+            few: few::few_to_a_bin(inst),
             pool: Vec::new(),
             coarse_pool: Vec::new(),
             lacking: Vec::new(),

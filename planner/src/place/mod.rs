@@ -15,6 +15,7 @@ mod fill;
 mod host;
 mod jointly;
 mod launch;
+mod left_open;
 mod moves;
 mod names;
 mod pack;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use fixedbitset::FixedBitSet as Bits;
 
-use super::shelf::Shelf;
 use crate::model::{InstanceType, Requirement, Str};
 
 /// The choices of a shelf by what they say about such a key.
@@ -58,27 +57,6 @@ impl<'a> Settled<'a> {
         let mut out = self.anyway(requirement);
         let can = |values: &[Str]| values.iter().any(|value| requirement.has(value));
         self.open.iter().filter(|(values, _)| can(values)).for_each(|(_, bits)| out.union_with(bits));
-        out
-    }
-}
-
-impl Shelf<'_> {
-    /// Is it a key that some type leaves to the launch?
-    pub(super) fn is_left_to_launches(&self, key: &str) -> bool {
-        self.settled.contains_key(key)
-    }
-
-    /// The values of such a key that choices of `mask` have whatever the launch settles.
-    pub(super) fn values_had(&self, mask: &Bits, key: &str) -> Vec<Str> {
-        self.settled.get(key).map(|settled| settled.had(mask).map(Into::into).collect()).unwrap_or_default()
-    }
-
-    /// Those of `mask` that have this value of an open key or can be given it.
-    pub(super) fn having(&self, mask: &Bits, key: &str, value: &Str) -> Bits {
-        let mut out = mask.clone();
-        if let Some(settled) = self.settled.get(key) {
-            out.intersect_with(&settled.possibly(&Requirement::equal(key, value.clone())));
-        }
         out
     }
 }

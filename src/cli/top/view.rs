@@ -229,7 +229,10 @@ fn reasons(plan: &Plan) -> Vec<ReasonRow> {
 
 #[cfg(test)]
 mod tests {
-    use planner::model::Reason;
+    use std::sync::Arc;
+
+    use planner::model::node::BoundPods;
+    use planner::model::{Labels, Node, Reason, Resources};
     use planner::plan::Unplaced;
 
     use super::*;
@@ -260,11 +263,21 @@ mod tests {
             (view.n_nodes(), view.n_claims(), view.pods_running, view.cpu)
         };
         let before = sums(&snapshot);
-        let mut node = snapshot.nodes[0].clone();
-        (node.name, node.claim, node.initialized) = ("new".into(), Some("new".into()), false);
-        node.labels.remove(planner::model::labels::REGISTERED);
-        node.pods.iter_mut().for_each(|on_it| on_it.promised = true);
-        snapshot.nodes.push(node);
+        let waits =
+            BoundPods { shape: Arc::default(), pods: vec!["shop/web-0".into()], terminating: false, promised: true };
+        snapshot.nodes.push(Node {
+            name: "new".into(),
+            labels: Labels::default(),
+            taints: Vec::new(),
+            capacity: Resources::of([("cpu", 2000)]),
+            allocatable: Resources::of([("cpu", 1900)]),
+            pool: None,
+            claim: Some("new".into()),
+            initialized: false,
+            deleting: false,
+            pods: vec![waits],
+            attach_limits: BTreeMap::new(),
+        });
         assert_eq!(sums(&snapshot), (before.0, before.1 + 1, before.2, before.3));
     }
 

@@ -199,17 +199,4 @@ fn a_place_on_a_machine_whose_node_is_gone_is_a_place_no_more() {
     assert!(mirror.has_broken_promises(0));
     let kept: Vec<_> = mirror.promised().iter().map(ToString::to_string).collect();
     assert_eq!(kept, ["coming", "joined"]);
-    let registered = json!({"metadata": {"name": "joined", "labels": {"karpenter.sh/registered": "true"}},
-        "spec": {"providerID": "kwok://joined"}});
-    mirror.apply(Object::Node(serde_json::from_value(registered).unwrap()));
-    mirror.apply(pod("bound", &json!({"phase": "Running"}), "joined"));
-    let taken = mirror.snapshot(&[], &Catalogs::default(), &Options::default()).unwrap().snapshot;
-    let told = |node: &planner::model::Node| -> String {
-        let pods = node.pods.iter().map(|on_it| format!("{} {}", on_it.pods[0], on_it.promised));
-        format!("{} {}: {}", node.name, node.is_coming(), pods.collect::<Vec<_>>().join(", "))
-    };
-    let nodes: Vec<String> = taken.nodes.iter().map(told).collect();
-    assert_eq!(nodes, ["coming true: shop/coming true", "joined false: shop/bound false, shop/joined true"]);
-    let claims: Vec<_> = taken.claims.iter().map(|claim| (&*claim.name, claim.bereft)).collect();
-    assert_eq!(claims, [("bereft", true)]);
 }
