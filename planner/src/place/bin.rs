@@ -55,7 +55,7 @@ impl State<'_, '_> {
         let mut free: Vec<i64> = goods.pool.limits.iter().map(|(_, most)| most).collect();
         add(&mut free, &self.used[goods.purse], -1);
         if bin.chosen != usize::MAX {
-            add(&mut free, &goods.sizes[goods.choices[bin.chosen].size].amounts, 1);
+            add(&mut free, amounts_of(goods, bin.chosen), 1);
         }
         let mut out = Bits::with_capacity(goods.choices.len());
         for size in goods.sizes.iter().filter(|size| fits(&size.amounts, &free)) {
@@ -308,12 +308,11 @@ impl State<'_, '_> {
             return true;
         }
         let Some(next) = cheapest(goods, choices, None) else { return true };
-        let amounts = |choice: usize| amounts_of(goods, choice);
         let mut left: Vec<i64> = goods.pool.limits.iter().map(|(_, most)| most).collect();
         add(&mut left, &self.used[goods.purse], -1);
-        add(&mut left, amounts(next), -1);
+        add(&mut left, amounts_of(goods, next), -1);
         if bin.chosen != usize::MAX {
-            add(&mut left, amounts(bin.chosen), 1);
+            add(&mut left, amounts_of(goods, bin.chosen), 1);
         }
         if fits(&goods.largest, &left) {
             return true;
@@ -435,11 +434,10 @@ impl State<'_, '_> {
         }
         let purse = goods.purse;
         self.note(|state| Undo::Used { purse, before: state.used[purse].clone() });
-        let size = |choice: usize| &goods.sizes[goods.choices[choice].size].amounts;
         if before != usize::MAX {
-            add(&mut self.used[purse], size(before), -1);
+            add(&mut self.used[purse], amounts_of(goods, before), -1);
         }
-        add(&mut self.used[purse], size(now), 1);
+        add(&mut self.used[purse], amounts_of(goods, now), 1);
     }
 
     /// The domain of a bin, settled now if it was open: whoever is counted there must be able to rely on it. Where
