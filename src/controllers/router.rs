@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crds::names;
 use planner::model::Str;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::queue::Queue;
@@ -26,6 +27,9 @@ const KINDS: [Kind; 7] = [
 /// What pods on a node say of its claim is looked at within this time, for all of them at once: it counts in minutes.
 const POD_EVENTS: Duration = Duration::from_secs(1);
 
+/// And one look for their sake follows another no sooner than this: a node fills up over many seconds.
+const POD_EVENTS_APART: Duration = Duration::from_secs(5);
+
 /// The queues that changes go to.
 pub struct Router {
     world: World,
@@ -34,6 +38,8 @@ pub struct Router {
     pub pools: Arc<Queue>,
     /// Which node each pod was bound to when it last changed: a pod that is gone does not say.
     node_of_pod: BTreeMap<Str, Str>,
+    /// By node: when its claim is looked at for its pods' sake, or was last.
+    pod_looks: BTreeMap<Str, Instant>,
     /// Which claims belong to the instance of a node, and the other way round, for nodes and claims that are gone.
     provider_of: BTreeMap<(Kind, Str), String>,
     /// What pools last said that claims go by.
@@ -42,8 +48,9 @@ pub struct Router {
 
 impl Router {
     pub fn new(world: World, claims: Arc<Queue>, nodes: Arc<Queue>, pools: Arc<Queue>) -> Self {
-        let (node_of_pod, provider_of, pool_terms) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { world, claims, nodes, pools, node_of_pod, provider_of, pool_terms }
+        let (provider_of, pool_terms) = (BTreeMap::new(), BTreeMap::new());
+        let (node_of_pod, pod_looks) = (BTreeMap::new(), BTreeMap::new());
+        Self { world, claims, nodes, pools, node_of_pod, pod_looks, provider_of, pool_terms }
     }
 
     /// Routes until `stop`.
@@ -74,6 +81,9 @@ impl Router {
             Kind::Node => {
                 self.nodes.add(&change.name);
                 let provider_id = self.world.mirror.node(&change.name).map(|node| node.spec.provider_id.to_string());
+                if provider_id.is_none() {
+                    self.pod_looks.remove(&change.name);
+                }
                 self.tell_instance(change, provider_id.unwrap_or_default());
             }
             Kind::NodePool => {
@@ -138,6 +148,17 @@ impl Router {
         }
     }
 
+    /// How long the news of pods on a node may wait.
+    fn until_pod_look(&mut self, node: &Str) -> Duration {
+        let now = Instant::now();
+        let soon = now + POD_EVENTS;
+        let look = self.pod_looks.entry(node.clone()).or_insert(soon);
+        if *look <= now {
+            *look = soon.max(*look + POD_EVENTS_APART);
+        }
+        look.duration_since(now)
+    }
+
     fn pod(&mut self, change: &Change) {
         let key: Str = format!("{}/{}", change.namespace, change.name).into();
         let node = self.world.mirror.pod(&change.namespace, &change.name).and_then(|pod| pod.node.clone());
@@ -151,9 +172,10 @@ impl Router {
             if node.metadata.deletion_timestamp.is_some() {
                 self.nodes.add(&name);
             }
+            // A pod is bound, starts and becomes ready in a row, and so do its neighbours.
+            let within = self.until_pod_look(&name);
             for claim in self.world.mirror.claims_of_provider(&node.spec.provider_id) {
-                // A pod is bound, starts and becomes ready in a row, and so do its neighbours.
-                self.claims.add_within(claim.metadata.name(), POD_EVENTS);
+                self.claims.add_within(claim.metadata.name(), within);
             }
         }
     }

@@ -4,8 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use tokio::task::JoinSet;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::fault::Fault;
@@ -29,22 +29,23 @@ pub trait Reconcile: Send + Sync + 'static {
 pub async fn run<R: Reconcile>(reconciler: Arc<R>, queue: Arc<Queue>, metrics: Metrics, stop: CancellationToken) {
     metrics.controller_runtime_max_concurrent_reconciles.set([R::NAME], usize_as_f64(R::WORKERS));
     metrics.controller_runtime_reconcile_panics_total.add([R::NAME], 0);
-    // A task for each look and none for those who would wait: hundreds of them would all wake whenever something falls due.
-    let mut looks = JoinSet::new();
+    // What is looked at and nobody who would wait: hundreds would all wake whenever something falls due. In one task: looks wait
+    // for answers, and a task for each is dear to make.
+    let mut looks = FuturesUnordered::new();
     loop {
         let name = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(_) = looks.join_next() => continue,
+            Some(()) = looks.next() => continue,
             name = queue.next(), if looks.len() < R::WORKERS => name,
         };
-        let (reconciler, queue, metrics) = (reconciler.clone(), queue.clone(), metrics.clone());
-        looks.spawn(async move {
-            let again = look(&*reconciler, &name, &metrics).await;
+        let (reconciler, queue, metrics) = (&*reconciler, &*queue, &metrics);
+        looks.push(async move {
+            let again = look(reconciler, &name, metrics).await;
             queue.done(&name, again);
         });
     }
-    while looks.join_next().await.is_some() {}
+    while looks.next().await.is_some() {}
 }
 
 async fn look<R: Reconcile>(reconciler: &R, name: &str, metrics: &Metrics) -> Again {
