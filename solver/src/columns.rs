@@ -72,13 +72,13 @@ struct Candidate<const R: usize> {
 /// Values per class and prices per limit.
 #[derive(Clone)]
 pub(crate) struct Duals {
-    values: Vec<f64>,
-    at_limits: Vec<f64>,
+    pub values: Vec<f64>,
+    pub at_limits: Vec<f64>,
 }
 
 impl Duals {
     /// The price of an offer with what it uses of limits.
-    fn full_price<const R: usize>(&self, inst: &Instance<R>, o: usize) -> f64 {
+    pub(crate) fn full_price<const R: usize>(&self, inst: &Instance<R>, o: usize) -> f64 {
         let offer = &inst.offers[o];
         offer.price + offer.uses.iter().map(|u| self.at_limits[u.0 as usize] * u.1 as f64).sum::<f64>()
     }
@@ -289,7 +289,8 @@ fn price_all<const R: usize>(
     })
 }
 
-fn collect(master: &Master, rows: &Rows, centre: Duals, lift: f64) -> Generated {
+/// What the program has by now, with these values.
+pub(crate) fn collect(master: &Master, rows: &Rows, centre: Duals, lift: f64) -> Generated {
     let column = |c: usize| (master.columns[c].offer, master.columns[c].pattern.clone());
     let used = master
         .in_use()

@@ -272,7 +272,27 @@ pub(crate) fn fill<const R: usize>(
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    use crate::instance::Instance;
+
+    /// The most that contents of what is free can be worth, by trying all.
+    pub(crate) fn best<const R: usize>(inst: &Instance<R>, values: &[f64], free: [i64; R], from: usize) -> f64 {
+        let Some(class) = inst.classes.get(from) else { return 0.0 };
+        let mut found = 0.0f64;
+        for n in 0..=class.count.min(class.per_bin) {
+            let left: [i64; R] = std::array::from_fn(|r| free[r] - class.need[r] * i64::from(n));
+            if left.iter().any(|&l| l < 0) {
+                break;
+            }
+            found = found.max(f64::from(n) * values[from] + best(inst, values, left, from + 1));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
 mod tests {
+    use super::testing::best;
     use super::*;
     use crate::bits::BitSet;
     use crate::noise::Noise;
@@ -290,20 +310,6 @@ mod tests {
         let kinds = vec![BinKind { holds: vec![2000, 1500, 6], cost: 100, ..BinKind::default() }];
         let problem = Problem { dims: 3, items: items.collect(), kinds, ..Problem::default() };
         Instance::new(&problem, &Shapes::new(&problem, &[100]), &[0, 1, 2])
-    }
-
-    /// The most that contents can be worth, by trying all.
-    fn best(inst: &Instance<3>, values: &[f64], free: [i64; 3], from: usize) -> f64 {
-        let Some(class) = inst.classes.get(from) else { return 0.0 };
-        let mut found = 0.0f64;
-        for n in 0..=class.count.min(class.per_bin) {
-            let left: [i64; 3] = std::array::from_fn(|r| free[r] - class.need[r] * i64::from(n));
-            if left.iter().any(|&l| l < 0) {
-                break;
-            }
-            found = found.max(f64::from(n) * values[from] + best(inst, values, left, from + 1));
-        }
-        found
     }
 
     /// What is wrong with a price.

@@ -50,6 +50,7 @@ mod descend;
 mod dive;
 mod engine;
 mod guide;
+mod hone;
 mod mix;
 mod nodes;
 mod polish;

@@ -115,23 +115,10 @@ fn lower(values: &mut [f64], legal: &[f64], contents: impl Iterator<Item = (u32,
 mod tests {
     use super::*;
     use crate::bits::BitSet;
+    use crate::knapsack::testing::best;
     use crate::noise::Noise;
     use crate::problem::{BinKind, Item, Problem};
     use crate::shapes::Shapes;
-
-    /// The most that contents can be worth, by trying all.
-    fn best(inst: &Instance<2>, values: &[f64], free: [i64; 2], from: usize) -> f64 {
-        let Some(class) = inst.classes.get(from) else { return 0.0 };
-        let mut found = 0.0f64;
-        for n in 0..=class.count {
-            let left: [i64; 2] = std::array::from_fn(|r| free[r] - class.need[r] * i64::from(n));
-            if left.iter().any(|&l| l < 0) {
-                break;
-            }
-            found = found.max(f64::from(n) * values[from] + best(inst, values, left, from + 1));
-        }
-        found
-    }
 
     #[test]
     fn bent_values_are_legal_without_a_search_and_mostly_worth_what_was_legal_before() {

@@ -13,8 +13,10 @@ use crate::mix::plan_and_pour;
 /// Planning with a row per class that is waited for begins with this share of what it should have.
 const ENOUGH: (u64, u64) = (3, 4);
 
-/// Nodes of search per offer that planning goes up to before it has plans.
+/// Nodes of search per offer that planning goes up to before it has plans, and where there is a smaller problem: what only
+/// longer ones find is looked for where it counts, see `hone`.
 const FIRST_NODES: usize = 8000;
+const FEWER_NODES: usize = 800;
 
 impl<const R: usize> Engine<'_, R> {
     /// Where the first epoch ends: later where planning with a row per class fits into two and a half but not into one. That
@@ -119,11 +121,12 @@ impl<const R: usize> Engine<'_, R> {
             let nodes = 4000;
             let mut pool = self.patterns();
             let wish = Wish { own: &all, tuning, nodes, is_near: false };
-            let is_coarse = mostly_few && self.plan_smaller(&start, wish, &mut pool, meter);
+            let short = Tuning { most_nodes: FEWER_NODES, ..tuning };
+            let is_coarse = mostly_few && self.plan_smaller(&start, Wish { tuning: short, ..wish }, &mut pool, meter);
             let is_near = is_coarse || !mostly_few && size >= 3000;
             // The smaller one's bound will do for now: searches are longer in the whole one.
-            let nodes_of_whole = if is_coarse { 0 } else { nodes };
-            let wish = Wish { is_near, nodes: nodes_of_whole, ..wish };
+            let (nodes_of_whole, tuning) = if is_coarse { (0, short) } else { (nodes, tuning) };
+            let wish = Wish { is_near, nodes: nodes_of_whole, tuning, ..wish };
             let (plan, mut program) = self.plan_whole(&start, wish, &pool, meter);
             self.prove_with_choices(&plan.pool, nodes / 4, meter);
             self.values.clone_from(&plan.values);

@@ -4,11 +4,12 @@ use super::{Engine, MORE_NODES, MOST_ROWS};
 use crate::bound::certify;
 use crate::choices::with_choices;
 use crate::coarse::Coarse;
-use crate::columns::{Generated, Task, Tuning, generate};
+use crate::columns::{Duals, Generated, Task, Tuning, collect, generate};
 use crate::descend::Descend;
 use crate::dive::Draft;
 use crate::effort::Meter;
 use crate::guide::Guide;
+use crate::hone::{add, hone};
 use crate::instance::Pattern;
 use crate::program::Program;
 use crate::rows::Rows;
@@ -129,12 +130,28 @@ impl<const R: usize> Engine<'_, R> {
         known.sort_unstable();
         known.dedup();
         let mut program = Program::new(&coarse.inst, rows, &left, &known, &seed, soft, &mut part);
-        let plan = generate(task, &mut program, &seed, wish.tuning, &mut part);
+        let mut plan = generate(task, &mut program, &seed, wish.tuning, &mut part);
         meter.absorb(&part);
-        let part = &mut meter.part(meter.left() / 4);
-        let (found, lacking) =
-            certify(&coarse.inst, &plan.values, &plan.limit_prices, &legal, wish.nodes, self.threads, part);
-        meter.absorb(part);
+        let certify = |values: &[f64], limit_prices: &[f64], legal: &[f64], meter: &mut Meter| {
+            let part = &mut meter.part(meter.left() / 4);
+            let found = certify(&coarse.inst, values, limit_prices, legal, wish.nodes, self.threads, part);
+            meter.absorb(part);
+            found
+        };
+        let (mut found, lacking) = certify(&plan.values, &plan.limit_prices, &legal, meter);
+        if self.has_mostly_few() && !lacking.is_empty() {
+            let mut part = meter.part(meter.left() / 6);
+            add(task, &mut program, &lacking, &mut part);
+            let proven = Duals { values: found.values.clone(), at_limits: found.limit_prices.clone() };
+            let honed = hone(task, &mut program, proven, &mut part);
+            meter.absorb(&part);
+            // It has looked at what is to be planned; a certificate is for all that may be packed.
+            let (better, _) = certify(&honed.values, &honed.at_limits, &found.values, meter);
+            plan = collect(&program.master, &program.rows, honed, plan.lift);
+            if better.bound > found.bound {
+                found = better;
+            }
+        }
         self.values = coarse.spread(&plan.values);
         self.lift = plan.lift;
         if found.bound > self.certificate.bound {
