@@ -104,6 +104,7 @@ pub enum Command {
     #[command(after_help = "Exit codes: 0 printed · 1 an error, told on stderr")]
     Crds(CrdsArgs),
     /// Parts of the simulated world, served to other programs.
+    #[command(after_help = "Exit codes: 0 ended with Ctrl-C · 1 an error, told on stderr")]
     Sim(SimArgs),
 }
 
@@ -414,6 +415,23 @@ impl InputArgs {
                 Ok(at.as_second())
             }
             None => Ok(jiff::Timestamp::now().as_second()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_help_of_every_command_states_its_exit_codes() {
+        let mut left = vec![Cli::command()];
+        while let Some(command) = left.pop() {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("Exit codes: 0"), "{}", command.get_name());
+            left.extend(command.get_subcommands().cloned());
         }
     }
 }
