@@ -44,6 +44,7 @@ impl Product {
         }
         command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out);
         let mut product = Self { child: command.spawn().unwrap(), log };
+        world.stack.guard(&product.child, "millwright").unwrap();
         wait_for("the controller is ready", SOON, || {
             if let Some(status) = product.child.try_wait().unwrap() {
                 panic!("the controller has ended: {status}");

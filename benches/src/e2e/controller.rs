@@ -12,7 +12,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 const START_LIMIT: Duration = Duration::from_mins(1);
 
-/// A running controller. Dropping it kills it.
+/// A running controller. Dropping it kills it, and so does the death of this process.
 pub struct Controller {
     child: Child,
     metrics_port: u16,
@@ -50,12 +50,15 @@ impl Controller {
         command.env("MILLWRIGHT_BIND_ADDRESS", "127.0.0.1");
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = command.spawn().with_context(|| format!("start {}", program.display()))?;
-        if let Some(bytes) = how.memory {
-            let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-            prlimit(Pid::from_raw(child.id().cast_signed()), Resource::Data, limit).context("limit its memory")?;
-        }
         let kept = how.logs.as_ref().map(|folder| folder.join(format!("{name}-{nth}.log")));
         let mut controller = Self { child, metrics_port, log, kept };
+        // A signal that ends this process drops nothing.
+        stack.guard(&controller.child, "millwright")?;
+        if let Some(bytes) = how.memory {
+            let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+            let pid = Pid::from_raw(controller.child.id().cast_signed());
+            prlimit(pid, Resource::Data, limit).context("limit its memory")?;
+        }
         let ready = wait_for("the controller is ready", START_LIMIT, || {
             controller.check_alive().and_then(|()| loopback::get(health_port, "/readyz").map_err(anyhow::Error::msg))
         });

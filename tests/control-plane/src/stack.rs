@@ -214,6 +214,15 @@ impl Stack {
         self.running.iter().map(|running| (running.component, running.identity)).collect()
     }
 
+    /// Takes a program of the caller's under the same watch: it is killed too if this process dies before the control plane is
+    /// stopped. A program that has ended already is left alone.
+    ///
+    /// # Errors
+    /// The file that the watcher reads cannot be written.
+    pub fn guard(&self, program: &Child, name: &str) -> Result<(), Error> {
+        Identity::of(program.id()).map_or(Ok(()), |identity| self.folder.note(&format!("{identity} {name}")))
+    }
+
     /// Stops it and removes its folder. Dropping does the same.
     pub fn stop(self) {
         drop(self);
@@ -273,6 +282,21 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_of_the_caller_ends_with_the_control_plane_when_the_caller_is_killed() {
+        let path = std::env::temp_dir().join(format!("millwright-guard-{}", std::process::id()));
+        let (ports, options) = (Ports::find(&std::env::temp_dir()).unwrap(), Options::default());
+        let folder = Folder::create(path.clone(), &ports, &options).unwrap();
+        let watcher = Watcher::start(&path).unwrap();
+        let stack = Stack { folder, ports, options, running: Vec::new(), watcher };
+        let mut program = Command::new("sleep").arg("600").spawn().unwrap();
+        stack.guard(&program, "ours").unwrap();
+        let named: Vec<String> = sweep::processes(&path).into_iter().map(|(_, name)| name).collect();
+        assert_eq!(named, ["ours"], "whom the watcher ends, and a later run where there is none");
+        sweep::end_all(&path);
+        assert!(!program.wait().unwrap().success());
+    }
 
     #[test]
     fn this_process_has_used_memory_and_a_process_that_is_not_there_nothing() {
