@@ -1,5 +1,6 @@
 //! The mirror as its readers see it.
 
+use cloud::ClassKind;
 use serde_json::{Value, json};
 
 use super::super::options::Options;
@@ -199,4 +200,41 @@ fn a_place_on_a_machine_whose_node_is_gone_is_a_place_no_more() {
     assert!(mirror.has_broken_promises(0));
     let kept: Vec<_> = mirror.promised().iter().map(ToString::to_string).collect();
     assert_eq!(kept, ["coming", "joined"]);
+}
+
+/// Where pods lie in a snapshot, `node: pod`, those marked with a star that are not bound to it.
+fn places(mirror: &Mirror) -> Vec<String> {
+    let kinds = [ClassKind { group: "karpenter.kwok.sh", kind: "KWOKNodeClass" }];
+    let taken = mirror.snapshot(&kinds, &Catalogs::default(), &Options::default()).unwrap();
+    assert_eq!(taken.notes, Vec::<String>::new());
+    let mut out = Vec::new();
+    for node in &taken.snapshot.nodes {
+        for bound in &node.pods {
+            let star = if bound.promised { "*" } else { "" };
+            out.extend(bound.pods.iter().map(|pod| format!("{}: {}{star}", node.name, &pod["shop/".len()..])));
+        }
+    }
+    out
+}
+
+#[test]
+fn a_pod_that_is_not_bound_to_the_node_it_lies_on_is_marked_as_promised() {
+    let mirror = Mirror::new(&[]);
+    mirror.apply(claim("coming", "", "1"));
+    mirror.apply(node("there", "kwok://there"));
+    let going = json!({"metadata": {"name": "going", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    mirror.apply(Object::Node(serde_json::from_value(going).unwrap()));
+    let nominated = json!({"nominatedNodeName": "there", "conditions": waiting()["conditions"]});
+    for (name, status, node) in [
+        ("bound", json!({"phase": "Running"}), "there"),
+        ("nominated", nominated, ""),
+        ("planned", waiting(), ""),
+        ("moving", json!({"phase": "Running"}), "going"),
+        ("unplanned", json!({"phase": "Running"}), "going"),
+    ] {
+        mirror.apply(pod(name, &status, node));
+    }
+    mirror.promise(&"coming".into(), [&"shop/planned".into(), &"shop/moving".into()]);
+    let expected = ["coming: moving*", "coming: planned*", "there: bound", "there: nominated*"];
+    assert_eq!(places(&mirror), expected, "and what still needs another place lies nowhere");
 }
