@@ -1,16 +1,17 @@
 //! The kwok provider: its machines are Node objects that it makes itself, and kwok pretends that they run.
 //!
 //! It sells the types of `cloud::catalog::kwok` under `KWOKNodeClass`es. Killed at any line it leaks nothing: a Node is
-//! named after its claim and carries the claim's uid, so a launch that is asked for again finds what it made before. Only
-//! a Node that waits for its registration delay lives in memory; its claim then fails to register and is given up in time.
+//! named after its claim and carries the claim's uid, so a launch that is asked for again finds what it made before. A Node
+//! that waits for its registration delay lives in memory only; after a restart it is made by what its claim says.
 
 mod node;
 mod stock;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cloud::catalog::{KwokSettings, kwok};
@@ -59,6 +60,10 @@ struct Inner {
     stock: Stock,
     /// Nodes that wait for their registration delay, by name.
     waiting: Mutex<HashMap<String, AbortHandle>>,
+    /// Nodes that were seen to go when their end was asked for, by name.
+    going: Mutex<HashSet<String>>,
+    /// What a process before us had waiting was looked for.
+    has_inherited: AtomicBool,
 }
 
 impl Kwok {
@@ -80,6 +85,8 @@ impl Kwok {
             catalog: Arc::new(kwok(settings)?),
             stock,
             waiting: Mutex::default(),
+            going: Mutex::default(),
+            has_inherited: AtomicBool::new(false),
         })))
     }
 
@@ -124,7 +131,7 @@ impl Kwok {
     /// Makes the Node once its registration delay has passed.
     fn make_later(&self, node: Node, delay: Duration) {
         let name = node.metadata.name.clone().unwrap_or_default();
-        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         if waiting.contains_key(&name) {
             return;
         }
@@ -140,9 +147,40 @@ impl Kwok {
                 }
                 sleep(Duration::from_secs(2)).await;
             }
-            provider.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+            provider.waiting().remove(&key);
         });
         waiting.insert(name, task.abort_handle());
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<String, AbortHandle>> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn going(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.going.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over the Nodes that waited for their registration delay when a process before us ended. Once: whatever has no
+    /// Node later lost it. `listed` are the machines that have one.
+    fn inherit(&self, listed: &[Instance]) {
+        if self.0.has_inherited.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let known: BTreeSet<&str> = listed.iter().map(|instance| &*instance.provider_id).collect();
+        for claim in self.0.mirror.claims().iter().filter(|claim| !claim.metadata.is_deleting()) {
+            let Some(status) = &claim.status else { continue };
+            let conditions = || status.conditions.iter().filter(|condition| condition.is_true());
+            let launched = conditions().find(|condition| condition.type_ == "Launched");
+            let is_registered = conditions().any(|condition| condition.type_ == "Registered");
+            let is_known = status.provider_id.as_deref().is_none_or(|id| known.contains(id));
+            let class = self.0.mirror.kwok_class(&claim.spec.node_class_ref.name);
+            let delay = class.map(|class| registration_delay(&class)).unwrap_or_default();
+            let (Some(launched), false) = (launched, is_registered || is_known || delay.is_zero()) else { continue };
+            if let Some(node) = node::of_claim(claim, &self.0.catalog) {
+                let since: Option<jiff::Timestamp> = launched.last_transition_time.parse().ok();
+                self.make_later(node, delay.saturating_sub(self.0.clock.since(since.unwrap_or_default())));
+            }
+        }
     }
 
     fn instance_of(&self, node: &Node) -> Option<Instance> {
@@ -195,12 +233,11 @@ impl Cloud for Kwok {
             }
         };
         let node = node::of(order, offer);
-        let delay = class.spec.as_ref().and_then(|spec| spec.node_registration_delay.as_ref());
-        let delay = delay.and_then(crds::Duration::nanos).and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(0);
-        let node = if delay == 0 {
+        let delay = registration_delay(&class);
+        let node = if delay.is_zero() {
             self.make(node).await?
         } else {
-            self.make_later(node.clone(), Duration::from_nanos(delay));
+            self.make_later(node.clone(), delay);
             node
         };
         let instance = self.instance_of(&node).ok_or_else(|| LaunchError::Rejected {
@@ -214,12 +251,18 @@ impl Cloud for Kwok {
 
     async fn terminate(&self, provider_id: &str) -> Result<Termination, TerminateError> {
         let Some(name) = provider_id.strip_prefix(node::PREFIX) else { return Ok(Termination::Gone) };
-        if let Some(task) = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(name) {
+        if let Some(task) = self.waiting().remove(name) {
             task.abort();
         }
-        // The machine is no more than its Node: what is left of that is only held by finalizers.
-        if self.0.mirror.node(name).is_some_and(|node| node.object.metadata.deleting()) {
-            return Ok(Termination::Gone);
+        match self.0.mirror.node(name) {
+            // The machine is no more than its Node: what is left of that is only held by finalizers.
+            Some(node) if node.object.metadata.deleting() => {
+                self.going().insert(name.to_owned());
+                return Ok(Termination::Gone);
+            }
+            // By now nothing holds it any more.
+            None if self.going().remove(name) => return Ok(Termination::Gone),
+            _ => {}
         }
         match bounded(self.0.nodes.delete(name, &DeleteParams::default())).await {
             Ok(_) | Err(Failure::Api(404, _)) => Ok(Termination::Gone),
@@ -245,9 +288,8 @@ impl Cloud for Kwok {
                 None => break,
             }
         }
-        let waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let names: Vec<String> = waiting.keys().cloned().collect();
-        drop(waiting);
+        self.inherit(&out);
+        let names: Vec<String> = self.waiting().keys().cloned().collect();
         // Bought, and its Node is still to come.
         for claim in names.iter().filter_map(|name| self.0.mirror.claim(name)) {
             out.extend(node::instance_of_claim(&claim, &self.0.catalog));
@@ -266,6 +308,13 @@ impl Cloud for Kwok {
     async fn acknowledge(&self, _notice: &Notice) -> Result<(), ListError> {
         Ok(())
     }
+}
+
+/// How long the Nodes of a class take to come.
+fn registration_delay(class: &crds::KwokNodeClass) -> Duration {
+    let delay = class.spec.as_ref().and_then(|spec| spec.node_registration_delay.as_ref());
+    let nanos = delay.and_then(crds::Duration::nanos).and_then(|nanos| u64::try_from(nanos).ok());
+    Duration::from_nanos(nanos.unwrap_or_default())
 }
 
 /// Why a request came to nothing.

@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus, Taint};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use planner::model::resources::quantity;
-use planner::model::{CapacityType, InstanceType, Labels, Resources, Str};
+use planner::model::{CapacityType, InstanceType, Labels, Offering, Resources, Str};
+
+use crate::observe::mirror::MEANT_FOR;
 
 /// What a provider id begins with; the Node's name follows.
 pub(super) const PREFIX: &str = "kwok://";
@@ -40,24 +42,56 @@ const TOKEN: &str = "millwright.dev/nodeclaim-uid";
 /// The Node of an order filled by an offer.
 pub(super) fn of(order: &LaunchOrder, offer: &Offer) -> Node {
     let mut labels = texts(&order.labels);
-    labels.insert(HOSTNAME.into(), order.claim.to_string());
-    labels.insert(KWOK.into(), FAKE.into());
-    labels.insert(PARTITION.into(), partition(&order.token).into());
-    labels.insert(PRICE.into(), offer.price.to_string());
     // Zone, type and the like are as bought, whatever the claim left open.
     labels.extend(texts(&offer.labels));
-    let mut annotations = texts(&order.annotations);
-    annotations.insert(KWOK.into(), FAKE.into());
-    annotations.insert(TOKEN.into(), order.token.to_string());
+    let room = (amounts(&offer.capacity), amounts(&offer.allocatable));
+    made(&order.claim, &order.token, labels, texts(&order.annotations), &offer.price.to_string(), room)
+}
+
+/// The same of a claim that was launched, by what the launch wrote into it. Nothing for one of another provider.
+pub(super) fn of_claim(claim: &crds::NodeClaim, types: &[InstanceType]) -> Option<Node> {
+    let (meta, status) = (&claim.metadata, claim.status.as_ref()?);
+    if status.provider_id.as_deref()?.strip_prefix(PREFIX)? != meta.name() {
+        return None;
+    }
+    let label = |key: &str| meta.labels.get(key).map(String::as_str);
+    let kind = types.iter().find(|kind| Some(&*kind.name) == label(INSTANCE_TYPE))?;
+    let is_it =
+        |one: &&Offering| Some(&*one.zone) == label(ZONE) && Some(one.capacity_type.as_str()) == label(CAPACITY_TYPE);
+    let price = kind.offerings.iter().find(is_it)?.price.to_string();
+    let annotations = meta.annotations.iter().filter(|(key, _)| *key != MEANT_FOR);
+    let annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let quantities = |of: &BTreeMap<String, crds::Quantity>| -> Amounts {
+        of.iter().map(|(name, amount)| (name.clone(), Quantity(amount.as_str().to_owned()))).collect()
+    };
+    let room = (quantities(&status.capacity), quantities(&status.allocatable));
+    Some(made(meta.name(), meta.uid.as_deref()?, meta.labels.clone(), annotations, &price, room))
+}
+
+type Texts = BTreeMap<String, String>;
+type Amounts = BTreeMap<String, Quantity>;
+
+/// `room`: capacity and what of it is allocatable.
+fn made(
+    claim: &str,
+    token: &str,
+    mut labels: Texts,
+    mut annotations: Texts,
+    price: &str,
+    (capacity, allocatable): (Amounts, Amounts),
+) -> Node {
+    let own = [(HOSTNAME, claim), (KWOK, FAKE), (PARTITION, partition(token)), (PRICE, price)];
+    labels.extend(own.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    annotations.extend([(KWOK, FAKE), (TOKEN, token)].map(|(key, value)| (key.to_owned(), value.to_owned())));
     Node {
         metadata: ObjectMeta {
-            name: Some(order.claim.to_string()),
+            name: Some(claim.to_owned()),
             labels: Some(labels),
             annotations: Some(annotations),
             ..ObjectMeta::default()
         },
         spec: Some(NodeSpec {
-            provider_id: Some(format!("{PREFIX}{}", order.claim)),
+            provider_id: Some(format!("{PREFIX}{claim}")),
             taints: Some(vec![Taint {
                 key: UNREGISTERED_TAINT.into(),
                 effect: "NoExecute".into(),
@@ -65,11 +99,7 @@ pub(super) fn of(order: &LaunchOrder, offer: &Offer) -> Node {
             }]),
             ..NodeSpec::default()
         }),
-        status: Some(NodeStatus {
-            capacity: Some(amounts(&offer.capacity)),
-            allocatable: Some(amounts(&offer.allocatable)),
-            ..NodeStatus::default()
-        }),
+        status: Some(NodeStatus { capacity: Some(capacity), allocatable: Some(allocatable), ..NodeStatus::default() }),
     }
 }
 
@@ -151,10 +181,10 @@ fn partition(token: &str) -> &'static str {
     PARTITIONS[sum % PARTITIONS.len()]
 }
 
-fn texts(labels: &Labels) -> BTreeMap<String, String> {
+fn texts(labels: &Labels) -> Texts {
     labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 
-fn amounts(resources: &Resources) -> BTreeMap<String, Quantity> {
+fn amounts(resources: &Resources) -> Amounts {
     resources.iter().map(|(name, amount)| (name.to_string(), Quantity(quantity(name, amount).to_string()))).collect()
 }

@@ -132,3 +132,49 @@ async fn garbage_that_could_not_be_taken_away_is_looked_for_again_soon() {
     stage.until(&[], Stage::is_bare).await;
     assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_waits_for_its_registration_delay_comes_at_its_time_also_after_a_restart() {
+    let stage = Stage::new(26);
+    let delayed = |old: &Value| {
+        let mut new = old.clone();
+        new["spec"]["nodeRegistrationDelay"] = "1m".into();
+        new
+    };
+    let class = Id::of(crds::Kind::KwokNodeClass);
+    stage.direct.update(class, &Key::cluster("default"), Part::Main, delayed).unwrap();
+    let begun = Instant::now();
+    stage.claims(2);
+    stage.pass(Duration::from_secs(20)).await;
+    stage.direct.delete(claims(), &Key::cluster("p-1"), &DeleteOptions::now()).unwrap();
+    let n_nodes = |stage: &Stage| stage.direct.list(Id::NODE).len();
+    assert_eq!(n_nodes(&stage), 0);
+    stage.until(&[], |stage| n_nodes(stage) > 0).await;
+    let after = begun.elapsed().as_secs();
+    assert!((58..=63).contains(&after), "{after} s");
+    stage.until(&[], |stage| stage.n_initialized() == 1).await;
+    stage.pass(Duration::from_mins(5)).await;
+    stage.check_up(1, &[]);
+    let node = &stage.direct.list(Id::NODE)[0];
+    let claim = stage.direct.get(claims(), &Key::cluster(NODE)).unwrap();
+    assert_eq!(node.annotation("millwright.dev/nodeclaim-uid"), Some(claim.uid()));
+    for of in ["capacity", "allocatable"] {
+        for resource in ["cpu", "memory"] {
+            let at = format!("/status/{of}/{resource}");
+            assert_eq!(node.text(&at), claim.text(&at));
+        }
+    }
+    stage.delete_claims();
+    stage.until(&[], Stage::is_bare).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_node_is_asked_for_once() {
+    let stage = nodes(27, 2).await;
+    stage.delete_claims();
+    stage.until(&[], Stage::is_bare).await;
+    let log = stage.server.log();
+    let asked: Vec<_> =
+        log.lines().filter(|line| line.contains(" delete nodes ") && line.contains("controller")).collect();
+    assert_eq!(asked.len(), 2, "{asked:#?}");
+}
