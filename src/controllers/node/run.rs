@@ -59,6 +59,8 @@ struct Memory {
     is_empty: bool,
     /// When the cloud last said that there is an instance.
     there_at: Option<Instant>,
+    /// Uid of the claim whose end was asked for because the node is ill; the mirror may not show it yet.
+    repaired: Option<String>,
     unseen: Unseen,
 }
 
@@ -347,8 +349,12 @@ impl<C: Cloud> Nodes<C> {
             self.say(node, catalog::node_repair_blocked(uid, pool.is_some()));
             return Ok(Again::After(REPAIR_PAUSE));
         }
+        let uid = claim.metadata.uid.as_deref().unwrap_or_default();
+        if self.remember(node.name(), |memory| memory.repaired.as_deref() == Some(uid)) {
+            return Ok(Again::OnChange);
+        }
         let mut draft = Draft::new(claim.clone(), now);
-        let written = crate::controllers::claim::finalize::written_deadline(&claim);
+        let written = written_deadline(&claim);
         if written.is_none_or(|deadline| deadline > now) {
             let key = names::core::TERMINATION_TIMESTAMP.to_owned();
             draft.claim.metadata.annotations.insert(key, time::text(now));
@@ -356,8 +362,8 @@ impl<C: Cloud> Nodes<C> {
                 draft.written(deps.api.merge("", claim.metadata.name(), patch).await?);
             }
         }
-        let which = Preconditions::uid(claim.metadata.uid.as_deref().unwrap_or_default());
-        deps.api.delete::<NodeClaim>("", claim.metadata.name(), &which, None).await?;
+        deps.api.delete::<NodeClaim>("", claim.metadata.name(), &Preconditions::uid(uid), None).await?;
+        self.remember(node.name(), |memory| memory.repaired = Some(uid.to_owned()));
         deps.disrupted(&claim, "unhealthy");
         let label = |key: &str| claim.metadata.labels.get(key).map(String::as_str).unwrap_or_default();
         let image = claim.status.as_ref().and_then(|status| status.image_id.as_deref()).unwrap_or_default();
@@ -413,7 +419,49 @@ impl<C: Cloud> Reconcile for Nodes<C> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::client::Clients;
+    use crate::clock::Clock;
+    use crate::controllers::World;
+    use crate::controllers::claim::testing::initialized;
+    use crate::events::Recorder;
+    use crate::kwok::{Kwok, Stock};
+    use crate::observe::mirror::{Both, Facts, Mirror, Object};
+    use crate::telemetry::Metrics;
+
+    #[tokio::test]
+    async fn an_ill_node_is_replaced_once_though_the_mirror_does_not_show_it_yet() {
+        let claim = initialized("a");
+        let body = serde_json::to_vec(&claim).unwrap();
+        let clients = Clients::from_service(tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            let body = http_body_util::Full::new(bytes::Bytes::from(body.clone()));
+            async move { Ok::<_, http::Error>(http::Response::new(body)) }
+        }));
+        let (clock, metrics, mirror) = (Clock::system(), Metrics::new(), Mirror::new(&[]));
+        let node = json!({
+            "metadata": { "name": "a", "uid": "u", "labels": { "karpenter.kwok.sh/kwoknodeclass": "default" } },
+            "spec": { "providerID": "kwok://a" },
+            "status": { "conditions":
+                [{ "type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z" }] },
+        });
+        mirror.apply(Object::Node(serde_json::from_value(node).unwrap()));
+        let trimmed = serde_json::from_value(serde_json::to_value(&claim).unwrap()).unwrap();
+        mirror.apply(Object::NodeClaim(Box::new(Both { whole: claim, trimmed })));
+        let settings = cloud::catalog::KwokSettings::default();
+        let kwok = Kwok::new(clients.once.clone(), mirror.clone(), clock, &settings, Stock::default()).unwrap();
+        let world = World::new(mirror, Facts::default());
+        let mut deps = Deps::new(&clients, Arc::new(kwok), world, metrics.clone(), Recorder::memory(), clock);
+        deps.repairs = true;
+        let nodes = Nodes::new(Arc::new(deps));
+        for _ in 0..2 {
+            assert_eq!(nodes.reconcile("a").await.unwrap(), Again::OnChange);
+        }
+        let text = metrics.render();
+        let n_replaced = text.lines().find(|line| line.starts_with("karpenter_nodeclaims_unhealthy_disrupted_total{"));
+        assert!(n_replaced.is_some_and(|line| line.ends_with(" 1")), "{n_replaced:?}");
+    }
 
     #[test]
     fn a_pod_that_is_to_be_deleted_does_not_wait_for_the_pause_of_its_eviction() {
