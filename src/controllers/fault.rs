@@ -29,10 +29,10 @@ impl Fault {
     pub fn again(&self) -> Again {
         match self {
             Self::Act(error) => match error.retry() {
-                Retry::Now => Again::Overtaken,
+                // What was not there may have been another object than the one that is looked at, which has times to keep.
+                Retry::Now | Retry::Never => Again::Overtaken,
                 Retry::After(Some(wait)) => Again::FailedFor(wait),
                 Retry::After(None) | Retry::OnChange => Again::Failed,
-                Retry::Never => Again::OnChange,
             },
             Self::Terminate { source, .. } => of_cloud(source.retry()),
             Self::List(error) => of_cloud(error.retry()),
@@ -70,9 +70,10 @@ mod tests {
     }
 
     #[test]
-    fn conflicts_are_tried_again_soon_and_what_is_gone_is_left_alone() {
-        assert_eq!(refused(409).again(), Again::Overtaken);
-        assert_eq!(refused(404).again(), Again::OnChange);
+    fn what_others_have_written_or_taken_away_is_looked_at_again_soon() {
+        for code in [404, 409, 410] {
+            assert_eq!(refused(code).again(), Again::Overtaken, "{code}");
+        }
         assert_eq!(refused(500).again(), Again::Failed);
         assert!(refused(409).is_ordinary() && refused(404).is_ordinary() && !refused(422).is_ordinary());
         let throttled = TerminateError::Throttled { retry_after: Duration::from_secs(7) };
