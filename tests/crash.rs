@@ -11,6 +11,8 @@ mod lives;
 mod mishaps;
 #[path = "crash/stage.rs"]
 mod stage;
+#[path = "crash/weather.rs"]
+mod weather;
 #[path = "crash/whole.rs"]
 mod whole;
 

@@ -91,7 +91,7 @@ impl Run {
 }
 
 /// Nothing is under way.
-fn is_at_rest(cluster: &Cluster) -> bool {
+pub fn is_at_rest(cluster: &Cluster) -> bool {
     cluster.direct.list(claims()).iter().all(|claim| claim.is_condition_true("Initialized"))
         && cluster
             .direct
@@ -104,7 +104,7 @@ fn is_empty(taints: &Value) -> bool {
     taints.as_array().is_some_and(Vec::is_empty)
 }
 
-async fn converge(cluster: &Cluster, is_done: impl Fn(&Cluster) -> bool) {
+pub async fn converge(cluster: &Cluster, is_done: impl Fn(&Cluster) -> bool) {
     while !is_done(cluster) {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
