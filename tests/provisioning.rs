@@ -80,6 +80,16 @@ async fn a_lost_answer_makes_no_second_claim() {
 
 #[tokio::test(start_paused = true)]
 async fn a_claim_whose_answer_and_whose_look_up_are_lost_is_made_once() {
+    is_made_once(Verb::Get, Fault::Unavailable).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_answer_was_lost_and_that_is_refused_then_is_made_once() {
+    is_made_once(Verb::Create, Fault::TooManyRequests(None)).await;
+}
+
+/// The answer to a claim is lost, and what is asked next of claims goes wrong as well.
+async fn is_made_once(verb: Verb, fault: Fault) {
     let world = World::start(&json!({}));
     let seconds = std::time::Duration::from_secs;
     let claims = |verb| Filter { verb: Some(verb), id: Some(id("karpenter.sh/v1", NODE_CLAIM)), ..Filter::default() };
@@ -87,7 +97,7 @@ async fn a_claim_whose_answer_and_whose_look_up_are_lost_is_made_once() {
     world.server.add_fault(Rule::first(1, claims(Verb::Watch), Fault::WatchSilent(seconds(1))));
     tokio::time::sleep(seconds(3)).await;
     world.server.add_fault(Rule::first(1, claims(Verb::Create), Fault::LostAfter));
-    world.server.add_fault(Rule::first(1, claims(Verb::Get), Fault::Unavailable));
+    world.server.add_fault(Rule::first(1, claims(verb), fault));
     world.waiting("web", 1, "3500m", "7Gi");
     tokio::time::sleep(seconds(10)).await;
     assert_eq!((world.claims().len(), world.mirror.expected().len()), (1, 1), "it counts as long as nobody knows");

@@ -171,6 +171,8 @@ impl Launcher {
                     name = self.fresh(&launch.pool);
                     lost_before = false;
                 }
+                // What is refused now may have been made before, by the try whose answer was lost.
+                Answer::Refused(_, message) if lost_before => return Err(LaunchError::Lost { name, message }),
                 Answer::Refused(code, message) => {
                     self.mirror.expect_nothing(&name);
                     return Err(LaunchError::Refused { name, code, message });
