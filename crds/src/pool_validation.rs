@@ -89,6 +89,10 @@ pub fn validate(pool: &NodePool, rules: &LabelRules) -> Vec<String> {
     taints(pool, &mut errors);
     for requirement in &template.spec.requirements {
         let mut found = Vec::new();
+        // A pool says no pool; others may.
+        if kubernetes::normalized(&requirement.key) == core::NODE_POOL {
+            found.push("the label is restricted".to_owned());
+        }
         validate_requirement(requirement, rules, &mut found);
         let described = |error| format!("requirement {:?} {}: {error}", requirement.key, requirement.operator.as_str());
         errors.extend(found.into_iter().map(described));
@@ -130,7 +134,7 @@ fn taints(pool: &NodePool, errors: &mut Vec<String>) {
 pub fn validate_requirement(requirement: &Requirement, rules: &LabelRules, errors: &mut Vec<String>) {
     let key = kubernetes::normalized(&requirement.key);
     let values = &requirement.values;
-    if key == core::NODE_POOL || rules.is_restricted(key) {
+    if rules.is_restricted(key) {
         errors.push("the label is restricted".to_owned());
     }
     if let Err(why) = words::label_key(key) {

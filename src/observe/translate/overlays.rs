@@ -344,7 +344,8 @@ mod tests {
             assert!(found.len() == 1 && found[0].0 == "b" && found[0].1.contains(why), "{found:?} {why}");
         }
         let of_clouds = "{metadata: {name: b}, spec: {weight: 6, requirements: [{key: karpenter.k8s.aws/instance-cpu, operator: Gt,
-            values: ['4']}, {key: karpenter.kwok.sh/instance-family, operator: In, values: [c]}, {key: own, operator: Exists}]}}";
+            values: ['4']}, {key: karpenter.kwok.sh/instance-family, operator: In, values: [c]}, {key: own, operator: Exists},
+            {key: karpenter.sh/nodepool, operator: In, values: [general]}]}}";
         assert_eq!(overlaid(&[A, of_clouds]), []);
     }
 
