@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::{Fault, Misfit, check};
 use crate::model::{MicroUsdPerHour, Reason, Snapshot, Str};
-use crate::place::{Packing, State, World, first_fit, launches, move_back, move_to_cheaper, pack, reasons};
+use crate::place::{Fitted, Packing, State, World, first_fit, launches, move_back, move_to_cheaper, pack, reasons};
 use crate::plan::{Launch, Plan, Unplaced};
 
 /// How often to plan again with the domains that a plan's own machines bring.
@@ -40,9 +40,9 @@ fn is_spread(fault: &Fault) -> bool {
 /// A plan and what the independent reader finds wrong with it. `seen`: machines that are to count as domains.
 fn attempt(snapshot: &Snapshot, seen: &[Launch]) -> (Plan, Vec<Fault>) {
     let world = World::new(snapshot, seen);
-    let (greedy, greedy_left) = first_fit(&world);
+    let Fitted { state: greedy, left: greedy_left, first_cost } = first_fit(&world);
     let Packing { state, bound, effort_spent } = pack(&greedy, &greedy_left);
-    let numbers = Numbers { bound, greedy: greedy.cost(), effort_spent };
+    let numbers = Numbers { bound, greedy: first_cost, effort_spent };
     let (mut plan, mut faults) = (Plan::default(), Vec::new());
     // A proposal that the reader finds fault with is dropped, not mended.
     for (mut state, left) in state.into_iter().chain([(greedy, greedy_left)]) {

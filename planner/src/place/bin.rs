@@ -341,6 +341,14 @@ impl State<'_, '_> {
         })
     }
 
+    /// The choice that a machine would be bought as once these pods are in it.
+    pub(super) fn would_choose(&self, bin: &Bin, group: usize, joining: &Joining) -> Option<usize> {
+        let goods = &self.world.shelves[bin.shelf];
+        let mut mask = joining.mask.clone();
+        goods.keep_holding(&mut mask, &with(&bin.used, &self.world.groups[group].need, joining.count));
+        cheapest(goods, &mask, self.affordable(bin).as_ref())
+    }
+
     /// Opens a machine with its first pods.
     pub(crate) fn open(&mut self, mut blank: Bin, joining: Joining, group: usize, level: usize) {
         blank.top.clone_from(&self.world.shelves[blank.shelf].sellable_top);
@@ -394,24 +402,8 @@ impl State<'_, '_> {
         }
     }
 
-    /// Puts a machine with the same contents in another domain in the place of one; gives that.
-    pub(super) fn replace(&mut self, at: usize, bin: Bin) -> Bin {
-        let world = self.world;
-        let before = std::mem::replace(&mut self.bins[at], bin);
-        self.account(before.shelf, before.chosen, self.bins[at].chosen);
-        for placed in &before.contents {
-            for counter in &world.groups[placed.group].counted {
-                let key = world.topology.counters[*counter].key;
-                let (from, to) = (before.pinned.get(&key), self.bins[at].pinned.get(&key).copied());
-                if let (Some(from), Some(to)) = (from, to) {
-                    self.recount(*counter, *from, to, placed.count);
-                }
-            }
-        }
-        before
-    }
-
-    fn account(&mut self, shelf: usize, before: usize, now: usize) {
+    /// Draws on limits and reservations as one choice of a shelf, and no more as another.
+    pub(super) fn account(&mut self, shelf: usize, before: usize, now: usize) {
         let goods = &self.world.shelves[shelf];
         if before == now {
             return;

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use super::open::{as_heavy, open_one, unit_of};
 use super::state::{Placed, State};
 use super::topology::Demand;
 use super::turns::{Turn, in_turn, ordered};
@@ -230,29 +231,6 @@ fn share_out(state: &mut State, group: usize, level: usize, left: u32) -> u32 {
     left
 }
 
-/// Opens a machine from the first pool that can, with as many pods as it holds.
-pub(crate) fn open_one(state: &mut State, group: usize, level: usize, left: u32) -> Option<u32> {
-    for shelf in 0..state.world.shelves.len() {
-        if open_from(state, shelf, group, level, left).is_some() {
-            return state.bins.last().map(|bin| bin.n_pods);
-        }
-    }
-    None
-}
-
-/// The same from one pool.
-pub(super) fn open_from(state: &mut State, shelf: usize, group: usize, level: usize, left: u32) -> Option<()> {
-    let g = &state.world.groups[group];
-    let compat = &g.levels[level].compat[shelf];
-    if compat.ways.is_empty() || !super::dims::fits(&g.need, &compat.top) {
-        return None;
-    }
-    let blank = state.blank(shelf);
-    let joining = state.joining(&blank, state.bin_host(state.bins.len()), group, level, left)?;
-    state.open(blank, joining, group, level);
-    Some(())
-}
-
 /// A group that, beyond its hosts, only has to spread over one key: fills the emptiest domains in lots. False (and nothing
 /// done) where that does not come out even, so that the slow way must be gone.
 fn spread_evenly(state: &mut State, group: usize, level: usize, left: &mut u32) -> bool {
@@ -293,16 +271,21 @@ fn unit_price(state: &State, (group, level): (usize, usize), (key, domain): (usi
     let (g, name) = (&world.groups[group], world.topology.key_name(key));
     let value = world.topology.domain_name(key, domain);
     let usable = |shelf: &usize| !g.levels[level].compat[*shelf].ways.is_empty();
-    let Some(shelf) = (0..world.shelves.len()).find(usable) else { return 0 };
-    let goods = &world.shelves[shelf];
-    let Some(here) = goods.with_value(name, value) else { return 0 };
-    let is_wanted = |choice: &usize| g.levels[level].compat[shelf].ways.iter().any(|way| way.mask.contains(*choice));
-    let price = |choice: usize| {
-        let room = &goods.rooms[goods.choices[choice].room].net;
-        let count = super::dims::times(&g.need, room.iter().copied(), want);
-        (count > 0).then(|| goods.choices[choice].price.saturating_mul(1000) / i64::from(count))
+    let Some(first) = (0..world.shelves.len()).find(usable) else { return 0 };
+    let last = if state.by_price { as_heavy(world, first) } else { first };
+    let least = |shelf: usize| {
+        let goods = &world.shelves[shelf];
+        let Some(here) = goods.with_value(name, value) else { return 0 };
+        let is_wanted =
+            |choice: &usize| g.levels[level].compat[shelf].ways.iter().any(|way| way.mask.contains(*choice));
+        let price = |choice: usize| {
+            let room = &goods.rooms[goods.choices[choice].room].net;
+            let count = super::dims::times(&g.need, room.iter().copied(), want);
+            (count > 0).then(|| unit_of(goods.choices[choice].price, count))
+        };
+        here.intersection(&goods.generic).filter(is_wanted).filter_map(price).min().unwrap_or(i64::MAX)
     };
-    here.intersection(&goods.generic).filter(is_wanted).filter_map(price).min().unwrap_or(i64::MAX)
+    (first..=last).filter(usable).map(least).min().unwrap_or(0)
 }
 
 /// Shares `n` out so that the emptiest domains fill first, of equal ones the first: (domain, how many more).

@@ -36,7 +36,7 @@ pub(crate) fn move_to_cheaper(state: &mut State) -> Moved {
 /// Puts machines back where they were.
 pub(crate) fn move_back(state: &mut State, moved: Moved) {
     for (at, before) in moved.into_iter().rev() {
-        state.replace(at, before);
+        replace(state, at, before);
     }
 }
 
@@ -47,11 +47,11 @@ fn pass_over(state: &mut State, most: usize, is_sound: impl Fn(&State) -> bool) 
         for at in 0..state.bins.len() {
             let Some(bin) = cheaper(state, at).filter(|_| tried < most) else { continue };
             tried += 1;
-            let old = state.replace(at, bin);
+            let old = replace(state, at, bin);
             if is_sound(state) {
                 moved.push((at, old));
             } else {
-                state.replace(at, old);
+                replace(state, at, old);
             }
         }
         if moved.len() == before {
@@ -68,17 +68,11 @@ fn cheaper(state: &State, at: usize) -> Option<Bin> {
     if bin.pinned.is_empty() || !goods.reservations.is_empty() || !goods.min_values.is_empty() {
         return None;
     }
-    // Whatever was chosen when pods came, they were counted, and will be wherever the machine moves.
-    let is_counted = |placed: &Placed, counter: &usize| {
-        let ways = &state.world.groups[placed.group].levels[placed.level].compat[bin.shelf].ways;
-        let passing = state.world.topology.counters[*counter].passing.as_ref();
-        passing.is_none_or(|passing| ways.iter().all(|way| way.mask.is_subset(&passing[bin.shelf])))
-    };
-    let all_counted = |placed: &Placed| {
+    let is_known = |placed: &Placed| {
         let counted = &state.world.groups[placed.group].counted;
-        counted.iter().all(|counter| is_counted(placed, counter))
+        counted.iter().all(|counter| is_counted(state, bin.shelf, *placed, *counter).is_some())
     };
-    if !bin.contents.iter().all(all_counted) {
+    if !bin.contents.iter().all(is_known) {
         return None;
     }
     let mut mask = possible(state, at);
@@ -98,6 +92,34 @@ fn cheaper(state: &State, at: usize) -> Option<Bin> {
     }
     moved.mask = mask;
     Some(moved)
+}
+
+/// Does a counter count these pods wherever a machine of the shelf stands, whatever was chosen when they came? Nothing where
+/// that depends.
+fn is_counted(state: &State, shelf: usize, placed: Placed, counter: usize) -> Option<bool> {
+    let Some(passing) = &state.world.topology.counters[counter].passing else { return Some(true) };
+    let ways = &state.world.groups[placed.group].levels[placed.level].compat[shelf].ways;
+    let always = ways.iter().all(|way| way.mask.is_subset(&passing[shelf]));
+    let never = ways.iter().all(|way| way.mask.is_disjoint(&passing[shelf]));
+    (always != never).then_some(always)
+}
+
+/// Puts a machine with the same contents in another domain in the place of one; gives that.
+fn replace(state: &mut State, at: usize, bin: Bin) -> Bin {
+    let world = state.world;
+    let before = std::mem::replace(&mut state.bins[at], bin);
+    state.account(before.shelf, before.chosen, state.bins[at].chosen);
+    for placed in &before.contents {
+        for counter in &world.groups[placed.group].counted {
+            let key = world.topology.counters[*counter].key;
+            let (from, to) = (before.pinned.get(&key), state.bins[at].pinned.get(&key).copied());
+            let is_counted = is_counted(state, before.shelf, *placed, *counter) == Some(true);
+            if let (Some(from), Some(to), true) = (from, to, is_counted) {
+                state.recount(*counter, *from, to, placed.count);
+            }
+        }
+    }
+    before
 }
 
 fn keep(goods: &Shelf, mask: &mut Bits, key: &str, value: &str) {

@@ -22,7 +22,8 @@ pub(super) fn replay<'w, 'a>(
     let world = greedy.world;
     let (lots, mut deal) = question.dealing();
     let to_place = world.groups.iter().map(|g| g.count).collect();
-    let mut replay = Replay { state: State::new(world), lots: &lots, to_place, refused: BTreeMap::new() };
+    let state = State::by_price(world);
+    let mut replay = Replay { state, lots: &lots, to_place, refused: BTreeMap::new() };
     let late_on_hosts = if hosts { replay.fill_hosts(solution, &mut deal) } else { replay.copy_hosts(greedy) };
     let late_in_bins = replay.fill_bins(solution, &mut deal, kinds);
     // Pods that have to be near others of their kind take their seats once those have.

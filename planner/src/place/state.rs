@@ -57,6 +57,8 @@ pub(crate) struct State<'w, 'a> {
     pub(super) reserved: BTreeMap<Str, u32>,
     /// Domains, by key, that pods now being placed must go to, whatever their counts: the caller sees to the balance.
     pub(crate) forced: Vec<(usize, u32)>,
+    /// Among pools of one weight the cheapest sells the next machine, not the first.
+    pub(super) by_price: bool,
     journal: Option<Vec<Undo>>,
 }
 
@@ -111,8 +113,16 @@ impl<'w, 'a> State<'w, 'a> {
             used: world.shelves.iter().map(use_of).collect(),
             reserved: drawn_by_statics(world),
             forced: Vec::new(),
+            by_price: false,
             journal: None,
         }
+    }
+
+    /// The same, for plans that go by price.
+    pub(super) fn by_price(world: &'w World<'a>) -> Self {
+        let mut out = Self::new(world);
+        out.by_price = true;
+        out
     }
 
     /// The same to try something on.
@@ -128,6 +138,7 @@ impl<'w, 'a> State<'w, 'a> {
             used: self.used.clone(),
             reserved: self.reserved.clone(),
             forced: self.forced.clone(),
+            by_price: self.by_price,
             journal: None,
         }
     }
