@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use planner::model::pod::HostPort;
-use planner::model::{CapacityType, MicroUsdPerHour, Pod, Pool, labels};
+use planner::model::{CapacityType, MicroUsdPerHour, Pod, Pool, Resources, labels};
 use support::{pod, pool, replicas, snapshot, spread, term, types, zone_in};
 
 /// A pool in one zone, at a price in thousandths of the usual one.
@@ -117,4 +117,22 @@ fn who_has_to_be_near_its_kind_is_given_company_with_room_to_spare() {
     assert_eq!(planner::check(&snapshot, &plan), []);
     assert!(plan.unplaced.is_empty(), "{plan:?}");
     assert_eq!(plan.launches.len(), 2);
+}
+
+#[test]
+fn who_finds_no_place_in_the_first_of_equal_pools_may_find_one_by_price() {
+    // By name two of three fill all that the pool with the rack may buy, and the worker can be near nobody there. By price
+    // all three are elsewhere, where no rack is, and the worker is the first in its.
+    let [_, mut pools] = near_and_far();
+    for pool in &mut pools {
+        pool.types = Arc::new(pool.types.iter().filter(|kind| &*kind.name == "t-2x").cloned().collect());
+    }
+    pools[0].limits = Resources::of([("nodes", 2)]);
+    pools[0].labels.insert("rack".into(), "r1".into());
+    let mut pods = replicas("web", 3, 1_900, |_| {});
+    let mut worker = pod("worker", 500);
+    worker.shape.labels.insert("app".into(), "web".into());
+    worker.shape.affinity.push(term("rack", "web"));
+    pods.push(worker);
+    costs(pools, pods, 150_000, 180_000);
 }

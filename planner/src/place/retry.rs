@@ -24,6 +24,8 @@ pub(crate) struct Fitted<'w, 'a> {
 /// or what it comes to for the same pods with the cheapest of equally heavy pools, where that costs less.
 pub(crate) fn first_fit<'w, 'a>(world: &'w World<'a>) -> Fitted<'w, 'a> {
     let all = || world.groups.iter().map(|group| group.count).collect::<Vec<u32>>();
+    let [pods, _] = in_turn(world);
+    let count = |left: &[u32]| (pods.iter().map(|group| left[*group]).sum::<u32>(), left.iter().sum::<u32>());
     let (mut state, mut left) = (State::new(world), all());
     fill(&mut state, &[], &mut left);
     let mut front: Vec<usize> = (0..world.groups.len()).filter(|group| left[*group] > 0).collect();
@@ -35,8 +37,6 @@ pub(crate) fn first_fit<'w, 'a>(world: &'w World<'a>) -> Fitted<'w, 'a> {
     if !front.is_empty() {
         lead(&mut second, &front, &mut rest);
         fill(&mut second, &front, &mut rest);
-        let [pods, _] = in_turn(world);
-        let count = |left: &[u32]| (pods.iter().map(|group| left[*group]).sum::<u32>(), left.iter().sum::<u32>());
         let is_better = count(&rest) < count(&left) && second.rules_hold() && second.breaches() <= state.breaches();
         if is_better {
             (state, left) = (second, rest);
@@ -44,14 +44,20 @@ pub(crate) fn first_fit<'w, 'a>(world: &'w World<'a>) -> Fitted<'w, 'a> {
             front.clear();
         }
     }
-    let first_cost = state.cost();
+    let mut first_cost = state.cost();
     if offers_a_choice(&state) {
-        let (mut third, mut rest) = (State::by_price(world), all());
-        lead(&mut third, &front, &mut rest);
-        fill(&mut third, &front, &mut rest);
-        let is_cheaper = rest == left && third.cost() < first_cost;
-        if is_cheaper && third.rules_hold() && third.breaches() <= state.breaches() {
-            state = third;
+        let breaches = state.breaches();
+        // Those who found no place at first may find one by price.
+        for front in if front.is_empty() { vec![Vec::new()] } else { vec![Vec::new(), front] } {
+            let (mut third, mut rest) = (State::by_price(world), all());
+            lead(&mut third, &front, &mut rest);
+            fill(&mut third, &front, &mut rest);
+            let places_more = count(&rest) < count(&left);
+            let is_cheaper = rest == left && third.cost() < state.cost();
+            if (places_more || is_cheaper) && third.rules_hold() && third.breaches() <= breaches {
+                first_cost = if places_more { third.cost() } else { first_cost };
+                (state, left) = (third, rest);
+            }
         }
     }
     Fitted { state, left, first_cost }
