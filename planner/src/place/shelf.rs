@@ -7,7 +7,7 @@ use fixedbitset::FixedBitSet as Bits;
 
 use super::dims::{Dims, raise};
 use super::settled::{Settled, open_values};
-use crate::model::labels::{CAPACITY_TYPE, ZONE, well_known};
+use crate::model::labels::well_known;
 use crate::model::snapshot::Daemon;
 use crate::model::taint::untolerated;
 use crate::model::{
@@ -480,8 +480,6 @@ pub(crate) fn limited_amount(capacity: &Resources, name: &str) -> i64 {
 }
 
 fn label<'a>(pool: &'a Pool, instance_type: &'a InstanceType, sold: &'a Offering, key: &str) -> Option<&'a str> {
-    match key {
-        ZONE | CAPACITY_TYPE => instance_type.label(sold, key),
-        _ => pool.labels.get(key).map(AsRef::as_ref).or_else(|| instance_type.label(sold, key)),
-    }
+    // What a machine is, no label of its pool changes.
+    instance_type.label(sold, key).or_else(|| pool.labels.get(key).map(AsRef::as_ref))
 }

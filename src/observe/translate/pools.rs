@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::pool_validation::LabelRules;
-use planner::model::labels::NODEPOOL;
-use planner::model::{Code, Pool, Reason, Str};
+use planner::model::catalog::Catalog;
+use planner::model::labels::{CAPACITY_TYPE, NODEPOOL, ZONE};
+use planner::model::{Code, InstanceType, Pool, Reason, Requirement, Str};
 
 use super::super::error::InputError;
 use super::super::k8s::NodePool;
@@ -128,11 +129,16 @@ fn pool(
         None => None,
     };
     let types = classes.catalog(class)?;
+    let mut requirements = pool_requirements(&at, "template.spec.requirements", &terms.requirements)?;
+    // A label that machines have by what they are says which of them are meant.
+    for (key, value) in labels.iter().filter(|(key, _)| is_of_machines(&types, key)) {
+        requirements.add(Requirement::equal(key, value.clone()));
+    }
     Ok(Pool {
         name: name.clone(),
         weight: spec.weight.unwrap_or(0),
         labels,
-        requirements: pool_requirements(&at, "template.spec.requirements", &terms.requirements)?,
+        requirements,
         taints: taints(&at, "template.spec.taints", &terms.taints)?,
         startup_taints: taints(&at, "template.spec.startupTaints", &terms.startup_taints)?,
         limits: at.resources("limits", &spec.limits)?,
@@ -142,6 +148,16 @@ fn pool(
             .or_else(|| of_invalid_class(object, classes)),
         types,
     })
+}
+
+/// Does any of these types come with the label, or with a choice of values for it?
+fn is_of_machines(types: &Catalog, key: &str) -> bool {
+    let has = |kind: &InstanceType| {
+        kind.labels.contains_key(key)
+            || kind.open_labels.iter().any(|(open, _)| &**open == key)
+            || kind.offerings.iter().any(|offering| offering.labels.contains_key(key))
+    };
+    [ZONE, CAPACITY_TYPE].contains(&key) || types.iter().any(has)
 }
 
 fn not_ready(pool: &NodePool, asked: bool, classes: &Classes<'_>) -> Option<Reason> {
