@@ -136,3 +136,20 @@ fn who_finds_no_place_in_the_first_of_equal_pools_may_find_one_by_price() {
     pods.push(worker);
     costs(pools, pods, 150_000, 180_000);
 }
+
+#[test]
+fn each_of_several_that_need_company_of_their_own_gets_it() {
+    // On machines of 2 cores four caches fit on one, and two workers want one each beside them.
+    let mut pods = replicas("cache", 4, 400, |_| {});
+    pods.extend(replicas("worker", 2, 1_400, |shape| {
+        shape.affinity.push(term(labels::HOSTNAME, "cache"));
+        shape.anti_affinity.push(term(labels::HOSTNAME, "worker"));
+    }));
+    let mut pool = pool("general");
+    pool.types = Arc::new(types(&["a"]).into_iter().filter(|kind| &*kind.name == "t-2x").collect());
+    let snapshot = snapshot(vec![pool], pods);
+    let plan = planner::plan(&snapshot);
+    assert_eq!(planner::check(&snapshot, &plan), []);
+    assert!(plan.unplaced.is_empty(), "{plan:?}");
+    assert_eq!(plan.launches.len(), 3);
+}

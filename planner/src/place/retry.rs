@@ -94,6 +94,9 @@ const MOST_LED: usize = 3;
 /// Ways of seating one of those that a group has to be near that are tried.
 const MOST_TRIED: usize = 64;
 
+/// Kinds of company that are sought for one group, one after another.
+const MOST_KINDS: usize = 8;
+
 /// Where a pod is to be that others have to be near.
 #[derive(Clone, Copy)]
 enum Seat {
@@ -110,29 +113,46 @@ fn lead(state: &mut State, out: &[usize], left: &mut [u32]) {
     for follower in out {
         let rules = world.groups[*follower].levels.last().into_iter().flat_map(|level| &level.constraints);
         for rule in rules.filter(|c| matches!(c.demand, Demand::Affinity)) {
-            let mut best: Option<(u32, usize, Seat)> = None;
-            let leaders = leaders(state, *follower, rule, left);
-            let all = seats(state, *follower, rule);
-            let each = leaders.into_iter().flat_map(|leader| all.iter().map(move |seat| (leader, *seat)));
-            for (leader, seat) in each.take(MOST_TRIED) {
-                let (mut trial, mut rest) = (state.copy(), left.to_vec());
-                if !lead_to(&mut trial, &[leader], rule, seat, &mut rest, MOST_LED) {
-                    continue;
+            // One more of them where the last one helped, as long as that lets others of the followers in.
+            for _ in 0..MOST_KINDS {
+                let Some((leader, seat)) = best_lead(state, *follower, rule, left) else { break };
+                let before = left[*follower];
+                while left[*follower] > 0 && lead_to(state, &[leader], rule, seat, left, MOST_LED) {
+                    let waiting = left[*follower];
+                    place(state, *follower, &mut left[*follower]);
+                    if left[*follower] == waiting {
+                        break;
+                    }
                 }
-                place(&mut trial, *follower, &mut rest[*follower]);
-                let rest = rest[*follower];
-                if best.is_none_or(|(least, ..)| rest < least) {
-                    best = Some((rest, leader, seat));
-                }
-                if rest == 0 {
+                if left[*follower] == 0 || left[*follower] == before {
                     break;
                 }
             }
-            if let Some((_, leader, seat)) = best {
-                lead_to(state, &[leader], rule, seat, left, MOST_LED);
-            }
         }
     }
+}
+
+/// The first way of seating one of those that a group has to be near that lets most of the group in.
+fn best_lead(state: &State, follower: usize, rule: &Constraint, left: &[u32]) -> Option<(usize, Seat)> {
+    let mut best: Option<(u32, usize, Seat)> = None;
+    let leaders = leaders(state, follower, rule, left);
+    let all = seats(state, follower, rule);
+    let each = leaders.into_iter().flat_map(|leader| all.iter().map(move |seat| (leader, *seat)));
+    for (leader, seat) in each.take(MOST_TRIED) {
+        let (mut trial, mut rest) = (state.copy(), left.to_vec());
+        if !lead_to(&mut trial, &[leader], rule, seat, &mut rest, MOST_LED) {
+            continue;
+        }
+        place(&mut trial, follower, &mut rest[follower]);
+        let rest = rest[follower];
+        if best.is_none_or(|(least, ..)| rest < least) {
+            best = Some((rest, leader, seat));
+        }
+        if rest == 0 {
+            break;
+        }
+    }
+    best.map(|(_, leader, seat)| (leader, seat))
 }
 
 /// Whom a follower could be near: those of other groups, and its own as long as nobody of the kind is anywhere.
