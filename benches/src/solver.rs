@@ -36,7 +36,8 @@ fn efforts(options: &Bench) -> Vec<u64> {
     } else if options.quick {
         vec![Effort::FIRST.0, Effort::DEFAULT.0]
     } else {
-        vec![Effort::FIRST.0, Effort::QUICK.0, Effort::DEFAULT.0, 250_000, 1_000_000, Effort::HIGH.0]
+        // Those between are near the times that goals are set for.
+        vec![Effort::FIRST.0, 10_000, Effort::QUICK.0, 75_000, Effort::DEFAULT.0, 250_000, 1_000_000, Effort::HIGH.0]
     }
 }
 
