@@ -180,3 +180,27 @@ impl Router {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::queue::Backoff;
+    use super::*;
+    use crate::observe::mirror::{Facts, Mirror};
+
+    #[tokio::test(start_paused = true)]
+    async fn news_of_pods_is_looked_at_soon_and_then_every_few_seconds() {
+        let queue = || Arc::new(Queue::new(Backoff { first: POD_EVENTS, most: POD_EVENTS }));
+        let world = World::new(Mirror::new(&[]), Facts::default());
+        let mut router = Router::new(world, queue(), queue(), queue());
+        let (node, start) = (Str::from("a"), Instant::now());
+        let mut looks = Vec::new();
+        for _ in 0..120 {
+            looks.push((start.elapsed() + router.until_pod_look(&node)).as_secs());
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        looks.dedup();
+        assert_eq!(looks, [1, 6, 11, 16], "one look for all that comes before it");
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(router.until_pod_look(&node), POD_EVENTS, "after a rest at once again");
+    }
+}

@@ -18,9 +18,14 @@ impl Shelf<'_> {
 
     /// Those of `mask` that have this value of an open key or can be given it.
     pub(super) fn having(&self, mask: &Bits, key: &str, value: &Str) -> Bits {
+        self.meeting(mask, &Requirement::equal(key, value.clone()))
+    }
+
+    /// Those of `mask` that meet a requirement for an open key or can be given what does.
+    pub(super) fn meeting(&self, mask: &Bits, requirement: &Requirement) -> Bits {
         let mut out = mask.clone();
-        if let Some(settled) = self.settled.get(key) {
-            out.intersect_with(&settled.possibly(&Requirement::equal(key, value.clone())));
+        if let Some(settled) = self.settled.get(&*requirement.key) {
+            out.intersect_with(&settled.possibly(requirement));
         }
         out
     }

@@ -184,13 +184,16 @@ fn seats(state: &State, follower: usize, rule: &Constraint) -> Vec<Seat> {
 fn lead_to(state: &mut State, leaders: &[usize], rule: &Constraint, seat: Seat, left: &mut [u32], most: usize) -> bool {
     let world = state.world;
     for leader in leaders.iter().copied() {
+        if left[leader] == 0 {
+            continue;
+        }
         let rules = world.groups[leader].levels.last().into_iter().flat_map(|level| &level.constraints);
         let near = |c: &&Constraint| matches!(c.demand, Demand::Affinity) && c.key == rule.key && !c.counts_itself;
         let own = rules.into_iter().find(near).filter(|_| most > 1);
         let is_seated = put_one(state, leader, seat)
             || own.is_some_and(|own| {
                 let before = self::leaders(state, leader, own, left);
-                lead_to(state, &before, own, seat, left, most - 1) && join_one(state, leader, seat)
+                lead_to(state, &before, own, seat, left, most - 1) && left[leader] > 0 && join_one(state, leader, seat)
             });
         if is_seated {
             left[leader] -= 1;
