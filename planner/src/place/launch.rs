@@ -89,6 +89,10 @@ pub(super) fn possible(state: &State, at: usize) -> Bits {
         }
         mask.intersect_with(&any);
     }
+    // What was settled is asked for, whatever else its pods would take.
+    for narrowed in bin.open.iter().filter(|r| goods.open.get(&r.key) != Some(r)) {
+        mask = goods.meeting(&mask, narrowed);
+    }
     goods.keep_holding(&mut mask, &bin.used);
     if let Some(affordable) = state.affordable(bin) {
         mask.intersect_with(&affordable);

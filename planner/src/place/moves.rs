@@ -75,9 +75,7 @@ fn cheaper(state: &State, at: usize) -> Option<Bin> {
     if !bin.contents.iter().all(is_known) {
         return None;
     }
-    // What was settled stays so: its pods may have been let in for it.
-    let settled = bin.open.iter().filter(|r| goods.open.get(&r.key) != Some(r));
-    let mut mask = settled.fold(possible(state, at), |mask, r| goods.meeting(&mask, r));
+    let mut mask = possible(state, at);
     let chosen = cheapest(goods, &mask, None)?;
     if goods.choices[chosen].price >= goods.choices[bin.chosen].price {
         return None;
