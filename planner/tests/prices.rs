@@ -101,6 +101,17 @@ fn machines_that_nobody_counts_who_could_come_there_move_to_the_cheaper_domain()
     assert_eq!(plan.cost, MicroUsdPerHour(30_000), "{plan:?}");
 }
 
+/// All of these run on so many machines of two cores.
+fn all_run_on(pods: Vec<Pod>, n_machines: usize) {
+    let mut pool = pool("general");
+    pool.types = Arc::new(types(&["a"]).into_iter().filter(|kind| &*kind.name == "t-2x").collect());
+    let snapshot = snapshot(vec![pool], pods);
+    let plan = planner::plan(&snapshot);
+    assert_eq!(planner::check(&snapshot, &plan), []);
+    assert!(plan.unplaced.is_empty(), "{plan:?}");
+    assert_eq!(plan.launches.len(), n_machines);
+}
+
 #[test]
 fn who_has_to_be_near_its_kind_is_given_company_with_room_to_spare() {
     // The large one leaves no room on any machine there is; the small one does on one of 2 cores.
@@ -110,13 +121,7 @@ fn who_has_to_be_near_its_kind_is_given_company_with_room_to_spare() {
         other.shape.labels.insert("app".into(), "c".into());
         pods.push(other);
     }
-    let mut pool = pool("general");
-    pool.types = Arc::new(types(&["a"]).into_iter().filter(|kind| &*kind.name == "t-2x").collect());
-    let snapshot = snapshot(vec![pool], pods);
-    let plan = planner::plan(&snapshot);
-    assert_eq!(planner::check(&snapshot, &plan), []);
-    assert!(plan.unplaced.is_empty(), "{plan:?}");
-    assert_eq!(plan.launches.len(), 2);
+    all_run_on(pods, 2);
 }
 
 #[test]
@@ -145,11 +150,5 @@ fn each_of_several_that_need_company_of_their_own_gets_it() {
         shape.affinity.push(term(labels::HOSTNAME, "cache"));
         shape.anti_affinity.push(term(labels::HOSTNAME, "worker"));
     }));
-    let mut pool = pool("general");
-    pool.types = Arc::new(types(&["a"]).into_iter().filter(|kind| &*kind.name == "t-2x").collect());
-    let snapshot = snapshot(vec![pool], pods);
-    let plan = planner::plan(&snapshot);
-    assert_eq!(planner::check(&snapshot, &plan), []);
-    assert!(plan.unplaced.is_empty(), "{plan:?}");
-    assert_eq!(plan.launches.len(), 3);
+    all_run_on(pods, 3);
 }

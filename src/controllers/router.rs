@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crds::names;
 use planner::model::Str;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::queue::Queue;
@@ -27,9 +26,6 @@ const KINDS: [Kind; 7] = [
 /// What pods on a node say of its claim is looked at within this time, for all of them at once: it counts in minutes.
 const POD_EVENTS: Duration = Duration::from_secs(1);
 
-/// And one look for their sake follows another no sooner than this: a node fills up over many seconds.
-const POD_EVENTS_APART: Duration = Duration::from_secs(5);
-
 /// The queues that changes go to.
 pub struct Router {
     world: World,
@@ -38,8 +34,6 @@ pub struct Router {
     pub pools: Arc<Queue>,
     /// Which node each pod was bound to when it last changed: a pod that is gone does not say.
     node_of_pod: BTreeMap<Str, Str>,
-    /// By node: when its claim is looked at for its pods' sake, or was last.
-    pod_looks: BTreeMap<Str, Instant>,
     /// Which claims belong to the instance of a node, and the other way round, for nodes and claims that are gone.
     provider_of: BTreeMap<(Kind, Str), String>,
     /// What pools last said that claims go by.
@@ -48,9 +42,8 @@ pub struct Router {
 
 impl Router {
     pub fn new(world: World, claims: Arc<Queue>, nodes: Arc<Queue>, pools: Arc<Queue>) -> Self {
-        let (provider_of, pool_terms) = (BTreeMap::new(), BTreeMap::new());
-        let (node_of_pod, pod_looks) = (BTreeMap::new(), BTreeMap::new());
-        Self { world, claims, nodes, pools, node_of_pod, pod_looks, provider_of, pool_terms }
+        let (node_of_pod, provider_of, pool_terms) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { world, claims, nodes, pools, node_of_pod, provider_of, pool_terms }
     }
 
     /// Routes until `stop`.
@@ -81,9 +74,6 @@ impl Router {
             Kind::Node => {
                 self.nodes.add(&change.name);
                 let provider_id = self.world.mirror.node(&change.name).map(|node| node.spec.provider_id.to_string());
-                if provider_id.is_none() {
-                    self.pod_looks.remove(&change.name);
-                }
                 self.tell_instance(change, provider_id.unwrap_or_default());
             }
             Kind::NodePool => {
@@ -148,17 +138,6 @@ impl Router {
         }
     }
 
-    /// How long the news of pods on a node may wait.
-    fn until_pod_look(&mut self, node: &Str) -> Duration {
-        let now = Instant::now();
-        let soon = now + POD_EVENTS;
-        let look = self.pod_looks.entry(node.clone()).or_insert(soon);
-        if *look <= now {
-            *look = soon.max(*look + POD_EVENTS_APART);
-        }
-        look.duration_since(now)
-    }
-
     fn pod(&mut self, change: &Change) {
         let key: Str = format!("{}/{}", change.namespace, change.name).into();
         let node = self.world.mirror.pod(&change.namespace, &change.name).and_then(|pod| pod.node.clone());
@@ -172,35 +151,10 @@ impl Router {
             if node.metadata.deletion_timestamp.is_some() {
                 self.nodes.add(&name);
             }
-            // A pod is bound, starts and becomes ready in a row, and so do its neighbours.
-            let within = self.until_pod_look(&name);
             for claim in self.world.mirror.claims_of_provider(&node.spec.provider_id) {
-                self.claims.add_within(claim.metadata.name(), within);
+                // A pod is bound, starts and becomes ready in a row, and so do its neighbours.
+                self.claims.add_within(claim.metadata.name(), POD_EVENTS);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::queue::Backoff;
-    use super::*;
-    use crate::observe::mirror::{Facts, Mirror};
-
-    #[tokio::test(start_paused = true)]
-    async fn news_of_pods_is_looked_at_soon_and_then_every_few_seconds() {
-        let queue = || Arc::new(Queue::new(Backoff { first: POD_EVENTS, most: POD_EVENTS }));
-        let world = World::new(Mirror::new(&[]), Facts::default());
-        let mut router = Router::new(world, queue(), queue(), queue());
-        let (node, start) = (Str::from("a"), Instant::now());
-        let mut looks = Vec::new();
-        for _ in 0..120 {
-            looks.push((start.elapsed() + router.until_pod_look(&node)).as_secs());
-            tokio::time::advance(Duration::from_millis(100)).await;
-        }
-        looks.dedup();
-        assert_eq!(looks, [1, 6, 11, 16], "one look for all that comes before it");
-        tokio::time::advance(Duration::from_mins(1)).await;
-        assert_eq!(router.until_pod_look(&node), POD_EVENTS, "after a rest at once again");
     }
 }

@@ -143,13 +143,7 @@ fn security_groups(_: &Draft, wanted: &Wanted<'_>) -> Option<&'static str> {
 /// The claim's labels, today's spellings. Well-known ones that requirements of the claim fix count as labels.
 fn labels(draft: &Draft) -> Labels {
     let mut out = Labels::new();
-    // Most of a claim's requirements leave many values open, the types' above all, and are not worth their making.
-    let all = &draft.claim.spec.requirements;
-    let keys: Vec<&str> = all.iter().map(|one| names::kubernetes::normalized(&one.key)).collect();
-    let is_alone = |key: &str| keys.iter().filter(|other| **other == key).count() == 1;
-    let fixes = |(one, key): &(&crds::Requirement, &&str)| one.values.len() == 1 || !is_alone(key);
-    let fixing: Vec<_> = all.iter().zip(&keys).filter(fixes).map(|(one, _)| one.clone()).collect();
-    for requirement in requirements_of(&fixing).iter().filter(|r| well_known(&r.key)) {
+    for requirement in requirements_of(&draft.claim.spec.requirements).iter().filter(|r| well_known(&r.key)) {
         if let Some(value) = requirement.single() {
             out.insert(requirement.key.clone(), value.clone());
         }
