@@ -202,8 +202,13 @@ impl<const R: usize> Instance<R> {
 /// Whether a thing of these needs fits; of few dimensions without a branch for each, as none of them could be foretold.
 #[inline]
 pub(crate) fn fits<const R: usize>(need: &[i64; R], free: &[i64; R]) -> bool {
-    let one = |r: usize| need[r] <= free[r];
-    if R > 4 { (0..R).all(one) } else { (0..R).fold(true, |fits, r| fits & one(r)) }
+    if R > 4 { (0..R).all(|r| need[r] <= free[r]) } else { left_over(need, free) >= 0 }
+}
+
+/// Negative where one of the needs is more than what is free.
+#[inline]
+fn left_over<const R: usize>(need: &[i64; R], free: &[i64; R]) -> i64 {
+    (0..R).fold(0, |signs, r| signs | free[r].wrapping_sub(need[r]))
 }
 
 /// How many things of these needs fit; `u32::MAX` when they need nothing.

@@ -161,11 +161,14 @@ pub struct Options {
     pub bin_charge: i64,
     /// Threads that may work, ≥ 1. The answer is the same for any number.
     pub threads: usize,
+    /// Whether first-fit-decreasing is packed as well, so that no answer is dearer. A caller that has such a plan already
+    /// saves the time, and keeps its own where the answer leaves more out or costs more.
+    pub reference: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { flexibility: Vec::new(), max_share_percent: None, bin_charge: 0, threads: 1 }
+        Self { flexibility: Vec::new(), max_share_percent: None, bin_charge: 0, threads: 1, reference: true }
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Frame<const R: usize> {
     entries: Vec<Entry<R>>,
     /// By entry: what the table is filled with.
     things: Vec<Thing<R>>,
-    /// What still fits, one list per depth behind the other.
+    /// What still fits, one list per depth behind the other; beyond the deepest, what is left of earlier ones.
     stack: Vec<Open>,
     chosen: Pattern,
 }
@@ -131,10 +131,11 @@ pub(crate) fn search<const R: usize>(
     let lattice = &*lattice;
     frame.best.clear();
     frame.chosen.clear();
-    frame.stack.clear();
-    let entries = (0u32..).zip(&frame.entries);
-    frame.stack.extend(entries.map(|(entry, e)| Open { entry, fit: e.thing.most, beyond: 0.0, things: 0.0 }));
-    let all = frame.stack.len();
+    let all = frame.entries.len();
+    reach(&mut frame.stack, all);
+    for ((entry, e), open) in (0u32..).zip(&frame.entries).zip(&mut frame.stack) {
+        *open = Open { entry, fit: e.thing.most, ..Open::default() };
+    }
     let most_work = most_nodes * NODE;
     let mut walk = Walk { inst, lattice, unit, least, best_value: threshold, found: false, work: 0, most_work };
     let complete = walk.visit(frame, 0, all, &offer.holds, 0.0);
@@ -163,8 +164,15 @@ fn drop_dominated<const R: usize>(entries: &mut Vec<Entry<R>>, holds: &[i64; R])
     operations
 }
 
+/// Lengthens a stack for so many, where it is not that long already.
+fn reach(stack: &mut Vec<Open>, len: usize) {
+    if stack.len() < len {
+        stack.resize(len, Open::default());
+    }
+}
+
 impl<const R: usize> Walk<'_, R> {
-    /// Searches what can join `chosen` out of `stack[from..to]`; whether the subtree was searched to its end.
+    /// Searches what can join `chosen` out of `stack[from..to]`, where the stack ends; whether the subtree was searched to its end.
     fn visit(&mut self, frame: &mut Frame<R>, from: usize, to: usize, free: &[i64; R], value: f64) -> bool {
         self.work += NODE / 2 + (to - from) * 4;
         if self.work > self.most_work {
@@ -179,10 +187,9 @@ impl<const R: usize> Walk<'_, R> {
         for r in 0..R {
             worth += self.unit[r] * free[r] as f64;
         }
-        let first = frame.stack.len();
-        frame.stack.resize(first + to - from, Open::default());
         let Frame { stack, entries, chosen, .. } = &mut *frame;
-        let (before, here) = stack.split_at_mut(first);
+        reach(stack, to + to - from);
+        let (before, here) = stack.split_at_mut(to);
         let mut n = 0;
         for above in &before[from..to] {
             let e = &entries[above.entry as usize];
@@ -199,11 +206,7 @@ impl<const R: usize> Walk<'_, R> {
             open.beyond = beyond;
             open.things = things;
         }
-        let end = first + n;
-        frame.stack.truncate(end);
-        let complete = self.branch(frame, first, end, free, value, worth);
-        frame.stack.truncate(first);
-        complete
+        self.branch(frame, to, to + n, free, value, worth)
     }
 
     fn branch(

@@ -25,7 +25,7 @@ pub struct Progress {
 }
 
 /// Packs the problem at least cost within an effort. Never dearer than [`greedy`](crate::greedy), and never with fewer
-/// things packed. Never dearer, either, than with an effort of 100,000 steps times a power of four that is no larger (times
+/// things packed (unless the [`reference`](crate::Options::reference) is left out). Never dearer, either, than with an effort of 100,000 steps times a power of four that is no larger (times
 /// the part's share of the effort, where items fall into parts that share nothing, and times two and a half, where a plan with
 /// a row per class fits into that and not into less), but for the rounding that is given away where fewer bins do at the same
 /// price.
@@ -53,7 +53,10 @@ fn watched(
     let values = values(problem);
     let shapes = Shapes::new(problem, &values);
     let mut meter = Meter::new(effort, cancel);
-    let reference = greedy_on(problem, &shapes, &values);
+    let reference = match problem.options.reference {
+        true => greedy_on(problem, &shapes, &values),
+        false => outline(problem, &shapes, &values, Vec::new()),
+    };
     meter.charge_steps(reference.effort_spent);
     meter.charge(shapes.list.len() * problem.items.len() / 2 + problem.kinds.len() * 40);
     watch(Progress { unpacked: reference.n_unpacked(), objective: reference.objective, bound: 0 });

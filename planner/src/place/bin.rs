@@ -148,13 +148,13 @@ impl State<'_, '_> {
 
     /// How many more pods of a group those on a machine bear beside them, where they count pods per host.
     pub(super) fn tolerated(&self, contents: &[Placed], host: u32, group: usize) -> u32 {
-        let counted = &self.world.groups[group].counted;
+        let counted = &self.world.groups[group].counted_by_host;
         if counted.is_empty() {
             return u32::MAX;
         }
         let theirs = contents.iter().filter(|placed| placed.group != group).flat_map(|placed| {
-            let all = &self.world.groups[placed.group].levels[placed.level].constraints;
-            all.iter().filter(|c| self.world.topology.is_host(c.key) && counted.contains(&c.counter))
+            let level = &self.world.groups[placed.group].levels[placed.level];
+            level.exclusive.iter().map(|at| &level.constraints[*at]).filter(|c| counted.contains(&c.counter))
         });
         let room = |c: &super::topology::Constraint| match c.demand {
             Demand::Spread { max_skew, .. } => max_skew.saturating_sub(self.counted(c.counter, host)),
@@ -271,7 +271,7 @@ impl State<'_, '_> {
         for room in bin.alive.iter().map(|at| &goods.rooms[*at]) {
             let left = room.net.iter().zip(&bin.used).map(|(net, used)| net - used);
             let count = times(need, left, joining.count);
-            if count > best && (room.choices.contains(first) || !room.choices.is_disjoint(&usable)) {
+            if count > best && (room.choices.contains(first) || room.is_among(&usable)) {
                 best = count;
                 if best == joining.count {
                     break;
@@ -375,7 +375,7 @@ impl State<'_, '_> {
         }
         if !dead.is_empty() {
             bin.alive
-                .retain(|room| dead.binary_search(room).is_err() && !goods.rooms[*room].choices.is_disjoint(&bin.mask));
+                .retain(|room| dead.binary_search(room).is_err() && goods.rooms[*room].is_among(&bin.mask));
             bin.top.fill(i64::MIN);
             for room in &bin.alive {
                 super::dims::raise(&mut bin.top, &goods.rooms[*room].net);

@@ -51,7 +51,7 @@ fn solve(problem: &Problem, effort: u64) -> (Solution, u64) {
         }
         best = solver::solve(problem, turn, &Cancel::new());
         spent += best.effort_spent;
-        if is_near(best.cost, best.cost_lower_bound) {
+        if !best.bins.is_empty() && is_near(best.cost, best.cost_lower_bound) {
             break;
         }
     }

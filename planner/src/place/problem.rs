@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fixedbitset::FixedBitSet as Bits;
-use solver::{BinKind, BitSet, Cap, Conflict, Item, ItemIdx, KindIdx, Problem, StartedBin};
+use solver::{BinKind, BitSet, Cap, Conflict, Item, ItemIdx, KindIdx, Options, Problem, StartedBin};
 
 use super::shelf::Shelf;
 use super::state::State;
@@ -66,7 +66,9 @@ impl Question {
         let world = fresh.world;
         let dims = dimension_order(world);
         let ordered = |amounts: &[i64]| dims.iter().map(|d| amounts[*d]).collect::<Vec<i64>>();
-        let mut out = Problem { dims: dims.len(), ..Problem::default() };
+        // First-fit-decreasing is the caller's own plan.
+        let options = Options { reference: false, ..Options::default() };
+        let mut out = Problem { dims: dims.len(), options, ..Problem::default() };
         for shelf in &world.shelves {
             for (at, choice) in shelf.choices.iter().enumerate() {
                 let holds = ordered(&shelf.rooms[choice.room].net);

@@ -67,6 +67,15 @@ pub(crate) struct Choice {
 pub(crate) struct Room {
     pub(crate) net: Vec<i64>,
     pub(crate) choices: Bits,
+    /// The same in their order.
+    listed: Vec<usize>,
+}
+
+impl Room {
+    /// Is one of these choices among them? Most rooms have few choices, and the first is there most often.
+    pub(crate) fn is_among(&self, choices: &Bits) -> bool {
+        self.listed.iter().any(|at| choices.contains(*at))
+    }
 }
 
 /// Capacity in limited resources that some choices share.
@@ -242,10 +251,11 @@ impl<'a> Shelf<'a> {
         }
         let mut nets: Vec<(Vec<i64>, usize)> = by_net.into_iter().collect();
         nets.sort_by_key(|(_, at)| *at);
-        self.rooms = nets.into_iter().map(|(net, _)| Room { net, choices: none.clone() }).collect();
+        self.rooms = nets.into_iter().map(|(net, _)| Room { net, choices: none.clone(), listed: Vec::new() }).collect();
         for at in 0..self.choices.len() {
             let room = self.choices[at].room;
             self.rooms[room].choices.insert(at);
+            self.rooms[room].listed.push(at);
         }
         self.daemon_masks = masks;
     }
@@ -457,7 +467,7 @@ impl<'a> Shelf<'a> {
     /// The largest room of each resource among the choices of `mask`.
     pub(crate) fn top(&self, mask: &Bits, dims: usize) -> Vec<i64> {
         let mut top = vec![i64::MIN; dims];
-        for room in self.rooms.iter().filter(|room| !room.choices.is_disjoint(mask)) {
+        for room in self.rooms.iter().filter(|room| room.is_among(mask)) {
             raise(&mut top, &room.net);
         }
         top

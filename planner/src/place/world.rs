@@ -49,6 +49,8 @@ pub(crate) struct Group<'a> {
     pub(crate) levels: Vec<Level>,
     /// Counters its pods add to.
     pub(crate) counted: Vec<usize>,
+    /// Those among them that count by host.
+    pub(super) counted_by_host: Vec<usize>,
     /// Has to be near pods of its own kind, of which some do not care: comes after those.
     pub(crate) follows: bool,
 }
@@ -69,6 +71,8 @@ pub(crate) struct Level {
     /// Node selector and, while respected, the heaviest wish.
     pub(crate) selector: Requirements,
     pub(crate) constraints: Vec<Constraint>,
+    /// Those among them that may keep later pods away from a pod's host.
+    pub(super) exclusive: Vec<usize>,
     /// `PreferNoSchedule` taints keep it away.
     pub(crate) heeds_prefer: bool,
     /// Per shelf.
@@ -138,17 +142,22 @@ impl<'a> World<'a> {
                 let needs = NodeNeeds::of(shape, selector.clone(), wishes.heeds_prefer);
                 let compat = compats.entry(needs).or_insert_with_key(|needs| Arc::new(self.compat(needs))).clone();
                 let constraints = self.constraints(shape, &need, &wishes, &carriers, &mut universes);
-                levels.push(Level { selector, constraints, heeds_prefer: wishes.heeds_prefer, compat });
+                let keeps_away = |c: &Constraint| self.topology.is_host(c.key) && !matches!(c.demand, Demand::Affinity);
+                let exclusive = (0..constraints.len()).filter(|at| keeps_away(&constraints[*at])).collect();
+                levels.push(Level { selector, constraints, exclusive, heeds_prefer: wishes.heeds_prefer, compat });
             }
             let count = group.pods.len() as u32;
-            self.groups.push(Group { shape, need, count, levels, counted: Vec::new(), follows: false });
+            let (counted, counted_by_host) = (Vec::new(), Vec::new());
+            self.groups.push(Group { shape, need, count, levels, counted, counted_by_host, follows: false });
         }
         for at in 0..self.groups.len() {
-            self.groups[at].counted = self.topology.counting(self.groups[at].shape, false);
-            let counted = self.groups[at].counted.clone();
+            let counted = self.topology.counting(self.groups[at].shape, false);
             for constraint in self.groups[at].levels.iter_mut().flat_map(|l| &mut l.constraints) {
                 constraint.counts_itself = counted.contains(&constraint.counter);
             }
+            let by_host = |counter: &usize| self.topology.is_host(self.topology.counters[*counter].key);
+            self.groups[at].counted_by_host = counted.iter().copied().filter(by_host).collect();
+            self.groups[at].counted = counted;
         }
         self.find_followers();
         let n_keys = self.topology.n_keys();
