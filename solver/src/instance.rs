@@ -1,6 +1,8 @@
 //! The problem as the packing algorithms see it: classes of equal things, a short list of offers none of which another
 //! dominates, and quantities as fixed-size arrays of the dimensions that matter.
 
+use std::collections::BTreeMap;
+
 use crate::bits::BitSet;
 use crate::num::{count_of, real, u32_of};
 use crate::problem::{ItemIdx, KindIdx, Problem, StartedIdx};
@@ -71,6 +73,9 @@ pub(crate) struct Make {
 #[derive(Clone, Debug)]
 pub(crate) struct Instance<const R: usize> {
     pub classes: Vec<Class<R>>,
+    /// What one of each class needs of the first dimension, and the least that one of any needs of each.
+    pub first_need: Vec<i64>,
+    pub least_need: [i64; R],
     /// Offers to buy first (`..n_new`), then started bins.
     pub offers: Vec<Offer<R>>,
     pub n_new: usize,
@@ -125,12 +130,12 @@ impl<const R: usize> Instance<R> {
             foe_items[c.b.at()].push(c.a);
         }
         let (label_of, label_masks) = label_pieces(pieces);
-        let mut builder = Builder { classes: Vec::new(), masks: Vec::new(), started: Vec::new(), makes: Vec::new() };
+        let mut builder = Builder::default();
         for (p, &label) in pieces.iter().zip(&label_of) {
             let need = pick(&problem.items[p.item.at()].needs);
             builder.add(problem, p, label, need, share(&need), foe_items[p.item.at()].is_empty());
         }
-        let Builder { mut classes, masks, started, mut makes } = builder;
+        let Builder { mut classes, masks, started, mut makes, .. } = builder;
         let mut by_item: Vec<Vec<u32>> = vec![Vec::new(); problem.items.len()];
         for make in &makes {
             by_item[make.item.at()] = make.parts.iter().map(|p| p.0).collect();
@@ -174,6 +179,8 @@ impl<const R: usize> Instance<R> {
         }
         drop_the_homeless(&mut classes, &offers, &mut makes, &mut homeless);
         Self {
+            first_need: classes.iter().map(|class| class.need[0]).collect(),
+            least_need: least_need(&classes),
             classes,
             offers,
             n_new,
@@ -197,6 +204,11 @@ impl<const R: usize> Instance<R> {
     pub(crate) fn fits(&self, k: usize, free: &[i64; R]) -> u32 {
         max_fit(&self.classes[k].need, free)
     }
+}
+
+/// Less than this of any dimension is room for nothing.
+pub(crate) fn least_need<const R: usize>(classes: &[Class<R>]) -> [i64; R] {
+    std::array::from_fn(|r| classes.iter().map(|class| class.need[r]).min().unwrap_or(0))
 }
 
 /// Whether a thing of these needs fits; of few dimensions without a branch for each, as none of them could be foretold.
@@ -230,15 +242,20 @@ pub(crate) fn max_fit<const R: usize>(need: &[i64; R], free: &[i64; R]) -> u32 {
 
 fn serve<const R: usize>(offer: &mut Offer<R>, classes: &[Class<R>], allowed: impl Fn(usize) -> bool) {
     offer.serves = BitSet::new(classes.len());
+    let mut fit = Vec::with_capacity(classes.len());
     for (k, class) in classes.iter().enumerate() {
         if allowed(k) {
-            let n = max_fit(&class.need, &offer.holds).min(class.per_bin).min(class.most);
+            let most = class.per_bin.min(class.most);
+            // Most often all of them fit, and that is found without dividing.
+            let all = std::array::from_fn(|r| class.need[r].saturating_mul(i64::from(most)));
+            let n = if fits(&all, &offer.holds) { most } else { max_fit(&class.need, &offer.holds).min(most) };
             if n > 0 {
                 offer.serves.insert(k);
-                offer.fit.push((u32_of(k), n));
+                fit.push((u32_of(k), n));
             }
         }
     }
+    offer.fit.extend_from_slice(&fit);
 }
 
 /// Number pieces so that equal (mask, started) share a number; also the masks by number.
@@ -265,24 +282,21 @@ fn label_pieces(pieces: &[Piece]) -> (Vec<u32>, Vec<BitSet>) {
 }
 
 /// Collects pieces into classes.
+#[derive(Default)]
 struct Builder<const R: usize> {
     classes: Vec<Class<R>>,
     masks: Vec<BitSet>,
     started: Vec<BitSet>,
     makes: Vec<Make>,
+    /// The class of things alike that may share a bin with anything, by label and needs.
+    alike: BTreeMap<(u32, [i64; R]), usize>,
 }
 
 impl<const R: usize> Builder<R> {
     fn add(&mut self, problem: &Problem, p: &Piece, label: u32, need: [i64; R], share: [f64; R], peaceful: bool) {
         let per_bin = problem.items[p.item.at()].per_bin_max.unwrap_or(u32::MAX);
         let mergeable = per_bin == u32::MAX && peaceful && p.floor == p.most;
-        let twin = if mergeable {
-            self.classes
-                .iter()
-                .position(|c| c.label == label && c.need == need && c.per_bin == u32::MAX && c.foes.is_empty())
-        } else {
-            None
-        };
+        let twin = if mergeable { self.alike.get(&(label, need)).copied() } else { None };
         let at = twin.unwrap_or_else(|| {
             // A class of its own is marked with a foe that is replaced by the real ones later.
             let foes = if mergeable { Vec::new() } else { vec![u32::MAX] };
@@ -290,6 +304,9 @@ impl<const R: usize> Builder<R> {
             self.classes.push(Class { need, share, count: 0, most: 0, per_bin, label, foes, members });
             self.masks.push(p.mask.clone());
             self.started.push(p.started.clone());
+            if mergeable {
+                self.alike.insert((label, need), self.classes.len() - 1);
+            }
             self.classes.len() - 1
         });
         let class = &mut self.classes[at];

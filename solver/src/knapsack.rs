@@ -250,10 +250,10 @@ pub(crate) fn fill<const R: usize>(
     let mut free = offer.holds;
     let mut value = 0.0;
     for &k in order {
-        let class = &inst.classes[k as usize];
-        if class.need[0] > free[0] || !offer.serves.contains(k as usize) {
+        if inst.first_need[k as usize] > free[0] || !offer.serves.contains(k as usize) {
             continue;
         }
+        let class = &inst.classes[k as usize];
         let mut n = max_fit(&class.need, &free).min(limit[k as usize]).min(class.per_bin);
         if n > 0 && inst.has_foes && class.has_foe_in(out) {
             n = 0;
@@ -266,6 +266,9 @@ pub(crate) fn fill<const R: usize>(
         }
         out.push((k, n));
         value += values[k as usize] * f64::from(n);
+        if !fits(&inst.least_need, &free) {
+            break;
+        }
     }
     meter.charge(8 + order.len() * 6);
     value

@@ -27,6 +27,8 @@ pub(crate) struct Thing<const R: usize> {
 pub(crate) struct Lattice<const R: usize> {
     /// One table behind the other: of all things, of all but the first `layer`, of all but twice as many, …
     best: Vec<f64>,
+    /// The one that others are tried in.
+    trial: Vec<f64>,
     /// By table: what those are worth that take nothing of what is counted.
     always: Vec<f64>,
     /// Things from one table to the next.
@@ -38,7 +40,7 @@ pub(crate) struct Lattice<const R: usize> {
 
 impl<const R: usize> Default for Lattice<R> {
     fn default() -> Self {
-        Self { best: Vec::new(), always: Vec::new(), layer: 1, grid: Grid::default(), ready: false }
+        Self { best: Vec::new(), trial: Vec::new(), always: Vec::new(), layer: 1, grid: Grid::default(), ready: false }
     }
 }
 
@@ -157,7 +159,7 @@ impl<const R: usize> Lattice<R> {
         let size = rows * columns;
         self.layer = (size * (things.len() + 1)).div_ceil(MOST_CELLS);
         let layers = things.len() / self.layer + 1;
-        self.best.clear();
+        // Every table is written below: what earlier offers left in them need not be cleared.
         self.best.resize(size * layers, 0.0);
         self.always.clear();
         self.always.resize(layers, 0.0);
@@ -167,6 +169,8 @@ impl<const R: usize> Lattice<R> {
             if i + 1 < layers {
                 table.copy_from_slice(&behind[..size]);
                 always = self.always[i + 1];
+            } else {
+                table.fill(0.0);
             }
             operations += size / 8;
             for thing in things.iter().take((i + 1) * self.layer).skip(i * self.layer) {
@@ -180,7 +184,7 @@ impl<const R: usize> Lattice<R> {
 
     /// Looks for what is better counted, and for better prices of the rest.
     fn tune(&mut self, other: usize, holds: &[i64; R], things: &[Thing<R>], unit: &[f64; R]) -> usize {
-        let table = &mut self.best;
+        let table = &mut self.trial;
         let (mut least, mut operations) = self.grid.most(holds, things, table);
         let mut look = |grid: Grid<R>| {
             let (most, spent) = grid.most(holds, things, table);

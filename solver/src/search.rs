@@ -31,8 +31,9 @@ impl<const R: usize> Default for Frame<R> {
 struct Entry<const R: usize> {
     thing: Thing<R>,
     class: u32,
-    /// Value less what its needs cost at the resource prices.
+    /// Value less what its needs cost at the resource prices, and the other way round; none is below 0.
     beyond: f64,
+    loss: f64,
     /// Value per unit of resource price, the order of the search.
     density: f64,
     /// What the needs of one cost at the resource prices.
@@ -108,7 +109,14 @@ pub(crate) fn search<const R: usize>(
         let thing = Thing { need: class.need, most: crate::num::floor_count(u), value };
         let density = value / (w + least);
         let cost = (value / density - least).max(0.0);
-        frame.entries.push(Entry { thing, class: k, beyond: (value - w).max(0.0), density, cost });
+        frame.entries.push(Entry {
+            thing,
+            class: k,
+            beyond: (value - w).max(0.0),
+            loss: (w - value).max(0.0),
+            density,
+            cost,
+        });
     }
     frame.entries.sort_unstable_by(|a, b| b.density.total_cmp(&a.density).then(a.class.cmp(&b.class)));
     if most_nodes >= 500 && !inst.has_foes {
@@ -138,7 +146,8 @@ pub(crate) fn search<const R: usize>(
     }
     let most_work = most_nodes * NODE;
     let mut walk = Walk { inst, lattice, unit, least, best_value: threshold, found: false, work: 0, most_work };
-    let complete = walk.visit(frame, 0, all, &offer.holds, 0.0);
+    let beyond = frame.entries.iter().map(|e| f64::from(e.thing.most) * e.beyond).sum();
+    let complete = walk.visit(frame, 0, all, &offer.holds, 0.0, beyond);
     scratch.operations += walk.work;
     let value = if walk.found { walk.best_value } else { 0.0 };
     let bound = if complete { walk.best_value } else { relaxed };
@@ -172,8 +181,17 @@ fn reach(stack: &mut Vec<Open>, len: usize) {
 }
 
 impl<const R: usize> Walk<'_, R> {
-    /// Searches what can join `chosen` out of `stack[from..to]`, where the stack ends; whether the subtree was searched to its end.
-    fn visit(&mut self, frame: &mut Frame<R>, from: usize, to: usize, free: &[i64; R], value: f64) -> bool {
+    /// Searches what can join `chosen` out of `stack[from..to]`, where the stack ends and which can earn so much beyond the
+    /// prices; whether the subtree was searched to its end.
+    fn visit(
+        &mut self,
+        frame: &mut Frame<R>,
+        from: usize,
+        to: usize,
+        free: &[i64; R],
+        value: f64,
+        beyond: f64,
+    ) -> bool {
         self.work += NODE / 2 + (to - from) * 4;
         if self.work > self.most_work {
             return false;
@@ -187,12 +205,17 @@ impl<const R: usize> Walk<'_, R> {
         for r in 0..R {
             worth += self.unit[r] * free[r] as f64;
         }
+        // Contents that are worth more than the best lose no more at the prices than this.
+        let slack = value + worth + beyond - self.best_value * (1.0 - 1e-9);
         let Frame { stack, entries, chosen, .. } = &mut *frame;
         reach(stack, to + to - from);
         let (before, here) = stack.split_at_mut(to);
         let mut n = 0;
         for above in &before[from..to] {
             let e = &entries[above.entry as usize];
+            if e.loss > slack {
+                continue;
+            }
             let fit = times(&e.thing.need, free, above.fit);
             if fit > 0 && !(self.inst.has_foes && self.inst.classes[e.class as usize].has_foe_in(chosen)) {
                 here[n] = Open { entry: above.entry, fit, ..Open::default() };
@@ -248,7 +271,8 @@ impl<const R: usize> Walk<'_, R> {
                 }
                 if open {
                     frame.chosen.push((e.class, n));
-                    let complete = self.visit(frame, i + 1, end, &after, v);
+                    let beyond = next.map_or(0.0, |o| o.beyond);
+                    let complete = self.visit(frame, i + 1, end, &after, v, beyond);
                     frame.chosen.pop();
                     if !complete {
                         return false;

@@ -53,9 +53,10 @@ fn watched(
     let values = values(problem);
     let shapes = Shapes::new(problem, &values);
     let mut meter = Meter::new(effort, cancel);
-    let reference = match problem.options.reference {
-        true => greedy_on(problem, &shapes, &values),
-        false => outline(problem, &shapes, &values, Vec::new()),
+    let reference = if problem.options.reference {
+        greedy_on(problem, &shapes, &values)
+    } else {
+        outline(problem, &shapes, &values, Vec::new())
     };
     meter.charge_steps(reference.effort_spent);
     meter.charge(shapes.list.len() * problem.items.len() / 2 + problem.kinds.len() * 40);

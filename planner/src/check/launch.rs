@@ -12,8 +12,9 @@ use super::holder::{Holder, Lines};
 use super::topology::View;
 use super::{Fault, fit};
 
-/// What makes two launches the same but for their names: list of offerings and what is picked from it, labels, contents.
-type Same<'b> = (usize, &'b [u32], &'b Labels, Vec<(Option<usize>, usize)>);
+/// What makes two launches the same but for their names: list of offerings, contents, labels, and, longest to compare, what is
+/// picked from the list.
+type Same<'b> = (usize, Vec<(Option<usize>, usize)>, &'b Labels, &'b [u32]);
 
 /// Faults in launches. Of launches that are the same but for their names, one sound one is looked at closely.
 pub(super) fn check<'a, 'b>(after: &'b After<'a>, view: &mut View<'a, 'b>, faults: &mut Vec<Fault>) {
@@ -37,7 +38,7 @@ pub(super) fn check<'a, 'b>(after: &'b After<'a>, view: &mut View<'a, 'b>, fault
         told(after, at, host, bought, faults);
         min_values(after, bought, faults);
         let contents = after.cells_of(at).map(|cell| (cell.group, cell.pods.len())).collect();
-        let same: Same = (bought.list, bought.launch.offerings.picks(), &host.labels, contents);
+        let same: Same = (bought.list, contents, &host.labels, bought.launch.offerings.picks());
         if sound.contains(&same) {
             continue;
         }

@@ -34,6 +34,7 @@ impl State<'_, '_> {
             pinned: BTreeMap::new(),
             alive: (0..goods.rooms.len()).collect(),
             top: vec![i64::MAX; self.world.dims.len()],
+            excludes: 0,
         }
     }
 
@@ -112,7 +113,9 @@ impl State<'_, '_> {
                 keys.push(constraint.key);
             }
         }
-        most = most.min(self.tolerated(&bin.contents, host, group));
+        if g.counted_marks & bin.excludes != 0 {
+            most = most.min(self.tolerated(&bin.contents, host, group));
+        }
         if most == 0 {
             return None;
         }
@@ -332,15 +335,6 @@ impl State<'_, '_> {
         })
     }
 
-    /// Rooms that hold the bin's contents now and would not with so many more pods.
-    fn outgrown<'s>(&'s self, bin: &'s Bin, need: &'s [i64], count: u32) -> impl Iterator<Item = usize> + 's {
-        let rooms = &self.world.shelves[bin.shelf].rooms;
-        bin.alive.iter().copied().filter(move |at| {
-            let after = bin.used.iter().zip(need).map(|(used, need)| used + need * i64::from(count));
-            after.zip(&rooms[*at].net).any(|(after, net)| after > *net)
-        })
-    }
-
     /// The choice that a machine would be bought as once these pods are in it.
     pub(super) fn would_choose(&self, bin: &Bin, group: usize, joining: &Joining) -> Option<usize> {
         let goods = &self.world.shelves[bin.shelf];
@@ -364,24 +358,22 @@ impl State<'_, '_> {
         self.note(|state| Undo::Bin { at, before: Box::new(state.bins[at].clone()) });
         let shelf = self.bins[at].shelf;
         let (goods, g) = (&world.shelves[shelf], &world.groups[group]);
-        let dead: Vec<usize> = self.outgrown(&self.bins[at], &g.need, joining.count).collect();
+        let after = with(&self.bins[at].used, &g.need, joining.count);
         let affordable = self.affordable(&self.bins[at]);
         let bin = &mut self.bins[at];
         bin.mask = joining.mask;
         bin.open = joining.open;
         bin.pinned.extend(joining.pins);
-        if !dead.is_empty() {
-            goods.keep_holding(&mut bin.mask, &with(&bin.used, &g.need, joining.count));
-        }
-        if !dead.is_empty() {
-            bin.alive
-                .retain(|room| dead.binary_search(room).is_err() && goods.rooms[*room].is_among(&bin.mask));
+        if !bin.alive.iter().all(|room| fits(&after, goods.net(*room))) {
+            goods.keep_holding(&mut bin.mask, &after);
+            bin.alive.retain(|room| fits(&after, goods.net(*room)) && goods.rooms[*room].is_among(&bin.mask));
             bin.top.fill(i64::MIN);
             for room in &bin.alive {
-                super::dims::raise(&mut bin.top, &goods.rooms[*room].net);
+                super::dims::raise(&mut bin.top, goods.net(*room));
             }
         }
-        add(&mut bin.used, &g.need, i64::from(joining.count));
+        bin.used = after;
+        bin.excludes |= g.levels[level].excluded_marks;
         self.by_pods.remove(&(bin.n_pods, at));
         bin.n_pods += joining.count;
         self.by_pods.insert((bin.n_pods, at));

@@ -31,6 +31,9 @@ pub(crate) struct Shelf<'a> {
     pub(crate) generic: Bits,
     /// Distinct amounts of room for pods, `DaemonSets` taken off.
     pub(crate) rooms: Vec<Room>,
+    /// What these have of each dimension, one behind the other.
+    nets: Vec<i64>,
+    n_dims: usize,
     /// Distinct capacities in the pool's limited resources.
     pub(crate) sizes: Vec<Size>,
     /// Largest capacity in each of them.
@@ -167,6 +170,8 @@ impl<'a> Shelf<'a> {
             sellable: Bits::with_capacity(ranked.len()),
             generic: Bits::with_capacity(ranked.len()),
             rooms: Vec::new(),
+            nets: Vec::new(),
+            n_dims: dims.len(),
             sizes: Vec::new(),
             largest: Vec::new(),
             sellable_top: Vec::new(),
@@ -257,7 +262,13 @@ impl<'a> Shelf<'a> {
             self.rooms[room].choices.insert(at);
             self.rooms[room].listed.push(at);
         }
+        self.nets = self.rooms.iter().flat_map(|room| &room.net).copied().collect();
         self.daemon_masks = masks;
+    }
+
+    /// What a room has of each dimension.
+    pub(super) fn net(&self, room: usize) -> &[i64] {
+        &self.nets[room * self.n_dims..][..self.n_dims]
     }
 
     fn find_ladders(&mut self, n_dims: usize) {

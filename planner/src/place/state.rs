@@ -38,6 +38,8 @@ pub(crate) struct Bin {
     pub(super) alive: Vec<usize>,
     /// Largest of these rooms, per dimension.
     pub(super) top: Vec<i64>,
+    /// Marks of the counters whose pods its contents may keep away.
+    pub(super) excludes: u64,
 }
 
 /// The view of capacity that placing works on.

@@ -51,6 +51,8 @@ pub(crate) struct Group<'a> {
     pub(crate) counted: Vec<usize>,
     /// Those among them that count by host.
     pub(super) counted_by_host: Vec<usize>,
+    /// Their marks.
+    pub(super) counted_marks: u64,
     /// Has to be near pods of its own kind, of which some do not care: comes after those.
     pub(crate) follows: bool,
 }
@@ -63,6 +65,11 @@ impl Group<'_> {
     }
 }
 
+/// One mark per counter, shared by those that are 64 apart: who has no mark in common has no counter in common.
+fn marks(counters: impl Iterator<Item = usize>) -> u64 {
+    counters.fold(0, |marks, counter| marks | 1 << (counter % 64))
+}
+
 /// Universes of spread constraints worked out so far, by what they depend on.
 type Universes = BTreeMap<(NodeNeeds, Vec<i64>, Str, bool, bool), Arc<Vec<u32>>>;
 
@@ -73,6 +80,8 @@ pub(crate) struct Level {
     pub(crate) constraints: Vec<Constraint>,
     /// Those among them that may keep later pods away from a pod's host.
     pub(super) exclusive: Vec<usize>,
+    /// Marks of their counters.
+    pub(super) excluded_marks: u64,
     /// `PreferNoSchedule` taints keep it away.
     pub(crate) heeds_prefer: bool,
     /// Per shelf.
@@ -143,12 +152,15 @@ impl<'a> World<'a> {
                 let compat = compats.entry(needs).or_insert_with_key(|needs| Arc::new(self.compat(needs))).clone();
                 let constraints = self.constraints(shape, &need, &wishes, &carriers, &mut universes);
                 let keeps_away = |c: &Constraint| self.topology.is_host(c.key) && !matches!(c.demand, Demand::Affinity);
-                let exclusive = (0..constraints.len()).filter(|at| keeps_away(&constraints[*at])).collect();
-                levels.push(Level { selector, constraints, exclusive, heeds_prefer: wishes.heeds_prefer, compat });
+                let exclusive: Vec<usize> = (0..constraints.len()).filter(|at| keeps_away(&constraints[*at])).collect();
+                let excluded_marks = marks(exclusive.iter().map(|at| constraints[*at].counter));
+                let heeds_prefer = wishes.heeds_prefer;
+                levels.push(Level { selector, constraints, exclusive, excluded_marks, heeds_prefer, compat });
             }
             let count = group.pods.len() as u32;
             let (counted, counted_by_host) = (Vec::new(), Vec::new());
-            self.groups.push(Group { shape, need, count, levels, counted, counted_by_host, follows: false });
+            let none = Group { shape, need, count, levels, counted, counted_by_host, counted_marks: 0, follows: false };
+            self.groups.push(none);
         }
         for at in 0..self.groups.len() {
             let counted = self.topology.counting(self.groups[at].shape, false);
@@ -156,8 +168,10 @@ impl<'a> World<'a> {
                 constraint.counts_itself = counted.contains(&constraint.counter);
             }
             let by_host = |counter: &usize| self.topology.is_host(self.topology.counters[*counter].key);
-            self.groups[at].counted_by_host = counted.iter().copied().filter(by_host).collect();
-            self.groups[at].counted = counted;
+            let group = &mut self.groups[at];
+            group.counted_by_host = counted.iter().copied().filter(by_host).collect();
+            group.counted_marks = marks(group.counted_by_host.iter().copied());
+            group.counted = counted;
         }
         self.find_followers();
         let n_keys = self.topology.n_keys();

@@ -17,9 +17,12 @@ pub(super) fn few_to_a_bin<const R: usize>(inst: &Instance<R>) -> Vec<bool> {
         least[k] = least[k].min(offer.price / f64::from(inst.fits(k, &offer.holds)));
     }
     for (offer, k) in each() {
-        let n = inst.fits(k, &offer.holds);
-        if n > most_fit[k] && offer.price / f64::from(n) <= SUITS * least[k] {
-            most_fit[k] = n;
+        // More than a few are as good as any number.
+        if most_fit[k] <= FEW {
+            let n = inst.fits(k, &offer.holds);
+            if n > most_fit[k] && offer.price / f64::from(n) <= SUITS * least[k] {
+                most_fit[k] = n;
+            }
         }
     }
     let classes = inst.classes.iter().zip(most_fit);
