@@ -118,6 +118,10 @@ pub(crate) fn search<const R: usize>(
             cost,
         });
     }
+    // Contents with one that loses more at the prices are worth no more than the threshold.
+    let all = frame.entries.len();
+    frame.entries.retain(|e| e.loss <= relaxed - threshold * (1.0 - 1e-9));
+    let floor = if frame.entries.len() < all { threshold } else { 0.0 };
     frame.entries.sort_unstable_by(|a, b| b.density.total_cmp(&a.density).then(a.class.cmp(&b.class)));
     if most_nodes >= 500 && !inst.has_foes {
         scratch.operations += drop_dominated(&mut frame.entries, &offer.holds);
@@ -130,7 +134,7 @@ pub(crate) fn search<const R: usize>(
         frame.things.extend(frame.entries.iter().map(|e| e.thing));
         scratch.operations += lattice.fill(offer, &frame.things, &unit, most_nodes >= VERY_LONG);
         if lattice.ready {
-            relaxed = relaxed.min(lattice.most(0, &offer.holds));
+            relaxed = relaxed.min(lattice.most(0, &offer.holds).max(floor));
         }
         if relaxed <= threshold {
             return Found { value: 0.0, bound: relaxed };
