@@ -37,7 +37,8 @@ fn efforts(options: &Bench) -> Vec<u64> {
         vec![Effort::FIRST.0, Effort::DEFAULT.0]
     } else {
         // Those between are near the times that goals are set for.
-        vec![Effort::FIRST.0, 10_000, Effort::QUICK.0, 75_000, Effort::DEFAULT.0, 250_000, 1_000_000, Effort::HIGH.0]
+        let near_goals = [10_000, Effort::QUICK.0, 75_000, Effort::DEFAULT.0, 250_000, 500_000, 1_000_000];
+        [Effort::FIRST.0].into_iter().chain(near_goals).chain([Effort::HIGH.0]).collect()
     }
 }
 
