@@ -73,6 +73,18 @@ proptest! {
     }
 
     #[test]
+    fn without_the_reference_packings_are_legal_and_bounds_hold(problem in problem(LARGE), effort in 0u64..3_000) {
+        let other = solve(&problem, Effort(10_000), &Cancel::new());
+        let mut alone = problem.clone();
+        alone.options.reference = false;
+        let solution = solve(&alone, Effort(effort), &Cancel::new());
+        prop_assert_eq!(verify(&problem, &solution), vec![]);
+        if solution.n_unpacked() == 0 && other.n_unpacked() == 0 {
+            prop_assert!(solution.cost_lower_bound <= other.cost, "bound {} cost {}", solution.cost_lower_bound, other.cost);
+        }
+    }
+
+    #[test]
     fn equal_problems_and_efforts_give_equal_answers_on_any_number_of_threads(problem in problem(LARGE)) {
         let one = solve(&problem, Effort(1_500), &Cancel::new());
         for threads in [2, 3, 4] {
