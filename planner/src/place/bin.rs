@@ -364,12 +364,12 @@ impl State<'_, '_> {
         bin.mask = joining.mask;
         bin.open = joining.open;
         bin.pinned.extend(joining.pins);
-        if !bin.alive.iter().all(|room| fits(&after, goods.net(*room))) {
+        if !bin.alive.iter().all(|room| fits(&after, goods.nets.at(*room))) {
             goods.keep_holding(&mut bin.mask, &after);
-            bin.alive.retain(|room| fits(&after, goods.net(*room)) && goods.rooms[*room].is_among(&bin.mask));
+            bin.alive.retain(|room| fits(&after, goods.nets.at(*room)) && goods.rooms[*room].is_among(&bin.mask));
             bin.top.fill(i64::MIN);
             for room in &bin.alive {
-                super::dims::raise(&mut bin.top, goods.net(*room));
+                super::dims::raise(&mut bin.top, goods.nets.at(*room));
             }
         }
         bin.used = after;

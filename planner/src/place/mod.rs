@@ -26,6 +26,7 @@ mod reasons;
 mod refusals;
 mod replay;
 mod retry;
+mod room;
 mod sale;
 mod scarce;
 mod settled;

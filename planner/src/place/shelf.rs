@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet as Bits;
 
 use super::dims::{Dims, raise};
+use super::room::{Nets, Room};
 use super::settled::{Settled, open_values};
 use crate::model::labels::well_known;
 use crate::model::snapshot::Daemon;
@@ -31,9 +32,7 @@ pub(crate) struct Shelf<'a> {
     pub(crate) generic: Bits,
     /// Distinct amounts of room for pods, `DaemonSets` taken off.
     pub(crate) rooms: Vec<Room>,
-    /// What these have of each dimension, one behind the other.
-    nets: Vec<i64>,
-    n_dims: usize,
+    pub(super) nets: Nets,
     /// Distinct capacities in the pool's limited resources.
     pub(crate) sizes: Vec<Size>,
     /// Largest capacity in each of them.
@@ -64,21 +63,6 @@ pub(crate) struct Choice {
     pub(crate) price: i64,
     pub(crate) room: usize,
     pub(crate) size: usize,
-}
-
-/// Room for pods that some choices share.
-pub(crate) struct Room {
-    pub(crate) net: Vec<i64>,
-    pub(crate) choices: Bits,
-    /// The same in their order.
-    listed: Vec<usize>,
-}
-
-impl Room {
-    /// Is one of these choices among them? Most rooms have few choices, and the first is there most often.
-    pub(crate) fn is_among(&self, choices: &Bits) -> bool {
-        self.listed.iter().any(|at| choices.contains(*at))
-    }
 }
 
 /// Capacity in limited resources that some choices share.
@@ -170,8 +154,7 @@ impl<'a> Shelf<'a> {
             sellable: Bits::with_capacity(ranked.len()),
             generic: Bits::with_capacity(ranked.len()),
             rooms: Vec::new(),
-            nets: Vec::new(),
-            n_dims: dims.len(),
+            nets: Nets::default(),
             sizes: Vec::new(),
             largest: Vec::new(),
             sellable_top: Vec::new(),
@@ -256,19 +239,12 @@ impl<'a> Shelf<'a> {
         }
         let mut nets: Vec<(Vec<i64>, usize)> = by_net.into_iter().collect();
         nets.sort_by_key(|(_, at)| *at);
-        self.rooms = nets.into_iter().map(|(net, _)| Room { net, choices: none.clone(), listed: Vec::new() }).collect();
-        for at in 0..self.choices.len() {
-            let room = self.choices[at].room;
-            self.rooms[room].choices.insert(at);
-            self.rooms[room].listed.push(at);
+        self.rooms = nets.into_iter().map(|(net, _)| Room::new(net, self.choices.len())).collect();
+        for (at, choice) in self.choices.iter().enumerate() {
+            self.rooms[choice.room].add(at);
         }
-        self.nets = self.rooms.iter().flat_map(|room| &room.net).copied().collect();
+        self.nets = Nets::of(&self.rooms);
         self.daemon_masks = masks;
-    }
-
-    /// What a room has of each dimension.
-    pub(super) fn net(&self, room: usize) -> &[i64] {
-        &self.nets[room * self.n_dims..][..self.n_dims]
     }
 
     fn find_ladders(&mut self, n_dims: usize) {
