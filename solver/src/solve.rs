@@ -135,7 +135,8 @@ fn better<const R: usize>(
     // With more dimensions than the arrays hold a packing may overfill one that was left out.
     let is_whole = dims.len() == active_dims(problem).len();
     let key = |s: &Solution| (s.n_unpacked(), s.objective);
-    let most = reference.objective;
+    // Fewer bins may cost what rounding gives away, but never more than the reference where there is one.
+    let most = if problem.options.reference { reference.objective } else { i64::MAX };
     let ours = packed.into_iter().filter(|_| is_whole).map(|packed| outline(problem, shapes, values, packed));
     let gathered = |solution: Solution| match gather(problem, values, &solution) {
         Some(packed) => {

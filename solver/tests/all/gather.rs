@@ -52,6 +52,17 @@ fn prices_that_were_rounded_do_not_keep_bins_small() {
 }
 
 #[test]
+fn nor_do_they_where_there_is_no_reference() {
+    let mut problem = problem(800, None);
+    problem.options.reference = false;
+    for (kind, cost) in problem.kinds.iter_mut().zip([134_359, 268_719, 537_439, 1_074_878]) {
+        kind.cost = cost;
+    }
+    let (bins, cost) = bins_and_cost(&problem);
+    assert_eq!((bins, cost), (10, 10_748_780), "some millionths dearer than eighty small ones");
+}
+
+#[test]
 fn a_limit_on_large_bins_holds() {
     let mut problem = problem(800, None);
     let cap = solver::Cap { kinds: BitSet::of(4, [2, 3]), weights: vec![0, 0, 4, 8], limit: 40 };
