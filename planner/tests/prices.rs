@@ -101,6 +101,21 @@ fn machines_that_nobody_counts_who_could_come_there_move_to_the_cheaper_domain()
     assert_eq!(plan.cost, MicroUsdPerHour(30_000), "{plan:?}");
 }
 
+#[test]
+fn prices_that_were_rounded_do_not_make_a_burst_many_small_machines() {
+    // Each size costs a millionth of a dollar more than two of the size below it, of three dollars and more.
+    let mut types = types(&["a"]);
+    for (kind, n_halves) in types.iter_mut().zip([0, 1, 3, 7, 15, 31, 63]) {
+        kind.allocatable = kind.capacity.clone();
+        kind.offerings[0].price.0 = kind.offerings[0].price.0 * 100 + n_halves;
+    }
+    let snapshot =
+        snapshot(vec![Pool { types: Arc::new(types), ..pool("general") }], replicas("web", 65, 1000, |_| {}));
+    let plan = planner::plan(&snapshot);
+    assert_eq!(planner::check(&snapshot, &plan), []);
+    assert_eq!((plan.launches.len(), plan.cost), (2, MicroUsdPerHour(195_000_063)));
+}
+
 /// All of these run on so many machines of two cores.
 fn all_run_on(pods: Vec<Pod>, n_machines: usize) {
     let mut pool = pool("general");

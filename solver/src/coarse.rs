@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::bits::BitSet;
 use crate::bound::Certificate;
-use crate::instance::{Class, Instance, Make, Offer, Pattern, least_need, max_fit};
+use crate::instance::{Class, Instance, Make, Needs, Offer, Pattern, max_fit};
 use crate::num::u32_of;
 
 /// See the module.
@@ -61,8 +61,7 @@ impl<const R: usize> Coarse<R> {
         let makes = inst.makes.iter().map(|m| make(m, &of)).collect();
         let n_labels = classes.iter().map(|c| c.label as usize + 1).max().unwrap_or(0);
         let inst = Instance {
-            first_need: classes.iter().map(|class| class.need[0]).collect(),
-            least_need: least_need(&classes),
+            needs: Needs::of(&classes),
             classes,
             offers,
             n_new,

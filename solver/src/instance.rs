@@ -73,9 +73,7 @@ pub(crate) struct Make {
 #[derive(Clone, Debug)]
 pub(crate) struct Instance<const R: usize> {
     pub classes: Vec<Class<R>>,
-    /// What one of each class needs of the first dimension, and the least that one of any needs of each.
-    pub first_need: Vec<i64>,
-    pub least_need: [i64; R],
+    pub needs: Needs<R>,
     /// Offers to buy first (`..n_new`), then started bins.
     pub offers: Vec<Offer<R>>,
     pub n_new: usize,
@@ -179,8 +177,7 @@ impl<const R: usize> Instance<R> {
         }
         drop_the_homeless(&mut classes, &offers, &mut makes, &mut homeless);
         Self {
-            first_need: classes.iter().map(|class| class.need[0]).collect(),
-            least_need: least_need(&classes),
+            needs: Needs::of(&classes),
             classes,
             offers,
             n_new,
@@ -206,9 +203,20 @@ impl<const R: usize> Instance<R> {
     }
 }
 
-/// Less than this of any dimension is room for nothing.
-pub(crate) fn least_need<const R: usize>(classes: &[Class<R>]) -> [i64; R] {
-    std::array::from_fn(|r| classes.iter().map(|class| class.need[r]).min().unwrap_or(0))
+/// What tells at a glance that something does not fit.
+#[derive(Clone, Debug)]
+pub(crate) struct Needs<const R: usize> {
+    /// By class: what one needs of the first dimension.
+    pub first: Vec<i64>,
+    /// Less than this of any dimension is room for nothing.
+    pub least: [i64; R],
+}
+
+impl<const R: usize> Needs<R> {
+    pub(crate) fn of(classes: &[Class<R>]) -> Self {
+        let least = |r: usize| classes.iter().map(|class| class.need[r]).min().unwrap_or(0);
+        Self { first: classes.iter().map(|class| class.need[0]).collect(), least: std::array::from_fn(least) }
+    }
 }
 
 /// Whether a thing of these needs fits; of few dimensions without a branch for each, as none of them could be foretold.

@@ -250,7 +250,7 @@ pub(crate) fn fill<const R: usize>(
     let mut free = offer.holds;
     let mut value = 0.0;
     for &k in order {
-        if inst.first_need[k as usize] > free[0] || !offer.serves.contains(k as usize) {
+        if inst.needs.first[k as usize] > free[0] || !offer.serves.contains(k as usize) {
             continue;
         }
         let class = &inst.classes[k as usize];
@@ -266,7 +266,7 @@ pub(crate) fn fill<const R: usize>(
         }
         out.push((k, n));
         value += values[k as usize] * f64::from(n);
-        if !fits(&inst.least_need, &free) {
+        if !fits(&inst.needs.least, &free) {
             break;
         }
     }

@@ -51,8 +51,8 @@ fn solve(problem: &Problem, effort: u64) -> (Solution, u64) {
         }
         best = solver::solve(problem, turn, &Cancel::new());
         spent += best.effort_spent;
-        // A glance that found no packing yet says nothing.
-        if !best.bins.is_empty() && is_near(best.cost, best.cost_lower_bound) {
+        // What a glance leaves out has a place with first-fit-decreasing: then it says nothing.
+        if best.unpacked.is_empty() && is_near(best.cost, best.cost_lower_bound) {
             break;
         }
     }
